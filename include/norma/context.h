@@ -1,0 +1,89 @@
+#ifndef NORMA_CONTEXT_H
+#define NORMA_CONTEXT_H
+
+#include <norma/status.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Finds devices, keeps them open, schedules on them. No global state: any number may exist. Thread-safe throughout.
+typedef struct norma_context norma_context;
+// One driver's device, or the scalar path. Owned by its context, valid until that is destroyed.
+typedef struct norma_device norma_device;
+
+typedef struct norma_context_params {
+    size_t size; // sizeof(norma_context_params)
+    // Which device the context may use: "auto", "scalar", "opencl", "opencl:1", "vulkan", "vulkan:1", a UUID, or part
+    // of a device's name. NULL: the environment's NORMA_DEVICE, else "auto". Devices that do not match are not opened.
+    const char *device;
+    // Directory of the measured figures. NULL: NORMA_CACHE_DIR, else XDG_CACHE_HOME/norma, else ~/.cache/norma.
+    // "" keeps nothing on disk.
+    const char *cache_dir;
+    uint64_t memory_budget; // bytes that one operation may hold on a device at a time; 0: half of what the device has
+    int32_t threads;        // of the scalar path; 0: NORMA_THREADS, else all cores
+    int32_t invariant;      // 1: device and tree follow from row length and type alone, so the bits never change
+    // One line a call, without a newline: level 0 error, 1 warning, 2 info. NULL: warnings to stderr where NORMA_LOG is
+    // set. May be called from any thread.
+    void (*log)(void *user, int level, const char *message);
+    void *log_user;
+} norma_context_params;
+
+#define NORMA_CONTEXT_DEFAULTS                            \
+    {                                                     \
+        sizeof(norma_context_params), 0, 0, 0, 0, 0, 0, 0 \
+    }
+
+// Makes a context; params NULL means NORMA_CONTEXT_DEFAULTS. Loads libOpenCL and libvulkan where they are; a machine
+// that has neither gets the scalar path. Strings are copied. NORMA_ERROR_NO_DEVICE if params->device matches nothing.
+NORMA_API norma_status norma_context_create(const norma_context_params *params, norma_context **context);
+
+// Waits for what runs on it, frees it with its devices, sets *context to NULL; NULL and *context NULL are fine.
+// Buffers, plans and events must be gone.
+NORMA_API void norma_context_destroy(norma_context **context);
+
+// The devices found, the scalar path always among them and last. norma_context_device is NULL from index count on.
+NORMA_API size_t norma_context_device_count(const norma_context *context);
+NORMA_API norma_device *norma_context_device(const norma_context *context, size_t index);
+
+// The first device that name matches (as norma_context_params.device; "auto" is the context's first usable device).
+NORMA_API norma_status norma_context_find_device(norma_context *context, const char *name, norma_device **device);
+
+typedef enum norma_device_kind { NORMA_DEVICE_CPU, NORMA_DEVICE_INTEGRATED, NORMA_DEVICE_DISCRETE } norma_device_kind;
+
+typedef struct norma_device_info {
+    size_t size;         // sizeof(norma_device_info)
+    const char *id;      // "scalar", "opencl:0", "vulkan:0"; strings live as long as the device
+    const char *name;    // the driver's name for it
+    const char *driver;  // the driver's name and version
+    const char *backend; // "scalar", "opencl", "vulkan"
+    uint8_t uuid[16];    // stable from run to run: the driver's own, or a hash of name and driver
+    norma_device_kind kind;
+    int32_t usable;         // 1 when the self-test passed
+    const char *reason;     // why it is not usable, else ""
+    const char *reductions; // what the self-test chose: "subgroup", "local memory", "serial"
+    uint64_t memory;        // bytes
+    uint64_t max_range;     // bytes that one kernel argument may span
+    uint32_t subgroup_size; // 0 where there is none
+    uint32_t max_workgroup;
+    int32_t host_memory; // 1: reads and writes the caller's memory without a copy
+    int32_t timestamps;  // 1: norma_event_seconds works
+    uint32_t programs;   // kernels compiled so far in this context
+    double copy_rate;    // bytes read plus bytes written a second, measured; 0 where not measured yet
+    double launch;       // seconds of one tiny call from host memory, measured; 0 where not measured yet
+} norma_device_info;
+
+// Opens the device and runs its self-test if that has not happened yet, then fills *info, whose size field the caller
+// sets. A device that fails its self-test is no error here: usable is 0 and reason says why.
+NORMA_API norma_status norma_device_get_info(norma_device *device, norma_device_info *info);
+
+// Measures copy rate, launch and the kernels' rates (about a second a device), keeps them in the cache directory.
+// norma_run and norma_explain do so by themselves when they first need the figures.
+NORMA_API norma_status norma_device_measure(norma_device *device);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

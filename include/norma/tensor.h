@@ -1,0 +1,50 @@
+#ifndef NORMA_TENSOR_H
+#define NORMA_TENSOR_H
+
+#include <norma/status.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define NORMA_MAX_RANK 8
+
+typedef enum norma_dtype {
+    NORMA_DTYPE_INVALID = 0, // so that a zeroed tensor is noticed
+    NORMA_FLOAT32,
+    NORMA_FLOAT16,  // IEEE binary16
+    NORMA_BFLOAT16, // the upper half of a binary32
+    NORMA_FLOAT64   // scalar path alone
+} norma_dtype;
+
+// Bytes of one element; 0 for an unknown type. Thread-safe.
+NORMA_API size_t norma_dtype_size(norma_dtype dtype);
+
+struct norma_buffer;
+
+// A view of memory that somebody else owns: the caller's host memory (data), or a buffer of Norma's (buffer and
+// offset). Exactly one of data and buffer is set, unless the tensor has no elements.
+typedef struct norma_tensor {
+    norma_dtype dtype;
+    int32_t rank;                    // 0 to NORMA_MAX_RANK
+    int64_t shape[NORMA_MAX_RANK];   // elements a dimension, outermost first; 0 is allowed
+    int64_t strides[NORMA_MAX_RANK]; // elements, not bytes; not negative; 0 repeats an input
+    void *data;                      // host memory, a multiple of the element's size
+    struct norma_buffer *buffer;     // device memory
+    uint64_t offset;                 // bytes into buffer, a multiple of the element's size
+} norma_tensor;
+
+// A contiguous (row-major) view of host memory. shape has rank entries and is copied; data may be NULL where the tensor
+// has no elements. Does no checking: the call that takes the tensor does. Thread-safe.
+NORMA_API norma_tensor norma_tensor_host(norma_dtype dtype, int32_t rank, const int64_t *shape, void *data);
+
+// A contiguous view into a buffer, offset in bytes. Otherwise as norma_tensor_host.
+NORMA_API norma_tensor norma_tensor_buffer(norma_dtype dtype, int32_t rank, const int64_t *shape,
+                                           struct norma_buffer *buffer, uint64_t offset);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

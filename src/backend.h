@@ -1,0 +1,108 @@
+// The only seam between Norma and a driver: a table of functions with three implementations (scalar, opencl, vulkan).
+// Everything above it is common; a backend decides nothing.
+#ifndef NORMA_SRC_BACKEND_H
+#define NORMA_SRC_BACKEND_H
+
+#include "caps.h"
+#include <norma/describe.h>
+#include <norma/plan.h>
+#include <pthread.h>
+#include <sys/types.h>
+
+struct norma_device;
+
+struct norma_buffer {
+    struct norma_device *device;
+    uint64_t size;
+    void *host; // imported memory, or where the driver maps it; may be NULL
+    void *impl; // private: the backend's
+};
+
+struct norma_event {
+    struct norma_device *device;
+    void *impl; // private: the backend's
+};
+
+enum norma_command_kind { NORMA_COMMAND_WRITE, NORMA_COMMAND_READ, NORMA_COMMAND_DISPATCH, NORMA_COMMAND_COPY };
+
+struct norma_command {
+    enum norma_command_kind kind;
+    // WRITE and READ: rows of row_bytes between host (pitch bytes apart) and buffer (dense, from offset).
+    // COPY: row_bytes from buffer at offset to other at other_offset, by the driver's own copy command.
+    struct norma_buffer *buffer, *other;
+    uint64_t offset, other_offset;
+    void *host;
+    uint64_t host_pitch, row_bytes, rows;
+    // DISPATCH: bound[i] replaces the tensor of dispatch->bindings[i]; its offset is already the final one.
+    const norma_dispatch *dispatch;
+    struct norma_buffer *bound[NORMA_MAX_BINDINGS];
+    uint64_t bound_offset[NORMA_MAX_BINDINGS];
+};
+
+struct norma_backend {
+    const char *name; // "scalar", "opencl", "vulkan"
+    // Calls add(user, device) for each device that the driver lists: device has its name, driver, uuid, id, kind filled
+    // and impl set; caps may wait until open. Returns NORMA_OK with no device where the driver's library is missing.
+    norma_status (*enumerate)(norma_context *context, void (*add)(void *user, struct norma_device *device), void *user,
+                              void **instance);
+    // Frees what enumerate kept, after all its devices are destroyed.
+    void (*finish)(void *instance);
+    // Makes queues, fills caps (subgroup_shuffle as the driver claims it: the self-test above decides).
+    norma_status (*open)(struct norma_device *device);
+    // Waits for the device, frees everything of it but struct norma_device itself. Works on unopened and lost devices.
+    void (*close)(struct norma_device *device);
+    norma_status (*buffer_create)(struct norma_device *device, uint64_t size, struct norma_buffer *buffer);
+    // Binds host memory [host, host+size) without a copy; host is any pointer that the type's alignment allows, the
+    // backend rounds to host_align and keeps the rest in buffer->impl (bindings at offset 0 mean `host`). NULL: not
+    // possible. NORMA_ERROR_UNSUPPORTED where the driver refuses: the caller copies instead.
+    norma_status (*buffer_import)(struct norma_device *device, void *host, uint64_t size, struct norma_buffer *buffer);
+    void (*buffer_finish)(struct norma_buffer *buffer);
+    // Compiles what a dispatch needs, if it is not there yet. Counted in device->programs.
+    norma_status (*prepare)(struct norma_device *device, const norma_dispatch *dispatch);
+    // Submits the commands, in order, after the events in waits; they order after everything submitted before on their
+    // stream (WRITE: upload, READ: download, else compute; one call holds one kind of stream). Fills event (an impl of
+    // NULL: done already). Data that commands point to is used during the call only, host memory of WRITE and READ
+    // until the event. Thread-safe: the backend locks what the API wants locked.
+    norma_status (*submit)(struct norma_device *device, const struct norma_command *commands, size_t count,
+                           struct norma_event *const *waits, size_t wait_count, bool timestamps,
+                           struct norma_event *event);
+    norma_status (*event_wait)(struct norma_event *event);
+    norma_status (*event_seconds)(struct norma_event *event, double *seconds);
+    void (*event_finish)(struct norma_event *event);
+    // The kernel's source for norma_describe: SPIR-V or OpenCL C, static storage. NULL: nothing to hand out (scalar).
+    const void *(*code)(const norma_dispatch *dispatch, size_t *size);
+};
+
+extern const struct norma_backend norma_backend_scalar;
+extern const struct norma_backend norma_backend_opencl;
+extern const struct norma_backend norma_backend_vulkan;
+
+enum norma_device_state { NORMA_STATE_FOUND, NORMA_STATE_OPEN, NORMA_STATE_SET_ASIDE, NORMA_STATE_LOST };
+
+struct norma_device {
+    const struct norma_backend *backend;
+    norma_context *context;
+    char id[16], name[128], driver[128];
+    uint8_t uuid[16];
+    struct norma_caps caps;
+    struct norma_figures figures;
+    enum norma_device_state state; // guarded by lock
+    char reason[256];
+    uint32_t programs; // guarded by the backend's own lock
+    pid_t pid;         // of the process that opened it
+    pthread_mutex_t lock;
+    void *impl; // private: the backend's
+};
+
+// Allocated by norma_device_new, freed by the context.
+struct norma_device *norma_device_new(norma_context *context, const struct norma_backend *backend);
+// Threads of the scalar path.
+int norma_context_threads(const norma_context *context);
+
+// Keeps a message for norma_last_error and returns status: `return norma_fail(NORMA_ERROR_DEVICE, "clFinish: %s",
+// ...)`.
+norma_status norma_fail(norma_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+// To the context's log. level as norma_context_params.log.
+void norma_log(const norma_context *context, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,83 @@
+// The planner: pure functions from (problem, capabilities, options) to plain data. No driver, no global state.
+#ifndef NORMA_SRC_SCHEDULE_H
+#define NORMA_SRC_SCHEDULE_H
+
+#include "caps.h"
+#include "rows.h"
+#include <norma/describe.h>
+
+// Where the tensors are.
+enum norma_memory {
+    NORMA_MEMORY_RESIDENT, // whole in device buffers (and always on the scalar path)
+    NORMA_MEMORY_IMPORT,   // in host memory that the device binds, tile by tile
+    NORMA_MEMORY_STAGE,    // in host memory, copied to and from slots on the device
+};
+
+struct norma_plan_options {
+    const char *variant; // NULL: the planner chooses; else that one or an error
+    enum norma_memory memory;
+    uint64_t memory_budget; // bytes bound on the device at a time; 0: half of caps.memory
+    double rate;            // bytes a second, for the time budget; 0: not limited
+    double max_seconds;     // of one dispatch, for watchdogs; 0: 0.1
+};
+
+enum norma_step_kind { NORMA_STEP_UPLOAD, NORMA_STEP_DISPATCH, NORMA_STEP_DOWNLOAD };
+
+#define NORMA_STEP_NONE UINT32_MAX
+
+// Steps are carried out in order of submission on three streams (upload, compute, download); a step begins when those
+// in wait[] have finished. NORMA_MEMORY_STAGE alone has transfers. Shared parameters (weight, bias, input_bias) are not
+// in the steps: they are whole on the device before the first.
+struct norma_step {
+    enum norma_step_kind kind;
+    uint32_t tile;
+    uint32_t slot;     // which set of staging buffers: tile % slots
+    uint32_t dispatch; // index into the description (dispatch)
+    norma_arg arg;     // transfer: between the host tensor and the slot's buffer of this tensor, dense from its start
+    uint64_t host_offset, host_pitch, row_bytes, rows; // bytes, bytes, bytes, count
+    uint32_t wait[3];                                  // steps, NORMA_STEP_NONE where unused
+};
+
+// In STAGE, the bindings' offsets are into the slot's buffers (shared parameters: into their whole buffers); otherwise
+// into the tensors.
+struct norma_schedule {
+    norma_dispatch *dispatches;
+    size_t dispatch_count;
+    struct norma_step *steps;
+    size_t step_count;
+    uint64_t workspace;                   // bytes, one workspace for all tiles: compute is one stream
+    uint32_t slots;                       // staging sets: 0, or 2 where there is more than one tile
+    uint64_t slot_bytes[NORMA_ARG_COUNT]; // size of one slot's buffer of that tensor
+    uint32_t tiles;
+    int64_t tile_rows; // rows of the largest tile
+    const char *variant;
+};
+
+// Fills *schedule, to be released with norma_schedule_finish (also after an error). NORMA_ERROR_UNSUPPORTED with a
+// message where the device or the variant cannot do the problem.
+norma_status norma_schedule_rows(const struct row_problem *problem, const struct norma_caps *caps,
+                                 const struct norma_plan_options *options, struct norma_schedule *schedule);
+void norma_schedule_finish(struct norma_schedule *schedule);
+
+// The names of the variants of a device, in order of preference for tests; NULL behind the last.
+const char *norma_variant_name(const struct norma_caps *caps, size_t index);
+
+// Seconds for the problem from host memory (each input and output once), from the figures.
+double norma_predict(const struct row_problem *problem, const struct norma_figures *figures);
+// Bytes of each input and output once: the measure of every rate.
+uint64_t norma_rows_bytes(const struct row_problem *problem);
+
+// Specialisation constant ids, and the -D names in that order.
+enum norma_constant_id {
+    NORMA_CONST_LOCAL_SIZE, // work-items a workgroup
+    NORMA_CONST_RMS,        // 1: RMS norm
+    NORMA_CONST_X_TYPE,     // 0 float32, 1 float16, 2 bfloat16
+    NORMA_CONST_Y_TYPE,     // likewise; 3: looked up in `types` at run time (team kernels)
+    NORMA_CONST_PROLOGUE,   // 1: input_bias, gate, residual or sum present
+    NORMA_CONST_TEAM,       // work-items that share a row (whole) or a chunk (stats, apply)
+    NORMA_CONST_SUBGROUP,   // 1: reduce by shuffles within a subgroup, 0: through local memory
+    NORMA_CONST_REGISTERS,  // 1: a row stays in registers, 0: it is read again
+    NORMA_CONST_COUNT
+};
+
+#endif
