@@ -59,10 +59,11 @@ struct norma_backend {
     void (*buffer_finish)(struct norma_buffer *buffer);
     // Compiles what a dispatch needs, if it is not there yet. Counted in device->programs.
     norma_status (*prepare)(struct norma_device *device, const norma_dispatch *dispatch);
-    // Submits the commands, in order, after the events in waits; they order after everything submitted before on their
-    // stream (WRITE: upload, READ: download, else compute; one call holds one kind of stream). Fills event (an impl of
-    // NULL: done already). Data that commands point to is used during the call only, host memory of WRITE and READ
-    // until the event. Thread-safe: the backend locks what the API wants locked.
+    // Submits the commands, in order, after the events in waits and after everything submitted before on their stream.
+    // One call holds one kind of stream: WRITE is upload, READ download, all else compute; no commands at all give an
+    // event of the compute stream. Fills event (an impl of NULL: done already). Data that commands point to is used
+    // during the call only, host memory of WRITE and READ until the event. Thread-safe: the backend locks what the API
+    // wants locked.
     norma_status (*submit)(struct norma_device *device, const struct norma_command *commands, size_t count,
                            struct norma_event *const *waits, size_t wait_count, bool timestamps,
                            struct norma_event *event);

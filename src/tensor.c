@@ -1,0 +1,49 @@
+#include <norma/tensor.h>
+#include <norma/version.h>
+
+#define STR_(x) #x
+#define STR(x) STR_(x)
+
+const char *norma_version(void)
+{
+    return STR(NORMA_VERSION_MAJOR) "." STR(NORMA_VERSION_MINOR) "." STR(NORMA_VERSION_PATCH);
+}
+
+size_t norma_dtype_size(norma_dtype dtype)
+{
+    switch (dtype) {
+    case NORMA_FLOAT32:
+        return 4;
+    case NORMA_FLOAT16:
+    case NORMA_BFLOAT16:
+        return 2;
+    case NORMA_FLOAT64:
+        return 8;
+    case NORMA_DTYPE_INVALID:
+        break;
+    }
+    return 0;
+}
+
+norma_tensor norma_tensor_host(norma_dtype dtype, int32_t rank, const int64_t *shape, void *data)
+{
+    norma_tensor t = {.dtype = dtype, .rank = rank, .data = data};
+    if (rank < 0 || rank > NORMA_MAX_RANK)
+        return t; // the call that takes it reports the rank
+    uint64_t stride = 1;
+    for (int32_t d = rank - 1; d >= 0; d--) {
+        t.shape[d] = shape[d];
+        t.strides[d] = (int64_t)(stride & INT64_MAX);
+        stride *= (uint64_t)(shape[d] > 0 ? shape[d] : 1); // wraps for absurd shapes, which are then refused
+    }
+    return t;
+}
+
+norma_tensor norma_tensor_buffer(norma_dtype dtype, int32_t rank, const int64_t *shape, struct norma_buffer *buffer,
+                                 uint64_t offset)
+{
+    norma_tensor t = norma_tensor_host(dtype, rank, shape, NULL);
+    t.buffer = buffer;
+    t.offset = offset;
+    return t;
+}
