@@ -1,0 +1,84 @@
+#include "context.h"
+#include <stdlib.h>
+
+norma_status norma_buffer_create(norma_device *device, uint64_t size, norma_buffer **out)
+{
+    if (!device || !out)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: NULL", device ? "buffer" : "device");
+    *out = NULL;
+    if (size == 0)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "size: 0; a buffer has at least one byte");
+    norma_status status = norma_device_ready(device);
+    if (status != NORMA_OK)
+        return status;
+    if (size > device->caps.max_alloc) // drivers do not enforce their own limits
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "size: %llu bytes, the driver's largest allocation is %llu",
+                          (unsigned long long)size, (unsigned long long)device->caps.max_alloc);
+    norma_buffer *buffer = calloc(1, sizeof(*buffer));
+    if (!buffer)
+        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "buffer: out of memory");
+    *buffer = (norma_buffer){.device = device, .size = size};
+    status = device->backend->buffer_create(device, size, buffer);
+    if (status != NORMA_OK) {
+        norma_device_failed(device, status);
+        free(buffer);
+        return status;
+    }
+    *out = buffer;
+    return NORMA_OK;
+}
+
+void norma_buffer_destroy(norma_buffer **buffer)
+{
+    if (!buffer || !*buffer)
+        return;
+    (*buffer)->device->backend->buffer_finish(*buffer);
+    free(*buffer);
+    *buffer = NULL;
+}
+
+// Transfers run on streams of their own, so what was computed before is waited for through an empty compute submission.
+static norma_status transfer(norma_buffer *buffer, enum norma_command_kind kind, uint64_t offset, void *data,
+                             uint64_t size)
+{
+    if (!buffer || !data)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: NULL", buffer ? "data" : "buffer");
+    if (offset > buffer->size || size > buffer->size - offset)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "offset: %llu + %llu bytes reach past the buffer's %llu",
+                          (unsigned long long)offset, (unsigned long long)size, (unsigned long long)buffer->size);
+    struct norma_device *device = buffer->device;
+    norma_status status = norma_device_ready(device);
+    if (status != NORMA_OK || size == 0)
+        return status;
+    const struct norma_backend *be = device->backend;
+    const struct norma_command command = {.kind = kind,
+                                          .buffer = buffer,
+                                          .offset = offset,
+                                          .host = data,
+                                          .host_pitch = size,
+                                          .row_bytes = size,
+                                          .rows = 1};
+    struct norma_event before = {.device = device}, done = {.device = device};
+    struct norma_event *waits[] = {&before};
+    status = be->submit(device, NULL, 0, NULL, 0, false, &before);
+    if (status == NORMA_OK) {
+        status = be->submit(device, &command, 1, waits, 1, false, &done);
+        if (status == NORMA_OK) {
+            status = be->event_wait(&done);
+            be->event_finish(&done);
+        }
+        be->event_finish(&before);
+    }
+    norma_device_failed(device, status);
+    return status;
+}
+
+norma_status norma_buffer_write(norma_buffer *buffer, uint64_t offset, const void *data, uint64_t size)
+{
+    return transfer(buffer, NORMA_COMMAND_WRITE, offset, (void *)(uintptr_t)data, size);
+}
+
+norma_status norma_buffer_read(norma_buffer *buffer, uint64_t offset, void *data, uint64_t size)
+{
+    return transfer(buffer, NORMA_COMMAND_READ, offset, data, size);
+}

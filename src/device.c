@@ -1,0 +1,103 @@
+#include "context.h"
+#include "schedule.h"
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static norma_status open_locked(struct norma_device *device)
+{
+    norma_status status = device->backend->open(device);
+    if (status == NORMA_OK) {
+        device->state = NORMA_STATE_OPEN; // the self-test runs as any other work does
+        device->pid = getpid();
+        status = norma_device_self_test(device);
+    }
+    if (status != NORMA_OK) {
+        device->state = NORMA_STATE_SET_ASIDE;
+        snprintf(device->reason, sizeof(device->reason), "%s", norma_last_error());
+        norma_log(device->context, 1, "%s (%s) is set aside: %s", device->id, device->name, device->reason);
+    }
+    return status;
+}
+
+norma_status norma_device_ready(struct norma_device *device)
+{
+    norma_status status = NORMA_OK;
+    if (device->context->pid != getpid())
+        return norma_fail(NORMA_ERROR_FORKED,
+                          "device: %s was opened by the parent process; make a context in the child", device->id);
+    pthread_mutex_lock(&device->lock);
+    if (device->state == NORMA_STATE_FOUND)
+        status = open_locked(device);
+    else if (device->state == NORMA_STATE_SET_ASIDE)
+        status = norma_fail(NORMA_ERROR_DEVICE, "device: %s is set aside: %s", device->id, device->reason);
+    else if (device->state == NORMA_STATE_LOST)
+        status = norma_fail(NORMA_ERROR_DEVICE_LOST, "device: %s is lost: %s", device->id, device->reason);
+    pthread_mutex_unlock(&device->lock);
+    return status;
+}
+
+void norma_device_failed(struct norma_device *device, norma_status status)
+{
+    if (status != NORMA_ERROR_DEVICE_LOST)
+        return;
+    pthread_mutex_lock(&device->lock);
+    if (device->state == NORMA_STATE_OPEN) {
+        device->state = NORMA_STATE_LOST;
+        snprintf(device->reason, sizeof(device->reason), "%s", norma_last_error());
+    }
+    pthread_mutex_unlock(&device->lock);
+}
+
+norma_status norma_device_get_info(norma_device *device, norma_device_info *info)
+{
+    if (!device || !info)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: NULL", device ? "info" : "device");
+    if (info->size != sizeof(*info))
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "size: %zu, not sizeof(norma_device_info) (%zu)", info->size,
+                          sizeof(*info));
+    const norma_status status = norma_device_ready(device);
+    if (status == NORMA_ERROR_FORKED)
+        return status;
+    const struct norma_caps *caps = &device->caps;
+    *info = (norma_device_info){
+        .size = sizeof(*info),
+        .id = device->id,
+        .name = device->name,
+        .driver = device->driver,
+        .backend = device->backend->name,
+        .kind = caps->kind,
+        .usable = status == NORMA_OK,
+        .reason = device->reason,
+        .reductions = caps->api == NORMA_DRIVER_SCALAR ? "serial"
+                      : caps->subgroup_shuffle         ? "subgroup"
+                                                       : "local memory",
+        .memory = caps->memory,
+        .max_range = caps->max_range,
+        .subgroup_size = caps->subgroup_size,
+        .max_workgroup = caps->max_workgroup,
+        .host_memory = caps->host_memory,
+        .timestamps = caps->timestamps,
+        .programs = device->programs,
+        .copy_rate = device->figures.copy_rate,
+        .launch = device->figures.launch,
+    };
+    const char *variant = norma_variant_name(caps, 0);
+    if (variant && !strcmp(variant, "serial"))
+        info->reductions = "serial";
+    memcpy(info->uuid, device->uuid, sizeof(info->uuid));
+    return NORMA_OK;
+}
+
+norma_status norma_device_measure(norma_device *device)
+{
+    if (!device)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "device: NULL");
+    const norma_status status = norma_device_ready(device);
+    return status == NORMA_OK ? norma_figures_get(device, true) : status;
+}
+
+const char *norma_device_variant(norma_device *device, size_t index)
+{
+    return device && norma_device_ready(device) == NORMA_OK ? norma_variant_name(&device->caps, index) : NULL;
+}
