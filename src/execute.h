@@ -1,0 +1,30 @@
+// Carries out a schedule on a device: the only caller of backend->submit for operators.
+#ifndef NORMA_SRC_EXECUTE_H
+#define NORMA_SRC_EXECUTE_H
+
+#include "backend.h"
+#include "schedule.h"
+
+// Tensors of the caller in host memory; returns when the outputs are written. Where the device cannot bind the memory
+// it is copied. tensors[a] is NULL where argument a is absent.
+norma_status norma_execute_host(struct norma_device *device, const struct row_problem *rows,
+                                const norma_tensor *const tensors[NORMA_ARG_COUNT], const char *variant,
+                                uint64_t budget);
+
+// Where a tensor lies for norma_execute_resident.
+struct norma_place_in_buffer {
+    struct norma_buffer *buffer;
+    uint64_t offset; // bytes
+};
+
+// Submits a RESIDENT schedule and returns at once; event is filled (see norma_event). The schedule's dispatches are
+// adjusted to the places. workspace is NULL where the schedule needs none.
+norma_status norma_execute_resident(struct norma_device *device, struct norma_schedule *schedule,
+                                    const struct norma_place_in_buffer places[NORMA_ARG_COUNT],
+                                    struct norma_buffer *workspace, bool timestamps, struct norma_event *event);
+
+// The options that every schedule of this device is made with.
+struct norma_plan_options norma_execute_options(const struct norma_device *device, const char *variant,
+                                                enum norma_memory memory, uint64_t budget);
+
+#endif
