@@ -1,0 +1,202 @@
+#include "context.h"
+#include "execute.h"
+#include "overlap.h"
+#include "problem.h"
+#include <math.h>
+#include <norma/run.h>
+#include <stdio.h>
+#include <string.h>
+
+// Rows that stand for any batch when the choice may not depend on their count.
+enum { NOMINAL_ROWS = 4096 };
+
+// Below this the scalar path is faster than any launch, so nothing else is opened or measured for it.
+#define SCALAR_BYTES (64 << 10)
+
+static bool is_scalar(const struct norma_device *device)
+{
+    return device->backend == &norma_backend_scalar;
+}
+
+static double predict(const norma_context *context, struct norma_device *device, const struct row_problem *rows)
+{
+    struct row_problem nominal = *rows;
+    if (context->invariant) {
+        nominal.rows = NOMINAL_ROWS;
+        nominal.outer_rank = 1;
+        nominal.outer[0] = NOMINAL_ROWS;
+    }
+    if (norma_figures_get(device, false) != NORMA_OK)
+        return INFINITY;
+    return norma_predict(&nominal, &device->figures);
+}
+
+// The best usable device not in `tried`; *out is NULL where none is left.
+static void choose(norma_context *context, const struct row_problem *rows, const bool tried[NORMA_MAX_DEVICES],
+                   struct norma_device **out)
+{
+    double best = INFINITY;
+    size_t candidates = 0;
+    struct norma_device *only = NULL;
+    *out = NULL;
+    for (size_t i = 0; i < context->device_count; i++) {
+        struct norma_device *d = context->devices[i];
+        if (tried[i] || !context->allowed[i])
+            continue;
+        if (is_scalar(d) && !context->invariant && norma_rows_bytes(rows) <= SCALAR_BYTES &&
+            norma_device_ready(d) == NORMA_OK) {
+            *out = d;
+            return;
+        }
+        candidates++;
+        only = d;
+    }
+    if (candidates == 1) { // no choice, no figures needed
+        *out = norma_device_ready(only) == NORMA_OK ? only : NULL;
+        return;
+    }
+    for (size_t i = 0; i < context->device_count; i++) {
+        struct norma_device *d = context->devices[i];
+        if (tried[i] || !context->allowed[i] || norma_device_ready(d) != NORMA_OK)
+            continue;
+        const double seconds = predict(context, d, rows);
+        if (seconds < best || !*out) {
+            best = seconds;
+            *out = d;
+        }
+    }
+}
+
+static void fill_empty_statistics(const norma_problem *problem, const struct row_problem *rows)
+{
+    const norma_tensor *outputs[] = {problem->mean, problem->rstd};
+    for (int o = 0; o < 2; o++) {
+        const norma_tensor *t = outputs[o];
+        if (!t)
+            continue;
+        for (int64_t r = 0; r < rows->rows; r++) {
+            int64_t rest = r, at = 0;
+            for (int32_t d = t->rank - 1; d >= 0; d--) {
+                at += rest % t->shape[d] * t->strides[d];
+                rest /= t->shape[d];
+            }
+            ((float *)t->data)[at] = NAN;
+        }
+    }
+}
+
+static void warn_once(norma_context *context, const struct norma_device *device)
+{
+    pthread_mutex_lock(&context->lock);
+    const bool first = !context->warned;
+    context->warned = true;
+    pthread_mutex_unlock(&context->lock);
+    if (first)
+        norma_log(context, 1, "%s failed, going on with the next device: %s", device->id, norma_last_error());
+}
+
+// An output that is also an input: a device that failed half way has destroyed what the next one would need.
+static bool in_place(const norma_tensor *const tensors[NORMA_ARG_COUNT])
+{
+    for (int out = 0; out < NORMA_ARG_COUNT; out++)
+        for (int in = 0; in < NORMA_ARG_COUNT; in++)
+            if (row_arg_is_output(out) && !row_arg_is_output(in) && tensors[out] && tensors[in] &&
+                norma_same_view(tensors[out], tensors[in]))
+                return true;
+    return false;
+}
+
+norma_status norma_run(norma_context *context, const norma_problem *problem)
+{
+    struct row_problem rows;
+    bool tried[NORMA_MAX_DEVICES] = {false};
+    const norma_tensor *tensors[NORMA_ARG_COUNT];
+    if (!context)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "context: NULL");
+    norma_status status = norma_rows_from_problem(problem, NORMA_PLACE_HOST, 0, &rows);
+    if (status != NORMA_OK)
+        return status;
+    if (rows.rows == 0 || rows.n == 0) {
+        fill_empty_statistics(problem, &rows);
+        return NORMA_OK;
+    }
+    for (int a = 0; a < NORMA_ARG_COUNT; a++)
+        tensors[a] = norma_problem_tensor(problem, a);
+    status = norma_fail(NORMA_ERROR_NO_DEVICE, "device: no usable device matches \"%s\"", context->wanted);
+    for (;;) {
+        struct norma_device *device;
+        choose(context, &rows, tried, &device);
+        if (!device)
+            return status;
+        status = norma_execute_host(device, &rows, tensors, NULL, context->memory_budget);
+        norma_device_failed(device, status);
+        if (status == NORMA_OK || status == NORMA_ERROR_INVALID_ARGUMENT ||
+            (status != NORMA_ERROR_UNSUPPORTED && in_place(tensors)))
+            return status;
+        warn_once(context, device);
+        for (size_t i = 0; i < context->device_count; i++)
+            if (context->devices[i] == device)
+                tried[i] = true;
+    }
+}
+
+static void explain_device(norma_context *context, struct norma_device *device, const struct row_problem *rows,
+                           norma_prediction *p)
+{
+    const bool import = device->caps.host_memory && device->backend->buffer_import;
+    struct norma_schedule schedule = {0};
+    *p = (norma_prediction){.device = device, .seconds = INFINITY};
+    norma_status status = norma_device_ready(device);
+    if (status == NORMA_OK)
+        status = norma_figures_get(device, false);
+    if (status == NORMA_OK) {
+        const struct norma_plan_options options = norma_execute_options(
+            device, NULL, import ? NORMA_MEMORY_IMPORT : NORMA_MEMORY_STAGE, context->memory_budget);
+        status = norma_schedule_rows(rows, &device->caps, &options, &schedule);
+    }
+    if (status != NORMA_OK) {
+        snprintf(p->why, sizeof(p->why), "%s", norma_last_error());
+        norma_schedule_finish(&schedule);
+        return;
+    }
+    const double bytes = (double)norma_rows_bytes(rows);
+    p->seconds = predict(context, device, rows);
+    p->tiles = schedule.tiles;
+    p->tile_rows = schedule.tile_rows;
+    p->dispatches = (uint32_t)schedule.dispatch_count;
+    p->workspace = schedule.workspace;
+    snprintf(p->variant, sizeof(p->variant), "%s", schedule.variant ? schedule.variant : "none");
+    snprintf(p->memory, sizeof(p->memory), "%s", is_scalar(device) ? "direct" : import ? "import" : "copy");
+    snprintf(p->why, sizeof(p->why), "%.1f us launch + %.4g MB at %.3g GB/s%s", device->figures.launch * 1e6,
+             bytes * 1e-6, bytes / (p->seconds - device->figures.launch) * 1e-9,
+             context->invariant ? " (invariant: as for 4096 rows)" : "");
+    norma_schedule_finish(&schedule);
+}
+
+norma_status norma_explain(norma_context *context, const norma_problem *problem, norma_prediction *predictions,
+                           size_t capacity, size_t *count)
+{
+    struct row_problem rows;
+    struct norma_device *chosen;
+    const bool tried[NORMA_MAX_DEVICES] = {false};
+    if (!context || !count || (capacity && !predictions))
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: NULL",
+                          !context ? "context"
+                          : !count ? "count"
+                                   : "predictions");
+    const norma_status status = norma_rows_from_problem(problem, NORMA_PLACE_NONE, 0, &rows);
+    if (status != NORMA_OK)
+        return status;
+    *count = 0;
+    for (size_t i = 0; i < context->device_count; i++) {
+        if (!context->allowed[i])
+            continue;
+        if (*count < capacity)
+            explain_device(context, context->devices[i], &rows, &predictions[*count]);
+        ++*count;
+    }
+    choose(context, &rows, tried, &chosen);
+    for (size_t i = 0; i < *count && i < capacity; i++)
+        predictions[i].chosen = predictions[i].device == chosen;
+    return NORMA_OK;
+}
