@@ -1,0 +1,302 @@
+#include "context.h"
+#include "execute.h"
+#include "problem.h"
+#include <math.h>
+#include <norma/plan.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct norma_plan {
+    struct norma_device *device;
+    struct row_problem rows; // as it was created: type, length and set of tensors
+    const char *variant;     // a static string, or NULL
+    uint64_t budget;
+    bool timestamps;
+    norma_buffer *parameter[NORMA_ARG_COUNT];
+    norma_tensor held[NORMA_ARG_COUNT]; // the parameters' views into those buffers
+    pthread_mutex_t lock;
+    // One workspace serves all runs, since compute is one stream. Smaller ones that a growing batch outgrew live on
+    // until the plan is destroyed: runs in flight may use them. guarded by lock
+    norma_buffer *workspace[64];
+    int workspaces;
+};
+
+static bool may_hold(norma_arg arg)
+{
+    return row_arg_is_shared(arg) || arg == NORMA_ARG_GATE;
+}
+
+// The planner takes tensors to begin where the driver can bind; the rest of an offset widens the range.
+static struct norma_caps resident_caps(const struct norma_device *device)
+{
+    struct norma_caps caps = device->caps;
+    if (caps.max_range > caps.offset_align)
+        caps.max_range -= caps.offset_align;
+    return caps;
+}
+
+static norma_status make_schedule(const norma_plan *plan, const struct row_problem *rows,
+                                  struct norma_schedule *schedule)
+{
+    const struct norma_caps caps = resident_caps(plan->device);
+    const struct norma_plan_options options =
+        norma_execute_options(plan->device, plan->variant, NORMA_MEMORY_RESIDENT, plan->budget);
+    return norma_schedule_rows(rows, &caps, &options, schedule);
+}
+
+// The planner may take another variant for another row count: all of them are compiled now, so that no run has to.
+static norma_status prepare_row_counts(const norma_plan *plan)
+{
+    for (int64_t count = 1; count <= INT64_C(1) << 20; count *= 4) {
+        struct row_problem rows = plan->rows;
+        struct norma_schedule schedule = {0};
+        rows.rows = rows.outer[0] = count;
+        rows.outer_rank = 1;
+        for (int a = 0; a < NORMA_ARG_COUNT; a++)
+            rows.arg[a].stride[0] = rows.arg[a].present && !row_arg_is_shared(a) ? rows.arg[a].length : 0;
+        norma_status status = make_schedule(plan, &rows, &schedule);
+        for (size_t i = 0; i < schedule.dispatch_count && status == NORMA_OK; i++)
+            status = plan->device->backend->prepare(plan->device, &schedule.dispatches[i]);
+        norma_schedule_finish(&schedule);
+        if (status != NORMA_OK)
+            return status;
+    }
+    return NORMA_OK;
+}
+
+static norma_status hold_parameter(norma_plan *plan, norma_arg arg, const norma_tensor *tensor)
+{
+    const uint64_t span = norma_tensor_span(tensor);
+    if (span == 0)
+        return NORMA_OK;
+    norma_status status = norma_buffer_create(plan->device, span, &plan->parameter[arg]);
+    if (status == NORMA_OK)
+        status = norma_buffer_write(plan->parameter[arg], 0, tensor->data, span);
+    plan->held[arg] = *tensor;
+    plan->held[arg].data = NULL;
+    plan->held[arg].buffer = plan->parameter[arg];
+    plan->held[arg].offset = 0;
+    return status;
+}
+
+static const char *find_variant(const struct norma_device *device, const char *name)
+{
+    const char *variant;
+    for (size_t i = 0; (variant = norma_variant_name(&device->caps, i)) != NULL; i++)
+        if (!strcmp(variant, name))
+            return variant;
+    return NULL;
+}
+
+static norma_status create(norma_plan *plan, const norma_problem *problem, const norma_plan_params *params)
+{
+    norma_status status = norma_rows_from_problem(problem, NORMA_PLACE_NONE, 0, &plan->rows);
+    if (status != NORMA_OK)
+        return status;
+    if (params->variant && !(plan->variant = find_variant(plan->device, params->variant)))
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "variant: %s has no \"%s\"", plan->device->id, params->variant);
+    for (int a = 0; a < NORMA_ARG_COUNT && status == NORMA_OK; a++) {
+        const norma_tensor *t = norma_problem_tensor(problem, a);
+        if (!t || !may_hold(a) || !t->data)
+            continue;
+        if ((uintptr_t)t->data % norma_dtype_size(t->dtype))
+            return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: data is not a multiple of its element's size",
+                              norma_arg_name(a));
+        status = hold_parameter(plan, a, t);
+    }
+    return status == NORMA_OK && plan->rows.n > 0 ? prepare_row_counts(plan) : status;
+}
+
+norma_status norma_plan_create(norma_device *device, const norma_problem *problem, const norma_plan_params *params,
+                               norma_plan **out)
+{
+    const norma_plan_params defaults = NORMA_PLAN_DEFAULTS;
+    if (!device || !out)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: NULL", device ? "plan" : "device");
+    *out = NULL;
+    if (!params)
+        params = &defaults;
+    if (params->size != sizeof(*params))
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "size: %zu, not sizeof(norma_plan_params) (%zu)", params->size,
+                          sizeof(*params));
+    norma_status status = norma_device_ready(device);
+    if (status != NORMA_OK)
+        return status;
+    norma_plan *plan = calloc(1, sizeof(*plan));
+    if (!plan)
+        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "plan: out of memory");
+    pthread_mutex_init(&plan->lock, NULL);
+    plan->device = device;
+    plan->budget = params->memory_budget ? params->memory_budget : device->context->memory_budget;
+    plan->timestamps = params->timestamps != 0;
+    status = create(plan, problem, params);
+    norma_device_failed(device, status);
+    if (status != NORMA_OK)
+        norma_plan_destroy(&plan);
+    *out = plan;
+    return status;
+}
+
+void norma_plan_destroy(norma_plan **plan)
+{
+    if (!plan || !*plan)
+        return;
+    for (int a = 0; a < NORMA_ARG_COUNT; a++)
+        norma_buffer_destroy(&(*plan)->parameter[a]);
+    for (int i = 0; i < (*plan)->workspaces; i++)
+        norma_buffer_destroy(&(*plan)->workspace[i]);
+    pthread_mutex_destroy(&(*plan)->lock);
+    free(*plan);
+    *plan = NULL;
+}
+
+// Grows by doubling, so 64 are more than memory can hold.
+static norma_status get_workspace(norma_plan *plan, uint64_t size, norma_buffer **out)
+{
+    norma_status status = NORMA_OK;
+    *out = NULL;
+    if (size == 0)
+        return NORMA_OK;
+    pthread_mutex_lock(&plan->lock);
+    norma_buffer *last = plan->workspaces ? plan->workspace[plan->workspaces - 1] : NULL;
+    if (!last || last->size < size) {
+        const uint64_t doubled = last && last->size * 2 > size ? last->size * 2 : size;
+        const uint64_t wanted = doubled <= plan->device->caps.max_alloc ? doubled : size;
+        status = plan->workspaces < 64 ? norma_buffer_create(plan->device, wanted, &plan->workspace[plan->workspaces])
+                                       : norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "plan: the workspace grew too often");
+        if (status == NORMA_OK)
+            last = plan->workspace[plan->workspaces++];
+    }
+    pthread_mutex_unlock(&plan->lock);
+    *out = last;
+    return status;
+}
+
+// The run's rows must be the plan's but for the outer shape and the strides.
+static norma_status check_same(const norma_plan *plan, const struct row_problem *rows)
+{
+    if (rows->op != plan->rows.op || rows->eps != plan->rows.eps || rows->weight_offset != plan->rows.weight_offset)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT,
+                          "op: the plan was made for another operator, eps or weight_offset");
+    if (rows->n != plan->rows.n)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "x: rows of %lld elements, the plan was made for %lld",
+                          (long long)rows->n, (long long)plan->rows.n);
+    for (int a = 0; a < NORMA_ARG_COUNT; a++) {
+        if (rows->arg[a].present != plan->rows.arg[a].present)
+            return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: is %s, unlike in the plan", norma_arg_name(a),
+                              rows->arg[a].present ? "present" : "absent");
+        if (rows->arg[a].present && rows->arg[a].dtype != plan->rows.arg[a].dtype)
+            return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: has another type than in the plan", norma_arg_name(a));
+    }
+    return NORMA_OK;
+}
+
+// Rows without elements: their statistics are NaN.
+static norma_status write_empty(const norma_tensor *t, int64_t rows)
+{
+    const float nan = NAN;
+    for (int64_t r = 0; t && r < rows; r++) {
+        int64_t rest = r, at = 0;
+        for (int32_t d = t->rank - 1; d >= 0; d--) {
+            at += rest % t->shape[d] * t->strides[d];
+            rest /= t->shape[d];
+        }
+        const norma_status status =
+            norma_buffer_write(t->buffer, t->offset + (uint64_t)at * sizeof(float), &nan, sizeof(nan));
+        if (status != NORMA_OK)
+            return status;
+    }
+    return NORMA_OK;
+}
+
+static norma_status run(norma_plan *plan, const norma_problem *problem, const struct row_problem *rows,
+                        struct norma_event *event)
+{
+    struct norma_place_in_buffer places[NORMA_ARG_COUNT] = {{0}};
+    struct norma_schedule schedule = {0};
+    norma_buffer *workspace = NULL;
+    for (int a = 0; a < NORMA_ARG_COUNT; a++) {
+        const norma_tensor *t = norma_problem_tensor(problem, a);
+        if (!t)
+            continue;
+        if (t->buffer && t->buffer->device != plan->device)
+            return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: lies on %s, the plan is for %s", norma_arg_name(a),
+                              t->buffer->device->id, plan->device->id);
+        places[a] = (struct norma_place_in_buffer){t->buffer, t->offset};
+    }
+    norma_status status = make_schedule(plan, rows, &schedule);
+    if (status == NORMA_OK)
+        status = get_workspace(plan, schedule.workspace, &workspace);
+    if (status == NORMA_OK)
+        status = norma_execute_resident(plan->device, &schedule, places, workspace, plan->timestamps, event);
+    norma_schedule_finish(&schedule);
+    return status;
+}
+
+norma_status norma_plan_run(norma_plan *plan, const norma_problem *problem, norma_event **out)
+{
+    struct row_problem rows;
+    if (!plan || !problem)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: NULL", plan ? "problem" : "plan");
+    if (out)
+        *out = NULL;
+    norma_problem whole = *problem;
+    const norma_tensor **const slots[] = {&whole.weight, &whole.bias, &whole.input_bias, &whole.gate};
+    const norma_arg args[] = {NORMA_ARG_WEIGHT, NORMA_ARG_BIAS, NORMA_ARG_INPUT_BIAS, NORMA_ARG_GATE};
+    for (int i = 0; i < 4; i++)
+        if (!*slots[i] && plan->held[args[i]].dtype)
+            *slots[i] = &plan->held[args[i]];
+    norma_status status = norma_device_ready(plan->device);
+    if (status == NORMA_OK)
+        status = norma_rows_from_problem(&whole, NORMA_PLACE_BUFFER, 0, &rows);
+    if (status == NORMA_OK)
+        status = check_same(plan, &rows);
+    if (status != NORMA_OK)
+        return status;
+    norma_event *event = calloc(1, sizeof(*event));
+    if (!event)
+        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "event: out of memory");
+    event->device = plan->device;
+    if (rows.n == 0 || rows.rows == 0) {
+        status = write_empty(whole.mean, rows.rows);
+        if (status == NORMA_OK)
+            status = write_empty(whole.rstd, rows.rows);
+    } else {
+        status = run(plan, &whole, &rows, event);
+    }
+    norma_device_failed(plan->device, status);
+    if (status != NORMA_OK || !out)
+        norma_event_destroy(&event);
+    if (out)
+        *out = event;
+    return status;
+}
+
+norma_status norma_event_wait(norma_event *event)
+{
+    if (!event)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "event: NULL");
+    const norma_status status = event->impl ? event->device->backend->event_wait(event) : NORMA_OK;
+    norma_device_failed(event->device, status);
+    return status;
+}
+
+norma_status norma_event_seconds(norma_event *event, double *seconds)
+{
+    if (!event || !seconds)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: NULL", event ? "seconds" : "event");
+    if (!event->impl)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "event: the plan was made without timestamps");
+    return event->device->backend->event_seconds(event, seconds);
+}
+
+void norma_event_destroy(norma_event **event)
+{
+    if (!event || !*event)
+        return;
+    if ((*event)->impl)
+        (*event)->device->backend->event_finish(*event);
+    free(*event);
+    *event = NULL;
+}
