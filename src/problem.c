@@ -235,9 +235,9 @@ static norma_status check_overlaps(const norma_problem *p)
 }
 
 // Row strides of one tensor for each outer dimension of x.
-static void outer_strides(norma_arg arg, const norma_tensor *t, int32_t outer, int64_t *stride)
+static void outer_strides(norma_arg arg, const norma_tensor *t, const norma_tensor *x, int32_t outer, int64_t *stride)
 {
-    const bool repeated = row_arg_is_shared(arg) || (arg == NORMA_ARG_GATE && t->rank < outer + 1);
+    const bool repeated = row_arg_is_shared(arg) || (arg == NORMA_ARG_GATE && t->rank < x->rank);
     for (int32_t d = 0; d < outer; d++)
         stride[d] = repeated || t->shape[d] == 1 ? 0 : t->strides[d];
 }
@@ -311,7 +311,7 @@ static void fill_rows(const norma_problem *p, struct row_problem *r)
             const norma_tensor *t = norma_problem_tensor(p, a);
             int64_t stride[NORMA_MAX_RANK] = {0};
             if (t)
-                outer_strides(a, t, outer, stride);
+                outer_strides(a, t, x, outer, stride);
             r->arg[a].stride[kept] = stride[d];
         }
         kept++;
