@@ -46,7 +46,7 @@ struct norma_schedule {
     struct norma_step *steps;
     size_t step_count;
     uint64_t workspace;                   // bytes, one workspace for all tiles: compute is one stream
-    uint32_t slots;                       // staging sets: 0, or 2 where there is more than one tile
+    uint32_t slots;                       // staging sets: 0 without staging, 1, or 2 where there is more than one tile
     uint64_t slot_bytes[NORMA_ARG_COUNT]; // size of one slot's buffer of that tensor
     uint32_t tiles;
     int64_t tile_rows; // rows of the largest tile
