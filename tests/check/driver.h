@@ -1,0 +1,43 @@
+// A device under test, and the two ways to run a case on it.
+#ifndef NORMA_CHECK_DRIVER_H
+#define NORMA_CHECK_DRIVER_H
+
+#include "case.h"
+
+enum { CHECK_MAX_VARIANTS = 16 };
+
+struct check_driver {
+    const char *name; // of the device, as norma_context_params.device
+    // One context an operator, so that its programs are counted alone.
+    norma_context *context[NORMA_OP_COUNT];
+    norma_device *device[NORMA_OP_COUNT];
+    norma_buffer *buffer[NORMA_OP_COUNT]; // room for the arena, grows
+    uint64_t buffer_size[NORMA_OP_COUNT];
+    double seconds;         // of the last run: on the device where it tells, else by the clock
+    uint64_t compiled_late; // runs of a plan that compiled something: a new row count may not
+    // What main counts
+    uint64_t cases, runs, failures, variant_runs[CHECK_MAX_VARIANTS];
+    double worst;
+    char worst_case[64];
+};
+
+struct check_options {
+    const char *variant;    // level 2; NULL: the planner's choice
+    uint64_t memory_budget; // level 2; 0: the context's
+};
+
+// NORMA_ERROR_NO_DEVICE where there is none of that name. threads and memory_budget as in norma_context_params.
+norma_status check_driver_open(struct check_driver *driver, const char *name, int32_t threads, uint64_t memory_budget);
+void check_driver_close(struct check_driver *driver);
+// NULL behind the last.
+const char *check_driver_variant(const struct check_driver *driver, size_t index);
+uint32_t check_driver_programs(const struct check_driver *driver, norma_op op);
+
+// Both copy the case's arena to `arena`, run, and leave there what the operator made of it.
+norma_status check_run_host(struct check_driver *driver, const struct check_case *c, unsigned char *arena);
+norma_status check_run_plan(struct check_driver *driver, const struct check_case *c,
+                            const struct check_options *options, unsigned char *arena);
+
+double check_now(void);
+
+#endif
