@@ -1,0 +1,291 @@
+#include "nvk.h"
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+norma_status nvk_fail(const char *call, VkResult result)
+{
+    // "d->api->QueueSubmit(...)" -> "vkQueueSubmit"
+    const char *name = strstr(call, "api");
+    name = name ? name + strcspn(name, ">.") : call;
+    name += strspn(name, ">.");
+    const int length = (int)strcspn(name, "(");
+    switch (result) {
+    case VK_ERROR_OUT_OF_HOST_MEMORY:
+    case VK_ERROR_OUT_OF_DEVICE_MEMORY:
+    case VK_ERROR_OUT_OF_POOL_MEMORY:
+    case VK_ERROR_FRAGMENTED_POOL:
+    case VK_ERROR_TOO_MANY_OBJECTS:
+        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "vk%.*s: out of memory (%d)", length, name, (int)result);
+    case VK_ERROR_DEVICE_LOST:
+        return norma_fail(NORMA_ERROR_DEVICE_LOST, "vk%.*s: device lost", length, name);
+    default:
+        return norma_fail(NORMA_ERROR_DEVICE, "vk%.*s: error %d", length, name, (int)result);
+    }
+}
+
+// The names of the device's extensions that Norma can use.
+static norma_status find_extensions(struct nvk_device *d)
+{
+    norma_status status = NORMA_OK;
+    uint32_t count = 0;
+    VkExtensionProperties *list = NULL;
+    NVK(d->api->EnumerateDeviceExtensionProperties(d->physical, NULL, &count, NULL));
+    if (!(list = calloc(count + 1u, sizeof(*list))))
+        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
+    const VkResult result = d->api->EnumerateDeviceExtensionProperties(d->physical, NULL, &count, list);
+    if (result != VK_INCOMPLETE)
+        NVK(result);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!strcmp(list[i].extensionName, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME))
+            d->host_import = d->api->GetMemoryHostPointerPropertiesEXT != NULL;
+        if (!strcmp(list[i].extensionName, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME))
+            d->driver_properties = true;
+    }
+error:
+    free(list);
+    return status;
+}
+
+// Rates the types: 0 unusable. A discrete device's own memory is not mapped: reading it through the bus is slow.
+static uint32_t rate_memory(VkMemoryPropertyFlags flags, norma_device_kind kind, bool mapped)
+{
+    const VkMemoryPropertyFlags host = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    const bool visible = (flags & host) == host;
+    const uint32_t local = (flags & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT) ? 1 : 0;
+    const uint32_t cached = (flags & VK_MEMORY_PROPERTY_HOST_CACHED_BIT) ? 1 : 0;
+    if (flags & (VK_MEMORY_PROPERTY_PROTECTED_BIT | VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT))
+        return 0;
+    if (mapped && kind == NORMA_DEVICE_DISCRETE)
+        return visible ? 1 + 2 * cached + (1 - local) : 0;
+    if (mapped || kind != NORMA_DEVICE_DISCRETE)
+        return visible ? 1 + 2 * local + cached : 0;
+    return 1 + 4 * local + (visible ? 0 : 2);
+}
+
+static void choose_memory(struct nvk_device *d, struct norma_device *device)
+{
+    VkPhysicalDeviceMemoryProperties memory;
+    d->api->GetPhysicalDeviceMemoryProperties(d->physical, &memory);
+    uint32_t best = 0, best_mapped = 0;
+    for (uint32_t i = 0; i < memory.memoryTypeCount; i++) {
+        const VkMemoryPropertyFlags flags = memory.memoryTypes[i].propertyFlags;
+        const uint32_t plain = rate_memory(flags, device->caps.kind, false);
+        const uint32_t mapped = rate_memory(flags, device->caps.kind, true);
+        if (plain > best) {
+            best = plain;
+            d->memory_type = i;
+        }
+        if (mapped > best_mapped) {
+            best_mapped = mapped;
+            d->staging_type = i;
+        }
+    }
+    device->caps.memory = memory.memoryHeaps[memory.memoryTypes[d->memory_type].heapIndex].size;
+}
+
+// False where no queue family computes. A family that does not draw is preferred: the desktop is not on it.
+static bool choose_family(struct nvk_device *d, struct norma_device *device)
+{
+    VkQueueFamilyProperties families[16];
+    uint32_t count = 16;
+    d->api->GetPhysicalDeviceQueueFamilyProperties(d->physical, &count, families);
+    uint32_t best = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const VkQueueFlags flags = families[i].queueFlags;
+        const uint32_t rate = !(flags & VK_QUEUE_COMPUTE_BIT) || families[i].queueCount == 0 ? 0
+                              : flags & VK_QUEUE_GRAPHICS_BIT                                ? 1
+                                                                                             : 2;
+        if (rate <= best)
+            continue;
+        best = rate;
+        d->family = i;
+        const uint32_t bits = families[i].timestampValidBits;
+        device->caps.timestamps = bits > 0 && d->timestamp_period > 0;
+        d->timestamp_mask = bits >= 64 ? UINT64_MAX : ((uint64_t)1 << bits) - 1;
+    }
+    return best > 0;
+}
+
+struct properties {
+    VkPhysicalDeviceProperties2 base;
+    VkPhysicalDeviceIDProperties id;
+    VkPhysicalDeviceMaintenance3Properties maintenance;
+    VkPhysicalDeviceSubgroupProperties subgroup;
+    VkPhysicalDeviceDriverProperties driver;
+    VkPhysicalDeviceExternalMemoryHostPropertiesEXT import;
+};
+
+static void read_properties(struct nvk_device *d, struct properties *p)
+{
+    *p = (struct properties){
+        .base = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &p->id},
+        .id = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES, .pNext = &p->maintenance},
+        .maintenance = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES, .pNext = &p->subgroup},
+        .subgroup = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES},
+        .driver = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES},
+        .import = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT}};
+    if (d->driver_properties) {
+        p->driver.pNext = p->base.pNext;
+        p->base.pNext = &p->driver;
+    }
+    if (d->host_import) {
+        p->import.pNext = p->base.pNext;
+        p->base.pNext = &p->import;
+    }
+    d->api->GetPhysicalDeviceProperties2(d->physical, &p->base);
+}
+
+static void fill_caps(struct nvk_device *d, const struct properties *p, struct norma_device *device)
+{
+    const VkPhysicalDeviceLimits *limits = &p->base.properties.limits;
+    struct norma_caps *caps = &device->caps;
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    const VkSubgroupFeatureFlags wanted = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
+    caps->api = NORMA_DRIVER_VULKAN;
+    caps->kind = device->caps.kind;
+    // Vulkan has no such figure; for a device it only says "many".
+    caps->compute_units = device->caps.kind != NORMA_DEVICE_CPU ? 32 : cores > 0 ? (uint32_t)cores : 1;
+    caps->max_alloc = p->maintenance.maxMemoryAllocationSize;
+    if (caps->max_alloc > caps->memory)
+        caps->max_alloc = caps->memory;
+    caps->max_range = limits->maxStorageBufferRange;
+    caps->offset_align = (uint32_t)limits->minStorageBufferOffsetAlignment;
+    if (caps->offset_align < 16)
+        caps->offset_align = 16; // 128-bit loads
+    for (int i = 0; i < 3; i++)
+        caps->max_groups[i] = limits->maxComputeWorkGroupCount[i];
+    caps->max_workgroup = limits->maxComputeWorkGroupInvocations;
+    if (caps->max_workgroup > limits->maxComputeWorkGroupSize[0])
+        caps->max_workgroup = limits->maxComputeWorkGroupSize[0];
+    caps->local_memory = limits->maxComputeSharedMemorySize;
+    caps->subgroup_size = p->subgroup.subgroupSize;
+    caps->subgroup_shuffle = p->subgroup.subgroupSize >= 8 &&
+                             (p->subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) &&
+                             (p->subgroup.supportedOperations & wanted) == wanted;
+    // lavapipe ends every loop of an invocation after 65535 iterations in all, silently.
+    caps->max_iterations = d->lavapipe ? 65535 : 0;
+    caps->host_memory = d->host_import;
+    caps->host_align = caps->offset_align;
+    d->import_align = d->host_import ? p->import.minImportedHostPointerAlignment : 0;
+}
+
+norma_status nvk_describe_device(struct nvk_device *d, struct norma_device *device, uint32_t index)
+{
+    const norma_status status = find_extensions(d);
+    if (status != NORMA_OK)
+        return status;
+    struct properties p;
+    read_properties(d, &p);
+    const VkPhysicalDeviceProperties *base = &p.base.properties;
+    snprintf(device->id, sizeof(device->id), "vulkan:%u", index);
+    snprintf(device->name, sizeof(device->name), "%.127s", base->deviceName);
+    if (d->driver_properties)
+        snprintf(device->driver, sizeof(device->driver), "%.60s %.60s", p.driver.driverName, p.driver.driverInfo);
+    else
+        snprintf(device->driver, sizeof(device->driver), "driver 0x%x of vendor 0x%x", base->driverVersion,
+                 base->vendorID);
+    memcpy(device->uuid, p.id.deviceUUID, sizeof(device->uuid));
+    const VkPhysicalDeviceType type = base->deviceType;
+    device->caps.kind = type == VK_PHYSICAL_DEVICE_TYPE_CPU              ? NORMA_DEVICE_CPU
+                        : type == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU ? NORMA_DEVICE_INTEGRATED
+                                                                         : NORMA_DEVICE_DISCRETE;
+    d->lavapipe = d->driver_properties && p.driver.driverID == VK_DRIVER_ID_MESA_LLVMPIPE;
+    d->timestamp_period = base->limits.timestampPeriod;
+    choose_memory(d, device);
+    fill_caps(d, &p, device);
+    return NORMA_OK;
+}
+
+static norma_status create_device(struct nvk_device *d)
+{
+    norma_status status = NORMA_OK;
+    const float priority = 1;
+    const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                           .queueFamilyIndex = d->family,
+                                           .queueCount = 1,
+                                           .pQueuePriorities = &priority};
+    const char *const extensions[] = {VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME};
+    const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+                                     .queueCreateInfoCount = 1,
+                                     .pQueueCreateInfos = &queue,
+                                     .enabledExtensionCount = d->host_import ? 1 : 0,
+                                     .ppEnabledExtensionNames = extensions};
+    NVK(d->api->CreateDevice(d->physical, &info, NULL, &d->handle));
+    d->api->GetDeviceQueue(d->handle, d->family, 0, &d->queue);
+error:
+    return status;
+}
+
+static norma_status create_layouts(struct nvk_device *d)
+{
+    norma_status status = NORMA_OK;
+    VkDescriptorSetLayoutBinding bindings[NVK_BINDINGS];
+    for (uint32_t i = 0; i < NVK_BINDINGS; i++)
+        bindings[i] = (VkDescriptorSetLayoutBinding){.binding = i,
+                                                     .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                                     .descriptorCount = 1,
+                                                     .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
+    const VkDescriptorSetLayoutCreateInfo set = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
+                                                 .bindingCount = NVK_BINDINGS,
+                                                 .pBindings = bindings};
+    NVK(d->api->CreateDescriptorSetLayout(d->handle, &set, NULL, &d->set_layout));
+    const VkPushConstantRange range = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = NORMA_ARGS_BYTES};
+    const VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+                                               .setLayoutCount = 1,
+                                               .pSetLayouts = &d->set_layout,
+                                               .pushConstantRangeCount = 1,
+                                               .pPushConstantRanges = &range};
+    NVK(d->api->CreatePipelineLayout(d->handle, &layout, NULL, &d->layout));
+error:
+    return status;
+}
+
+// Destroys what nvk_open made; the device is as enumerated again.
+static void shut(struct norma_device *device)
+{
+    struct nvk_device *d = nvk_device_of(device);
+    if (!d->handle)
+        return;
+    d->api->DeviceWaitIdle(d->handle); // also of a lost device: what follows is allowed either way
+    nvk_calls_finish(d);
+    nvk_buffer_finish(&d->staging);
+    nvk_pipelines_finish(d);
+    if (d->layout)
+        d->api->DestroyPipelineLayout(d->handle, d->layout, NULL);
+    if (d->set_layout)
+        d->api->DestroyDescriptorSetLayout(d->handle, d->set_layout, NULL);
+    d->api->DestroyDevice(d->handle, NULL);
+    d->layout = VK_NULL_HANDLE;
+    d->set_layout = VK_NULL_HANDLE;
+    d->handle = VK_NULL_HANDLE;
+}
+
+norma_status nvk_open(struct norma_device *device)
+{
+    struct nvk_device *d = nvk_device_of(device);
+    assert(!d->handle);
+    if (!choose_family(d, device))
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s has no compute queue", device->name);
+    norma_status status = create_device(d);
+    if (status == NORMA_OK)
+        status = create_layouts(d);
+    if (status != NORMA_OK)
+        shut(device);
+    return status;
+}
+
+void nvk_close(struct norma_device *device)
+{
+    struct nvk_device *d = device->impl;
+    if (!d)
+        return;
+    shut(device);
+    pthread_mutex_destroy(&d->pipeline_lock);
+    pthread_mutex_destroy(&d->queue_lock);
+    pthread_mutex_destroy(&d->staging_lock);
+    free(d);
+    device->impl = NULL;
+}

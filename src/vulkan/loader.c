@@ -1,0 +1,123 @@
+#include "nvk.h"
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+void (*nvk_api_hook)(struct nvk_api *api);
+
+// The library stays open: drivers keep threads and exit handlers that do not survive being unmapped.
+static PFN_vkGetInstanceProcAddr get_proc(void)
+{
+    void *library = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL);
+    PFN_vkGetInstanceProcAddr get = NULL;
+    void *symbol = library ? dlsym(library, "vkGetInstanceProcAddr") : NULL;
+    memcpy(&get, &symbol, sizeof(get)); // ISO C has no cast from an object to a function pointer
+    return get;
+}
+
+bool nvk_load_library(struct nvk_api *api)
+{
+    const PFN_vkGetInstanceProcAddr get = get_proc();
+    bool complete = get != NULL;
+#define X(name) complete = complete && (api->name = (PFN_vk##name)(void (*)(void))get(NULL, "vk" #name)) != NULL;
+    NVK_GLOBAL_FUNCTIONS(X)
+#undef X
+    if (complete && nvk_api_hook)
+        nvk_api_hook(api);
+    return complete;
+}
+
+bool nvk_load_instance(struct nvk_api *api, VkInstance instance)
+{
+    const PFN_vkGetInstanceProcAddr get = get_proc();
+    bool complete = get != NULL;
+#define X(name) complete = complete && (api->name = (PFN_vk##name)(void (*)(void))get(instance, "vk" #name)) != NULL;
+    NVK_INSTANCE_FUNCTIONS(X)
+#undef X
+#define X(name) api->name = complete ? (PFN_vk##name)(void (*)(void))get(instance, "vk" #name) : NULL;
+    NVK_OPTIONAL_FUNCTIONS(X)
+#undef X
+    if (complete && nvk_api_hook)
+        nvk_api_hook(api);
+    return complete;
+}
+
+static norma_status create_instance(struct nvk_instance *instance)
+{
+    norma_status status = NORMA_OK;
+    const VkApplicationInfo application = {
+        .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .pEngineName = "norma", .apiVersion = VK_API_VERSION_1_2};
+    const VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
+                                       .pApplicationInfo = &application};
+    NVK(instance->api.CreateInstance(&info, NULL, &instance->handle));
+    if (!nvk_load_instance(&instance->api, instance->handle))
+        status = norma_fail(NORMA_ERROR_DEVICE, "libvulkan.so.1 lacks functions of Vulkan 1.1");
+error:
+    return status;
+}
+
+// Devices below Vulkan 1.1 and those without a compute queue are left out.
+static norma_status add_device(norma_context *context, struct nvk_instance *instance, VkPhysicalDevice physical,
+                               uint32_t index, void (*add)(void *user, struct norma_device *device), void *user)
+{
+    struct nvk_device *d = calloc(1, sizeof(*d));
+    struct norma_device *device = d ? norma_device_new(context, &norma_backend_vulkan) : NULL;
+    if (!device) {
+        free(d);
+        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
+    }
+    d->instance = instance;
+    d->api = &instance->api;
+    d->physical = physical;
+    pthread_mutex_init(&d->pipeline_lock, NULL);
+    pthread_mutex_init(&d->queue_lock, NULL);
+    pthread_mutex_init(&d->staging_lock, NULL);
+    device->impl = d;
+    const norma_status status = nvk_describe_device(d, device, index);
+    add(user, device); // from here on the context frees it
+    return status;
+}
+
+norma_status nvk_enumerate(norma_context *context, void (*add)(void *user, struct norma_device *device), void *user,
+                           void **out)
+{
+    norma_status status = NORMA_OK;
+    VkPhysicalDevice *physical = NULL;
+    struct nvk_instance *instance = calloc(1, sizeof(*instance));
+    if (!instance)
+        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
+    if (!nvk_load_library(&instance->api)) {
+        free(instance);
+        return NORMA_OK;
+    }
+    *out = instance;
+    status = create_instance(instance);
+    if (status != NORMA_OK)
+        return status;
+    uint32_t count = 0;
+    NVK(instance->api.EnumeratePhysicalDevices(instance->handle, &count, NULL));
+    if (!(physical = calloc(count + 1u, sizeof(VkPhysicalDevice)))) {
+        status = norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
+        goto error;
+    }
+    NVK(instance->api.EnumeratePhysicalDevices(instance->handle, &count, physical));
+    for (uint32_t i = 0, index = 0; i < count && status == NORMA_OK; i++) {
+        VkPhysicalDeviceProperties properties;
+        instance->api.GetPhysicalDeviceProperties(physical[i], &properties);
+        if (properties.apiVersion >= VK_API_VERSION_1_1)
+            status = add_device(context, instance, physical[i], index++, add, user);
+    }
+error:
+    free(physical);
+    return status;
+}
+
+void nvk_finish(void *user)
+{
+    struct nvk_instance *instance = user;
+    if (!instance)
+        return;
+    if (instance->handle && instance->api.DestroyInstance)
+        instance->api.DestroyInstance(instance->handle, NULL);
+    free(instance);
+}

@@ -1,0 +1,194 @@
+// The Vulkan backend's own objects. Everything a driver is asked goes through struct nvk_api.
+#ifndef NORMA_SRC_VULKAN_NVK_H
+#define NORMA_SRC_VULKAN_NVK_H
+
+#include "backend.h"
+#include "schedule.h"
+#define VK_NO_PROTOTYPES
+#include <vulkan/vulkan.h>
+
+// Functions that need no instance, and those that do; NVK_OPTIONAL may be missing.
+#define NVK_GLOBAL_FUNCTIONS(X) \
+    X(CreateInstance)           \
+    X(EnumerateInstanceExtensionProperties)
+#define NVK_INSTANCE_FUNCTIONS(X)             \
+    X(DestroyInstance)                        \
+    X(EnumeratePhysicalDevices)               \
+    X(GetPhysicalDeviceProperties)            \
+    X(GetPhysicalDeviceProperties2)           \
+    X(GetPhysicalDeviceMemoryProperties)      \
+    X(GetPhysicalDeviceQueueFamilyProperties) \
+    X(EnumerateDeviceExtensionProperties)     \
+    X(CreateDevice)                           \
+    X(DestroyDevice)                          \
+    X(DeviceWaitIdle)                         \
+    X(GetDeviceQueue)                         \
+    X(QueueSubmit)                            \
+    X(CreateBuffer)                           \
+    X(DestroyBuffer)                          \
+    X(GetBufferMemoryRequirements)            \
+    X(AllocateMemory)                         \
+    X(FreeMemory)                             \
+    X(BindBufferMemory)                       \
+    X(MapMemory)                              \
+    X(CreateShaderModule)                     \
+    X(DestroyShaderModule)                    \
+    X(CreateDescriptorSetLayout)              \
+    X(DestroyDescriptorSetLayout)             \
+    X(CreatePipelineLayout)                   \
+    X(DestroyPipelineLayout)                  \
+    X(CreateComputePipelines)                 \
+    X(DestroyPipeline)                        \
+    X(CreateDescriptorPool)                   \
+    X(DestroyDescriptorPool)                  \
+    X(ResetDescriptorPool)                    \
+    X(AllocateDescriptorSets)                 \
+    X(UpdateDescriptorSets)                   \
+    X(CreateCommandPool)                      \
+    X(DestroyCommandPool)                     \
+    X(ResetCommandPool)                       \
+    X(AllocateCommandBuffers)                 \
+    X(BeginCommandBuffer)                     \
+    X(EndCommandBuffer)                       \
+    X(CmdBindPipeline)                        \
+    X(CmdBindDescriptorSets)                  \
+    X(CmdPushConstants)                       \
+    X(CmdDispatch)                            \
+    X(CmdPipelineBarrier)                     \
+    X(CmdCopyBuffer)                          \
+    X(CmdResetQueryPool)                      \
+    X(CmdWriteTimestamp)                      \
+    X(CreateQueryPool)                        \
+    X(DestroyQueryPool)                       \
+    X(GetQueryPoolResults)                    \
+    X(CreateFence)                            \
+    X(DestroyFence)                           \
+    X(ResetFences)                            \
+    X(GetFenceStatus)                         \
+    X(WaitForFences)
+#define NVK_OPTIONAL_FUNCTIONS(X) X(GetMemoryHostPointerPropertiesEXT)
+
+struct nvk_api {
+#define X(name) PFN_vk##name name;
+    NVK_GLOBAL_FUNCTIONS(X)
+    NVK_INSTANCE_FUNCTIONS(X)
+    NVK_OPTIONAL_FUNCTIONS(X)
+#undef X
+};
+
+// Called whenever a table was filled, so that a test can put its own functions there. NULL outside tests.
+extern void (*nvk_api_hook)(struct nvk_api *api);
+
+struct nvk_instance {
+    struct nvk_api api;
+    VkInstance handle;
+};
+
+enum { NVK_BINDINGS = 11, NVK_CALL_SETS = 16 };
+
+// One submission: everything that has to live until the device is through with it. Recycled.
+struct nvk_call {
+    struct nvk_call *next;
+    VkCommandPool commands;
+    VkCommandBuffer command;
+    VkDescriptorPool sets;
+    uint32_t set_capacity;
+    VkQueryPool queries; // null until timestamps are asked for
+    VkFence fence;
+    bool timed;
+};
+
+struct nvk_pipeline {
+    struct nvk_pipeline *next;
+    uint32_t module;
+    uint32_t constants[NORMA_CONST_COUNT];
+    VkPipeline handle;
+};
+
+struct nvk_buffer {
+    VkBuffer handle;
+    VkDeviceMemory memory;
+    uint64_t size;  // of handle
+    uint64_t shift; // of the first byte in handle
+};
+
+struct nvk_device {
+    struct nvk_instance *instance;
+    const struct nvk_api *api;
+    VkPhysicalDevice physical;
+    uint32_t version; // of the API: the lesser of the device's and ours
+    bool lavapipe, driver_properties, host_import;
+    uint64_t import_align; // bytes, of the host pointer
+    uint32_t memory_type, staging_type;
+    double timestamp_period; // nanoseconds
+    uint64_t timestamp_mask;
+    VkDevice handle;
+    VkQueue queue;
+    uint32_t family;
+    VkDescriptorSetLayout set_layout;
+    VkPipelineLayout layout;
+    pthread_mutex_t pipeline_lock;
+    struct nvk_pipeline *pipelines; // guarded by pipeline_lock
+    pthread_mutex_t queue_lock;
+    struct nvk_call *idle, *orphans; // guarded by queue_lock; orphans run on without an event
+    pthread_mutex_t staging_lock;
+    struct norma_buffer staging; // guarded by staging_lock; made when first needed
+};
+
+static inline struct nvk_device *nvk_device_of(struct norma_device *device)
+{
+    return device->impl;
+}
+
+// The status of a failed Vulkan call, with its name in the message.
+norma_status nvk_fail(const char *call, VkResult result);
+
+// One call of the table: `NVK(device->api->BindBufferMemory(...))` leaves to `error` with `status` set.
+#define NVK(call)                                 \
+    do {                                          \
+        const VkResult nvk_result = (call);       \
+        if (nvk_result != VK_SUCCESS) {           \
+            status = nvk_fail(#call, nvk_result); \
+            goto error;                           \
+        }                                         \
+    } while (0)
+
+// loader.c
+norma_status nvk_enumerate(norma_context *context, void (*add)(void *user, struct norma_device *device), void *user,
+                           void **instance);
+void nvk_finish(void *instance);
+bool nvk_load_library(struct nvk_api *api);
+bool nvk_load_instance(struct nvk_api *api, VkInstance instance);
+
+// device.c
+norma_status nvk_describe_device(struct nvk_device *d, struct norma_device *device, uint32_t index);
+norma_status nvk_open(struct norma_device *device);
+void nvk_close(struct norma_device *device);
+
+// buffer.c
+norma_status nvk_buffer_create(struct norma_device *device, uint64_t size, struct norma_buffer *buffer);
+norma_status nvk_buffer_import(struct norma_device *device, void *host, uint64_t size, struct norma_buffer *buffer);
+void nvk_buffer_finish(struct norma_buffer *buffer);
+// Mapped memory for transfers to buffers that the host cannot map; the caller holds staging_lock.
+norma_status nvk_staging(struct norma_device *device, uint64_t size);
+
+// pipeline.c
+const void *nvk_code(const norma_dispatch *dispatch, size_t *size);
+norma_status nvk_prepare(struct norma_device *device, const norma_dispatch *dispatch);
+norma_status nvk_pipeline(struct norma_device *device, const norma_dispatch *dispatch, VkPipeline *pipeline);
+void nvk_pipelines_finish(struct nvk_device *d);
+
+// call.c
+norma_status nvk_call_take(struct nvk_device *d, uint32_t sets, bool timed, struct nvk_call **call);
+void nvk_call_drop(struct nvk_device *d, struct nvk_call *call); // one that was not submitted
+void nvk_calls_finish(struct nvk_device *d);
+norma_status nvk_event_wait(struct norma_event *event);
+norma_status nvk_event_seconds(struct norma_event *event, double *seconds);
+void nvk_event_finish(struct norma_event *event);
+
+// submit.c
+norma_status nvk_submit(struct norma_device *device, const struct norma_command *commands, size_t count,
+                        struct norma_event *const *waits, size_t wait_count, bool timestamps,
+                        struct norma_event *event);
+
+#endif
