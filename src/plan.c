@@ -68,10 +68,10 @@ static norma_status prepare_row_counts(const norma_plan *plan)
 static norma_status hold_parameter(norma_plan *plan, norma_arg arg, const norma_tensor *tensor)
 {
     const uint64_t span = norma_tensor_span(tensor);
-    if (span == 0)
-        return NORMA_OK;
-    norma_status status = norma_buffer_create(plan->device, span, &plan->parameter[arg]);
-    if (status == NORMA_OK)
+    norma_status status = NORMA_OK;
+    if (span > 0)
+        status = norma_buffer_create(plan->device, span, &plan->parameter[arg]);
+    if (status == NORMA_OK && span > 0)
         status = norma_buffer_write(plan->parameter[arg], 0, tensor->data, span);
     plan->held[arg] = *tensor;
     plan->held[arg].data = NULL;

@@ -2,6 +2,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdbool.h>
 
 // Half a unit in the last place of float32 at 1: the u of the contract.
 #define U 0x1p-24L
@@ -73,6 +74,8 @@ struct reference_stats reference_statistics(const struct reference_row *row)
         long double d = row->h[i] - stats.mean;
         squares += d * d;
     }
+    if (row->n == 0)
+        stats.mean = (long double)NAN; // of RMS norm too
     // n = 0: 0/0 is the NaN that the contract asks for.
     stats.rstd = 1 / sqrtl(squares / n + row->eps);
     stats.mean_bound = 2 * U * (fabsl(stats.mean) + sqrtl(squares / n)) + 0x1p-149L;
@@ -103,10 +106,9 @@ double reference_error(long double expected, long double bound, float got, norma
         long double largest = dtype == NORMA_FLOAT16    ? 65520.0L
                               : dtype == NORMA_BFLOAT16 ? 0x1.ffp+127L
                                                         : 0x1.ffffffp+127L;
-        int same_sign = signbit(expected) == signbit(got);
-        if (isinf(got))
-            return same_sign && fabsl(expected) + bound >= largest ? 0 : (double)INFINITY;
-        return (double)INFINITY;
+        const bool same_sign = !signbit(expected) == !signbit(got);
+        const bool overflows = isinf(expected) || fabsl(expected) + bound >= largest;
+        return isinf(got) && same_sign && overflows ? 0 : (double)INFINITY;
     }
     long double difference = fabsl(expected - got);
     return difference == 0 ? 0 : (double)(difference / bound);
