@@ -2,8 +2,11 @@
 """Writes a C file with the bytes of files as 32-bit word arrays (SPIR-V) or strings (OpenCL C), each under its name.
 
 embed.py --words|--text OUT.c NAME=FILE [NAME=FILE ...]
+A text's lines `#include "other"` are replaced by that file, found beside it: the text then stands alone.
 The C file defines `const uint32_t NAME[]` and `const size_t NAME_size` (bytes), or `const char NAME[]` alike.
 """
+import os
+import re
 import struct
 import sys
 
@@ -23,13 +26,23 @@ def text(name, data):
     return f"const char {name}[] = {{\n    " + ",\n    ".join(rows) + "\n};\n"
 
 
+def expanded(path):
+    with open(path, "rb") as f:
+        source = f.read()
+    folder = os.path.dirname(path)
+    return re.sub(rb'^#include "(.*)"\n', lambda m: expanded(os.path.join(folder, m[1].decode())), source, flags=re.M)
+
+
 def main():
     kind, out, *pairs = sys.argv[1:]
     parts = ["#include <stddef.h>\n#include <stdint.h>\n"]
     for pair in pairs:
         name, path = pair.split("=", 1)
-        with open(path, "rb") as f:
-            data = f.read()
+        if kind == "--words":
+            with open(path, "rb") as f:
+                data = f.read()
+        else:
+            data = expanded(path)
         parts.append(f"extern const {'uint32_t' if kind == '--words' else 'char'} {name}[];\nextern const size_t {name}_size;\n")
         parts.append(words(name, data) if kind == "--words" else text(name, data))
         parts.append(f"const size_t {name}_size = {len(data)};\n")

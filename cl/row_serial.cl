@@ -1,0 +1,390 @@
+// The row kernels for CPU drivers: one work-item takes whole rows (or chunks) with vectors of 8, a workgroup has one.
+// A chunk's second read comes from the first-level cache, so memory sees one read and one write.
+#include "prelude.cl"
+
+#ifdef __has_builtin
+#if __has_builtin(__builtin_nontemporal_store)
+#define STREAM_STORE(value, pointer) __builtin_nontemporal_store(value, pointer)
+#endif
+#endif
+
+static inline float8 float8_from_half(ushort8 bits)
+{
+    // Exact, denormals included: the exponent is rebased by a multiplication; infinity and NaN by an addition.
+    uint8 wide = convert_uint8(bits);
+    uint8 magnitude = (wide & 0x7fff) << 13;
+    float8 value = as_float8(magnitude) * 0x1p+112f;
+    uint8 special = as_uint8(magnitude >= 0x0f800000) & 0x7f800000;
+    return as_float8(as_uint8(value) | special | (wide & 0x8000) << 16);
+}
+
+static inline ushort8 half_from_float8(float8 value)
+{
+    uint8 bits = as_uint8(value), sign = bits & 0x80000000;
+    uint8 magnitude = bits ^ sign;
+    uint8 normal = (magnitude - 0x37fff001 + (magnitude >> 13 & 1)) >> 13;
+    // Below 2^-14: adding 0.5 leaves the rounded multiple of 2^-24 in the low bits.
+    uint8 small = as_uint8(as_float8(magnitude) + 0.5f) - 0x3f000000;
+    uint8 large = select((uint8)0x7c00, (uint8)0x7e00, magnitude > 0x7f800000);
+    uint8 result = select(select(normal, small, magnitude < 0x38800000), large, magnitude >= 0x477ff000);
+    return convert_ushort8(result | sign >> 16);
+}
+
+static inline ushort8 bfloat16_from_float8(float8 value)
+{
+    uint8 bits = as_uint8(value);
+    uint8 rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    return convert_ushort8(select(rounded, bits >> 16 | 0x40, (bits & 0x7fffffff) > 0x7f800000));
+}
+
+static inline float8 load8(__global const uchar *p, uint type, uint i)
+{
+    if (type == FLOAT32)
+        return vload8(0, (__global const float *)p + i);
+    ushort8 bits = vload8(0, (__global const ushort *)p + i);
+    if (type == FLOAT16)
+        return float8_from_half(bits);
+    return as_float8(convert_uint8(bits) << 16);
+}
+
+// stream: the address is a multiple of the vector's size, and no cache should keep it.
+static inline void store8(__global uchar *p, uint type, uint i, float8 value, bool stream)
+{
+    if (type == FLOAT32) {
+        __global float *at = (__global float *)p + i;
+#ifdef STREAM_STORE
+        if (stream)
+            STREAM_STORE(value, (__global float8 *)at);
+        else
+#endif
+            vstore8(value, 0, at);
+        return;
+    }
+    ushort8 bits = type == FLOAT16 ? half_from_float8(value) : bfloat16_from_float8(value);
+    __global ushort *at = (__global ushort *)p + i;
+#ifdef STREAM_STORE
+    if (stream)
+        STREAM_STORE(bits, (__global ushort8 *)at);
+    else
+#endif
+        vstore8(bits, 0, at);
+}
+
+static inline float8 h8(const struct row *row, uint i)
+{
+    float8 u = load8(row->x, X_TYPE, i);
+#if PROLOGUE
+    if (has(row->flags, INPUT_BIAS))
+        u = u + load8(row->input_bias, type_of(row->types, INPUT_BIAS), i);
+    if (has(row->flags, GATE))
+        u = load8(row->gate, type_of(row->types, GATE), i) * u;
+    if (has(row->flags, RESIDUAL))
+        u = load8(row->residual, type_of(row->types, RESIDUAL), i) + u;
+#endif
+    return u;
+}
+
+// One accumulator for each of the 32 lanes, for the sums of d (p) and of d*d (q).
+struct lanes {
+    float8 p0, p1, p2, p3, q0, q1, q2, q3;
+};
+
+static inline void add_step(struct lanes *lanes, float8 d0, float8 d1, float8 d2, float8 d3)
+{
+#if !RMS
+    lanes->p0 += d0;
+    lanes->p1 += d1;
+    lanes->p2 += d2;
+    lanes->p3 += d3;
+#endif
+    lanes->q0 += d0 * d0;
+    lanes->q1 += d1 * d1;
+    lanes->q2 += d2 * d2;
+    lanes->q3 += d3 * d3;
+}
+
+static inline float8 centred(float8 z, float k)
+{
+#if RMS
+    return z;
+#else
+    return z - k;
+#endif
+}
+
+// The last 1 to 31 elements of a chunk: the lanes beyond them hold k, whose difference is 0.
+static inline void add_tail(struct lanes *lanes, const struct row *row, uint i, uint end, float k, float a)
+{
+    float8 z[4];
+    for (int j = 0; j < 4; j++, i += 8) {
+        z[j] = k;
+        if (i + 8 <= end) {
+            z[j] = h8(row, i) * a;
+        } else if (i < end) {
+            float rest[8];
+            for (uint e = 0; e < 8; e++)
+                rest[e] = i + e < end ? h1(row, i + e) * a : k;
+            z[j] = vload8(0, rest);
+        }
+    }
+    add_step(lanes, centred(z[0], k), centred(z[1], k), centred(z[2], k), centred(z[3], k));
+}
+
+// Step 1 of the tree: the eight quads' sums, in the order of their threads.
+static inline float8 fold_quads(float8 a, float8 b, float8 c, float8 d)
+{
+    float16 low = (float16)(a, b), high = (float16)(c, d);
+    float16 pairs = (float16)(low.even + low.odd, high.even + high.odd);
+    return pairs.even + pairs.odd;
+}
+
+// Step 3.
+static inline float fold_threads(float8 t)
+{
+    float4 f = t.lo + t.hi;
+    float2 g = f.lo + f.hi;
+    return g.x + g.y;
+}
+
+// (S1, S2) of a chunk about k. scaled is a literal: z = h*a only where the rescue asks for it.
+static inline float2 chunk_sums(const struct row *row, uint first, uint length, float k, float a, bool scaled)
+{
+    float8 t1 = 0, t2 = 0;
+    for (uint block = 0; block < length; block += BLOCK) {
+        uint i = first + block, end = first + min(block + BLOCK, length);
+        struct lanes lanes = {0, 0, 0, 0, 0, 0, 0, 0};
+        for (; i + 32 <= end; i += 32) {
+            float8 z0 = h8(row, i), z1 = h8(row, i + 8), z2 = h8(row, i + 16), z3 = h8(row, i + 24);
+            if (scaled) {
+                z0 *= a;
+                z1 *= a;
+                z2 *= a;
+                z3 *= a;
+            }
+            add_step(&lanes, centred(z0, k), centred(z1, k), centred(z2, k), centred(z3, k));
+        }
+        if (i < end)
+            add_tail(&lanes, row, i, end, k, a);
+#if !RMS
+        t1 += fold_quads(lanes.p0, lanes.p1, lanes.p2, lanes.p3);
+#endif
+        t2 += fold_quads(lanes.q0, lanes.q1, lanes.q2, lanes.q3);
+    }
+    return (float2)(fold_threads(t1), fold_threads(t2));
+}
+
+static inline float pivot(const struct row *row, uint first, uint length, float a)
+{
+#if RMS
+    return 0;
+#else
+    if (length < 16)
+        return h1(row, first) * a;
+    float16 z = (float16)(h8(row, first) * a, h8(row, first + 8) * a);
+    float8 pairs = z.even + z.odd;
+    float4 f = pairs.even + pairs.odd;
+    return ((f.x + f.z) + (f.y + f.w)) * 0.0625f;
+#endif
+}
+
+static inline stat chunk_statistics(const struct row *row, uint first, uint length, float eps)
+{
+    struct attempt at = {0, 1.0f, false, false};
+    stat result = 0;
+    at.k = pivot(row, first, length, 1.0f);
+    float2 s = chunk_sums(row, first, length, at.k, 1.0f, false);
+    while (judge(s.x, s.y, length, eps, &at, &result)) {
+        if (at.pivot)
+            at.k = pivot(row, first, length, at.a);
+        s = chunk_sums(row, first, length, at.k, at.a, true);
+    }
+    return result;
+}
+
+static inline float fold(float *w, uint count)
+{
+    for (uint stride = 32; stride > 0; stride /= 2)
+        for (uint i = 0; i < stride && i + stride < count; i++)
+            w[i] = w[i] + w[i + stride];
+    return w[0];
+}
+
+// Merges 2 to 64 results, each of `unit` elements but for the last, whose elements end at `total`.
+static inline stat merge(const stat *in, uint count, uint unit, uint total)
+{
+    float w[FAN];
+    float a = in[0].w;
+    for (uint i = 1; i < count; i++)
+        a = min(a, in[i].w);
+    for (;;) {
+        float m = 0, r = 0, M2;
+#if RMS
+        for (uint i = 0; i < count; i++) {
+            float f = rescale(in[i].w, a);
+            w[i] = (in[i].z * f) * f;
+        }
+#else
+        float K = in[0].x * rescale(in[0].w, a);
+        for (uint i = 0; i < count; i++) {
+            float f = rescale(in[i].w, a), n = (float)min(unit, total - i * unit);
+            w[i] = n * ((in[i].x * f - K) + in[i].y * f);
+        }
+        float c = fold(w, count) / (float)total;
+        m = K + c;
+        float t = m - K;
+        r = (K - (m - t)) + (c - t);
+        for (uint i = 0; i < count; i++) {
+            float f = rescale(in[i].w, a), n = (float)min(unit, total - i * unit);
+            float e = ((in[i].x * f - m) - r) + in[i].y * f;
+            w[i] = (in[i].z * f) * f + (n * e) * e;
+        }
+#endif
+        M2 = fold(w, count);
+        if (isfinite(M2) || a == SHRINK)
+            return (stat)(m, r, M2, a);
+        a = a == GROW ? 1.0f : SHRINK;
+    }
+}
+
+static inline void apply8(const struct row *row, uint i, stat s, uint weight_type, uint bias_type, bool scaled,
+                          bool stream)
+{
+    float8 h = h8(row, i);
+    float8 z = scaled ? h * s.w : h;
+#if RMS
+    float8 v = z * s.z;
+#else
+    float8 v = ((z - s.x) - s.y) * s.z;
+#endif
+    if (weight_type != ABSENT)
+        v = v * (row->weight_offset + load8(row->weight, weight_type, i));
+    if (bias_type != ABSENT)
+        v = v + load8(row->bias, bias_type, i);
+#if PROLOGUE
+    if (has(row->flags, SUM))
+        store8(row->sum, type_of(row->types, SUM), i, h, false);
+#endif
+    store8(row->y, y_type(row), i, v, stream);
+}
+
+// Elements until y's address is a multiple of a vector of 8; the row's elements where that never happens.
+static inline uint unaligned_head(const struct row *row, uint length)
+{
+    uint bytes = element_bytes(y_type(row));
+    uint past = (uint)(size_t)row->y & (8 * bytes - 1);
+    return past == 0 ? 0 : past % bytes != 0 ? length : min((8 * bytes - past) / bytes, length);
+}
+
+static inline void apply_as(const struct row *row, uint length, stat s, uint weight_type, uint bias_type, bool scaled,
+                            bool stream)
+{
+    uint i = 0;
+    if (stream) {
+        for (uint head = unaligned_head(row, length); i < head; i++)
+            apply1(row, i, s);
+        for (; i + 32 <= length; i += 32)
+            for (uint j = 0; j < 32; j += 8)
+                apply8(row, i + j, s, weight_type, bias_type, scaled, true);
+    }
+    for (; i + 8 <= length; i += 8)
+        apply8(row, i, s, weight_type, bias_type, scaled, false);
+    for (; i < length; i++)
+        apply1(row, i, s);
+}
+
+// The usual parameters get a loop without branches; the rest one that asks for each vector.
+static inline void apply(const struct row *row, uint length, stat s)
+{
+    uint weight = has(row->flags, WEIGHT) ? type_of(row->types, WEIGHT) : ABSENT;
+    uint bias = has(row->flags, BIAS) ? type_of(row->types, BIAS) : ABSENT;
+    bool stream = has(row->flags, STREAM);
+    if (s.w != 1.0f)
+        apply_as(row, length, s, weight, bias, true, false);
+    else if (weight == FLOAT32 && bias == (RMS ? ABSENT : FLOAT32))
+        apply_as(row, length, s, FLOAT32, RMS ? ABSENT : FLOAT32, false, stream);
+    else
+        apply_as(row, length, s, weight, bias, false, stream);
+}
+
+static inline uint unit_begin(const struct row_args *args)
+{
+    return (get_group_id(0) + get_num_groups(0) * get_group_id(1)) * args->per_group;
+}
+
+#define SERIAL __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_row_whole)
+SERIAL row_whole(BINDINGS)
+{
+    uint r = unit_begin(&args), end = min(r + args.per_group, args.rows);
+    uint n = args.n, chunks = (n + CHUNK - 1) / CHUNK;
+    for (; r < end; r++) {
+        struct row row = ROW_AT(r, 0);
+        stat s;
+        if (chunks <= 1) {
+            s = chunk_statistics(&row, 0, n, args.eps);
+        } else {
+            stat results[FAN];
+            for (uint j = 0; j < chunks; j++)
+                results[j] = chunk_statistics(&row, j * CHUNK, min(CHUNK, n - j * CHUNK), args.eps);
+            s = merge(results, chunks, CHUNK, n);
+        }
+        s = finish_row(s, n, args.eps);
+        write_statistics(b8, b9, &args, &offsets, r, s);
+        apply(&row, n, s);
+    }
+}
+#endif
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_row_stats)
+SERIAL row_stats(BINDINGS)
+{
+    uint here = (args.part + CHUNK - 1) / CHUNK;
+    uint u = unit_begin(&args), end = min(u + args.per_group, args.rows * here);
+    for (; u < end; u++) {
+        uint r = u / here, j = u % here;
+        struct row row = ROW_AT(r, j * CHUNK);
+        uint out = args.stat_out + r * args.chunks + args.chunk0 + j;
+        workspace_at(b10, &offsets)[out] = chunk_statistics(&row, 0, min(CHUNK, args.part - j * CHUNK), args.eps);
+    }
+}
+#endif
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_row_merge)
+SERIAL row_merge(BINDINGS)
+{
+    uint outputs = (args.chunks + FAN - 1) / FAN;
+    uint u = unit_begin(&args), end = min(u + args.per_group, args.rows * outputs);
+    __global stat *work = workspace_at(b10, &offsets);
+    for (; u < end; u++) {
+        uint r = u / outputs, o = u % outputs;
+        uint count = min(FAN, args.chunks - o * FAN);
+        stat in[FAN];
+        for (uint i = 0; i < count; i++)
+            in[i] = work[args.stat_in + r * args.chunks + o * FAN + i];
+        uint left = args.n - o * FAN * args.unit;
+        uint total = (uint)min((ulong)left, (ulong)FAN * args.unit);
+        stat s = count == 1 ? in[0] : merge(in, count, args.unit, total);
+        if (has(args.flags, FINISH)) {
+            s = finish_row(s, args.n, args.eps);
+            work[args.row_stat + r] = s;
+            write_statistics(b8, b9, &args, &offsets, r, s);
+        } else {
+            work[args.stat_out + u] = s;
+        }
+    }
+}
+#endif
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_row_apply)
+SERIAL row_apply(BINDINGS)
+{
+    uint here = (args.part + CHUNK - 1) / CHUNK;
+    uint u = unit_begin(&args), end = min(u + args.per_group, args.rows * here);
+    for (; u < end; u++) {
+        uint r = u / here, j = u % here;
+        struct row row = ROW_AT(r, j * CHUNK);
+        apply(&row, min(CHUNK, args.part - j * CHUNK), workspace_at(b10, &offsets)[args.row_stat + r]);
+    }
+}
+#endif

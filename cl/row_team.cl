@@ -1,0 +1,510 @@
+// The row kernels for GPUs: a team of work-items takes a row (or a chunk), each item quads of four neighbouring
+// elements. REGISTERS: the row stays in registers between its statistics and its output; else it is read again.
+// Assumes that LOCAL_SIZE is a multiple of TEAM, and of the subgroup's size where SUBGROUP is 1; TEAM is 8, 16, 32 or
+// 64, with REGISTERS also 128 or 256. Barriers are reached by the whole workgroup: what a unit's data decides (a
+// rescue, a second pass) is decided for all teams of the workgroup; those that did not need it compute the same again.
+#include "prelude.cl"
+
+#if SUBGROUP
+#ifdef cl_intel_subgroups
+#pragma OPENCL EXTENSION cl_intel_subgroups : enable
+#define SHUFFLE_XOR intel_sub_group_shuffle_xor
+#else
+#pragma OPENCL EXTENSION cl_khr_subgroups : enable
+#pragma OPENCL EXTENSION cl_khr_subgroup_shuffle : enable
+#define SHUFFLE_XOR sub_group_shuffle_xor
+#endif
+#endif
+#if SUBGROUP && defined(cl_intel_required_subgroup_size)
+#pragma OPENCL EXTENSION cl_intel_required_subgroup_size : enable
+#define TEAM_KERNEL                                                                                                    \
+    __kernel __attribute__((reqd_work_group_size(LOCAL_SIZE, 1, 1)))                                                   \
+    __attribute__((intel_reqd_sub_group_size(SUBGROUP_SIZE))) void
+#else
+#define TEAM_KERNEL __kernel __attribute__((reqd_work_group_size(LOCAL_SIZE, 1, 1))) void
+#endif
+
+#define CHUNK_TEAM (TEAM < 64 ? TEAM : 64) // work-items that share a chunk
+#define BLOCKS (CHUNK_TEAM / 8)            // blocks of a chunk that are summed side by side
+#define TEAMS (LOCAL_SIZE / TEAM)
+#define STEPS 16
+
+// This work-item's place, and the workgroup's local memory.
+struct team {
+    uint lane;           // in the team
+    uint thread, block;  // t and the first b of the tree
+    uint index;          // of the team in its workgroup
+    uint toggle, asking; // halves of `exchange` and of `again` that the next use takes
+    __local float2 *exchange; // 2 * LOCAL_SIZE: two halves in turn, so that one barrier a use is enough
+    __local int *again;       // 2
+    __local stat *results;    // FAN of this team
+    __local float *folds;     // FAN of this team
+};
+
+#define TEAM_MEMORY                                                                                                    \
+    __local float2 exchange[2 * LOCAL_SIZE];                                                                           \
+    __local int again[2];                                                                                              \
+    __local stat results[TEAMS * FAN];                                                                                 \
+    __local float folds[TEAMS * FAN];                                                                                  \
+    struct team team = team_begin(exchange, again, results, folds);
+
+static inline struct team team_begin(__local float2 *exchange, __local int *again, __local stat *results,
+                                     __local float *folds)
+{
+    struct team team;
+    uint id = get_local_id(0);
+    team.lane = id % TEAM;
+    team.thread = id % 8;
+    team.block = id / 8 % BLOCKS;
+    team.index = id / TEAM;
+    team.toggle = team.asking = 0;
+    team.exchange = exchange;
+    team.again = again;
+    team.results = results + team.index * FAN;
+    team.folds = folds + team.index * FAN;
+    if (id < 2)
+        again[id] = 0;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return team;
+}
+
+// True for all work-items of the workgroup where it is for one. Between two uses lies another barrier.
+static inline bool anywhere(struct team *team, bool value)
+{
+    __local int *again = team->again;
+    uint turn = team->asking;
+    team->asking ^= 1;
+    if (value)
+        again[turn] = 1;
+    if (get_local_id(0) == 0)
+        again[turn ^ 1] = 0;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return again[turn];
+}
+
+// Whether any chunk that shares a barrier (or a shuffle) with this one is to be summed again.
+static inline bool any_chunk(struct team *team, bool value)
+{
+#if LOCAL_SIZE == CHUNK_TEAM
+    return value;
+#elif SUBGROUP && BLOCKS == 1
+    return sub_group_any(value);
+#else
+    return anywhere(team, value);
+#endif
+}
+
+// Steps 2 and 3 of the tree, for S1 and S2 together. In: sums so far of each thread (T) and Q of this item's block.
+#if BLOCKS > 1
+static inline float2 add_blocks(struct team *team, float2 sums, float2 quad)
+{
+    __local float2 *exchange = team->exchange + team->toggle * LOCAL_SIZE;
+    team->toggle ^= 1;
+    exchange[get_local_id(0)] = quad;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    __local const float2 *column = exchange + get_local_id(0) / CHUNK_TEAM * CHUNK_TEAM + team->thread;
+    for (uint b = 0; b < BLOCKS; b++)
+        sums += column[b * 8];
+    return sums;
+}
+#endif
+
+static inline float2 add_threads(struct team *team, float2 t)
+{
+#if SUBGROUP
+    t = (float2)(t.x + SHUFFLE_XOR(t.x, 4u), t.y + SHUFFLE_XOR(t.y, 4u));
+    t = (float2)(t.x + SHUFFLE_XOR(t.x, 2u), t.y + SHUFFLE_XOR(t.y, 2u));
+    return (float2)(t.x + SHUFFLE_XOR(t.x, 1u), t.y + SHUFFLE_XOR(t.y, 1u));
+#else
+    __local float2 *exchange = team->exchange + team->toggle * LOCAL_SIZE;
+    team->toggle ^= 1;
+    exchange[get_local_id(0)] = t;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    __local const float2 *e = exchange + get_local_id(0) / 8 * 8;
+    float2 f0 = e[0] + e[4], f1 = e[1] + e[5], f2 = e[2] + e[6], f3 = e[3] + e[7];
+    return (f0 + f2) + (f1 + f3);
+#endif
+}
+
+// Whether the element at p begins a whole vector of 4: the caller's memory may begin anywhere.
+static inline bool aligned4(__global const uchar *p, uint type)
+{
+    return ((size_t)p & (4 * element_bytes(type) - 1)) == 0;
+}
+
+static inline float4 load4(__global const uchar *p, uint type, uint i)
+{
+    p += (size_t)i * element_bytes(type);
+    bool aligned = aligned4(p, type);
+    if (type == FLOAT32)
+        return aligned ? *(__global const float4 *)p : vload4(0, (__global const float *)p);
+    if (type == FLOAT16)
+        return aligned ? vloada_half4(0, (__global const half *)p) : vload_half4(0, (__global const half *)p);
+    ushort4 bits = aligned ? *(__global const ushort4 *)p : vload4(0, (__global const ushort *)p);
+    return as_float4(convert_uint4(bits) << 16);
+}
+
+static inline void store4(__global uchar *p, uint type, uint i, float4 value)
+{
+    p += (size_t)i * element_bytes(type);
+    bool aligned = aligned4(p, type);
+    if (type == FLOAT32) {
+        if (aligned)
+            *(__global float4 *)p = value;
+        else
+            vstore4(value, 0, (__global float *)p);
+    } else if (type == FLOAT16) {
+        if (aligned)
+            vstorea_half4_rte(value, 0, (__global half *)p);
+        else
+            vstore_half4_rte(value, 0, (__global half *)p);
+    } else {
+        ushort4 bits = (ushort4)(to_bfloat16(value.x), to_bfloat16(value.y), to_bfloat16(value.z),
+                                 to_bfloat16(value.w));
+        if (aligned)
+            *(__global ushort4 *)p = bits;
+        else
+            vstore4(bits, 0, (__global ushort *)p);
+    }
+}
+
+// h of elements i..i+3; 0 beyond end.
+static inline float4 h4(const struct row *row, uint i, uint end)
+{
+    float4 u = 0;
+    if (i + 4 <= end) {
+        u = load4(row->x, X_TYPE, i);
+#if PROLOGUE
+        if (has(row->flags, INPUT_BIAS))
+            u = u + load4(row->input_bias, type_of(row->types, INPUT_BIAS), i);
+        if (has(row->flags, GATE))
+            u = load4(row->gate, type_of(row->types, GATE), i) * u;
+        if (has(row->flags, RESIDUAL))
+            u = load4(row->residual, type_of(row->types, RESIDUAL), i) + u;
+#endif
+    } else if (i < end) {
+        u.x = h1(row, i);
+        if (i + 1 < end)
+            u.y = h1(row, i + 1);
+        if (i + 2 < end)
+            u.z = h1(row, i + 2);
+    }
+    return u;
+}
+
+static inline void apply4(const struct row *row, uint i, uint end, float4 h, stat s)
+{
+    if (i + 4 > end) {
+        for (; i < end; i++)
+            apply1(row, i, s);
+        return;
+    }
+    float4 z = h * s.w;
+#if RMS
+    float4 v = z * s.z;
+#else
+    float4 v = ((z - s.x) - s.y) * s.z;
+#endif
+    if (has(row->flags, WEIGHT))
+        v = v * (row->weight_offset + load4(row->weight, type_of(row->types, WEIGHT), i));
+    if (has(row->flags, BIAS))
+        v = v + load4(row->bias, type_of(row->types, BIAS), i);
+#if PROLOGUE
+    if (has(row->flags, SUM))
+        store4(row->sum, type_of(row->types, SUM), i, h);
+#endif
+    store4(row->y, y_type(row), i, v);
+}
+
+// One block's sums of this item's quads: (Q of d, Q of d*d). first: the chunk's first element in the row. held: the
+// block's quads, with REGISTERS.
+static inline float2 block_sums(const struct row *row, uint first, uint length, uint block, uint thread, float k,
+                                float a, const float4 *held)
+{
+    float4 p = 0, q = 0;
+    for (uint s = 0; s < STEPS; s++) {
+        uint i = block * BLOCK + s * 32 + thread * 4;
+#if REGISTERS
+        float4 h = held[s];
+#else
+        if (i >= length)
+            break;
+        float4 h = h4(row, first + i, first + length);
+#endif
+        float4 d = h * a;
+#if !RMS
+        d = d - k;
+        if (i + 4 > length)
+            d = select((float4)0, d, (uint4)(i, i + 1, i + 2, i + 3) < length);
+        p += d;
+#endif
+        q += d * d;
+    }
+    return (float2)((p.x + p.y) + (p.z + p.w), (q.x + q.y) + (q.z + q.w));
+}
+
+static inline float2 chunk_sums(struct team *team, const struct row *row, uint first, uint length, float k, float a,
+                                const float4 *held)
+{
+    float2 sums = 0;
+#if BLOCKS == 1
+    for (uint block = 0; block * BLOCK < length; block++)
+        sums += block_sums(row, first, length, block, team->thread, k, a, held);
+#elif REGISTERS
+    sums = add_blocks(team, sums, block_sums(row, first, length, team->block, team->thread, k, a, held));
+#else
+    for (uint base = 0; base < 8; base += BLOCKS)
+        sums = add_blocks(team, sums,
+                          block_sums(row, first, length, base + team->block, team->thread, k, a, held));
+#endif
+    return add_threads(team, sums);
+}
+
+// Every item reads the pivot's 16 elements for itself: they are in a cache, and no exchange is needed.
+static inline float pivot(const struct row *row, uint first, uint length, float a)
+{
+    if (RMS || length == 0)
+        return 0;
+    if (length < 16)
+        return h1(row, first) * a;
+    float f[4];
+    for (uint t = 0; t < 4; t++) {
+        float4 z = h4(row, first + 4 * t, first + length) * a;
+        f[t] = (z.x + z.y) + (z.z + z.w);
+    }
+    return ((f[0] + f[2]) + (f[1] + f[3])) * 0.0625f;
+}
+
+static inline stat chunk_statistics(struct team *team, const struct row *row, uint first, uint length, float eps,
+                                    const float4 *held)
+{
+    struct attempt at = {0, 1.0f, false, false};
+    stat result = 0;
+    bool again = length > 0, more;
+    at.k = pivot(row, first, length, 1.0f);
+    do {
+        float2 s = chunk_sums(team, row, first, length, at.k, at.a, held);
+        if (again) {
+            again = judge(s.x, s.y, length, eps, &at, &result);
+            if (at.pivot)
+                at.k = pivot(row, first, length, at.a);
+        }
+        more = any_chunk(team, again);
+    } while (more);
+    return result;
+}
+
+// The tree's fold of `count` values in team->folds; all of a workgroup come with the same `most` >= count. Barriers
+// before and behind.
+static inline float fold(struct team *team, uint count, uint most)
+{
+    __local float *w = team->folds;
+    for (uint stride = FAN / 2; stride > 0; stride /= 2) {
+        if (stride >= most)
+            continue;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (uint i = team->lane; i < stride && i + stride < count; i += TEAM)
+            w[i] = w[i] + w[i + stride];
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    float sum = w[0];
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return sum;
+}
+
+// (m, r, M2, a) of team->results at scale a; see merge of row_serial.cl for the formulas' plain form.
+static inline stat merge_at(struct team *team, uint count, uint most, uint unit, uint total, float a)
+{
+    __local const stat *in = team->results;
+    __local float *w = team->folds;
+    float m = 0, r = 0;
+#if RMS
+    for (uint i = team->lane; i < count; i += TEAM) {
+        float f = rescale(in[i].w, a);
+        w[i] = (in[i].z * f) * f;
+    }
+#else
+    float K = count > 0 ? in[0].x * rescale(in[0].w, a) : 0;
+    for (uint i = team->lane; i < count; i += TEAM) {
+        float f = rescale(in[i].w, a), n = (float)min(unit, total - i * unit);
+        w[i] = n * ((in[i].x * f - K) + in[i].y * f);
+    }
+    float c = fold(team, count, most) / (float)total;
+    m = K + c;
+    float t = m - K;
+    r = (K - (m - t)) + (c - t);
+    for (uint i = team->lane; i < count; i += TEAM) {
+        float f = rescale(in[i].w, a), n = (float)min(unit, total - i * unit);
+        float e = ((in[i].x * f - m) - r) + in[i].y * f;
+        w[i] = (in[i].z * f) * f + (n * e) * e;
+    }
+#endif
+    return (stat)(m, r, fold(team, count, most), a);
+}
+
+// Merges team->results, which a barrier has made visible. count is 0 in a team without work.
+static inline stat merge(struct team *team, uint count, uint most, uint unit, uint total)
+{
+    float a = GROW;
+    stat s;
+    bool again;
+    for (uint i = 0; i < count; i++)
+        a = min(a, team->results[i].w);
+    for (;;) {
+        s = merge_at(team, count, most, unit, total, a);
+        again = count > 0 && !isfinite(s.z) && a != SHRINK;
+#if TEAMS > 1
+        if (!anywhere(team, again))
+            return s;
+#else
+        if (!again)
+            return s;
+#endif
+        if (again)
+            a = a == GROW ? 1.0f : SHRINK;
+    }
+}
+
+static inline uint team_unit(const struct team *team, const struct row_args *args, uint step)
+{
+    uint workgroup = get_group_id(0) + get_num_groups(0) * get_group_id(1);
+    return (workgroup * TEAMS + team->index) * args->per_group + step;
+}
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_row_whole)
+#if REGISTERS
+TEAM_KERNEL row_whole(BINDINGS)
+{
+    TEAM_MEMORY
+    uint n = args.n, chunks = (n + CHUNK - 1) / CHUNK;
+    uint first = team.lane / CHUNK_TEAM * CHUNK, mine = first + team.block * BLOCK + team.thread * 4;
+    for (uint step = 0; step < args.per_group; step++) {
+        uint r = team_unit(&team, &args, step);
+        bool active = r < args.rows;
+        struct row row = ROW_AT(active ? r : 0, 0);
+        uint end = active ? n : 0;
+        uint length = end > first ? min(CHUNK, end - first) : 0;
+        float4 held[STEPS];
+        for (uint s = 0; s < STEPS; s++)
+            held[s] = h4(&row, mine + s * 32, end);
+        stat s = chunk_statistics(&team, &row, first, length, args.eps, held);
+        if (chunks > 1) {
+            if (team.lane % CHUNK_TEAM == 0)
+                team.results[team.lane / CHUNK_TEAM] = s;
+            barrier(CLK_LOCAL_MEM_FENCE);
+            s = merge(&team, active ? chunks : 0, chunks, CHUNK, n);
+        }
+        s = finish_row(s, n, args.eps);
+        if (active && team.lane == 0)
+            write_statistics(b8, b9, &args, &offsets, r, s);
+        for (uint i = 0; i < STEPS; i++)
+            if (mine + i * 32 < end)
+                apply4(&row, mine + i * 32, end, held[i], s);
+    }
+}
+#else
+TEAM_KERNEL row_whole(BINDINGS)
+{
+    TEAM_MEMORY
+    uint n = args.n, chunks = (n + CHUNK - 1) / CHUNK;
+    for (uint step = 0; step < args.per_group; step++) {
+        uint r = team_unit(&team, &args, step);
+        bool active = r < args.rows;
+        struct row row = ROW_AT(active ? r : 0, 0);
+        stat s = 0;
+        for (uint j = 0; j < chunks; j++) {
+            uint length = active ? min(CHUNK, n - j * CHUNK) : 0;
+            s = chunk_statistics(&team, &row, j * CHUNK, length, args.eps, 0);
+            if (chunks > 1 && team.lane == 0)
+                team.results[j] = s;
+        }
+        if (chunks > 1) {
+            barrier(CLK_LOCAL_MEM_FENCE);
+            s = merge(&team, active ? chunks : 0, chunks, CHUNK, n);
+        }
+        s = finish_row(s, n, args.eps);
+        if (active && team.lane == 0)
+            write_statistics(b8, b9, &args, &offsets, r, s);
+        uint end = active ? n : 0;
+        for (uint i = team.lane * 4; i < end; i += TEAM * 4)
+            apply4(&row, i, end, h4(&row, i, end), s);
+    }
+}
+#endif
+#endif
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_row_stats)
+TEAM_KERNEL row_stats(BINDINGS)
+{
+    TEAM_MEMORY
+    uint here = (args.part + CHUNK - 1) / CHUNK;
+    for (uint step = 0; step < args.per_group; step++) {
+        uint u = team_unit(&team, &args, step);
+        bool active = u < args.rows * here;
+        uint r = active ? u / here : 0, j = active ? u % here : 0;
+        struct row row = ROW_AT(r, j * CHUNK);
+        uint length = active ? min(CHUNK, args.part - j * CHUNK) : 0;
+#if REGISTERS
+        float4 held[STEPS];
+        for (uint s = 0; s < STEPS; s++)
+            held[s] = h4(&row, team.block * BLOCK + s * 32 + team.thread * 4, length);
+        stat s = chunk_statistics(&team, &row, 0, length, args.eps, held);
+#else
+        stat s = chunk_statistics(&team, &row, 0, length, args.eps, 0);
+#endif
+        if (active && team.lane == 0)
+            workspace_at(b10, &offsets)[args.stat_out + r * args.chunks + args.chunk0 + j] = s;
+    }
+}
+#endif
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_row_merge)
+TEAM_KERNEL row_merge(BINDINGS)
+{
+    TEAM_MEMORY
+    __global stat *work = workspace_at(b10, &offsets);
+    uint outputs = (args.chunks + FAN - 1) / FAN, most = min(FAN, args.chunks);
+    for (uint step = 0; step < args.per_group; step++) {
+        uint u = team_unit(&team, &args, step);
+        bool active = u < args.rows * outputs;
+        uint r = u / outputs, o = u % outputs;
+        uint count = active ? min(FAN, args.chunks - o * FAN) : 0;
+        uint total = (uint)min((ulong)(args.n - o * FAN * args.unit), (ulong)FAN * args.unit);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (uint i = team.lane; i < count; i += TEAM)
+            team.results[i] = work[args.stat_in + r * args.chunks + o * FAN + i];
+        barrier(CLK_LOCAL_MEM_FENCE);
+        stat s = merge(&team, count, most, args.unit, total);
+        if (count == 1)
+            s = team.results[0];
+        if (!active || team.lane != 0)
+            continue;
+        if (has(args.flags, FINISH)) {
+            s = finish_row(s, args.n, args.eps);
+            work[args.row_stat + r] = s;
+            write_statistics(b8, b9, &args, &offsets, r, s);
+        } else {
+            work[args.stat_out + u] = s;
+        }
+    }
+}
+#endif
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_row_apply)
+TEAM_KERNEL row_apply(BINDINGS)
+{
+    uint here = (args.part + CHUNK - 1) / CHUNK;
+    uint team = (get_group_id(0) + get_num_groups(0) * get_group_id(1)) * TEAMS + get_local_id(0) / TEAM;
+    for (uint step = 0; step < args.per_group; step++) {
+        uint u = team * args.per_group + step;
+        if (u >= args.rows * here)
+            return;
+        uint r = u / here, j = u % here;
+        struct row row = ROW_AT(r, j * CHUNK);
+        stat s = workspace_at(b10, &offsets)[args.row_stat + r];
+        uint length = min(CHUNK, args.part - j * CHUNK);
+        for (uint i = get_local_id(0) % TEAM * 4; i < length; i += TEAM * 4)
+            apply4(&row, i, length, h4(&row, i, length), s);
+    }
+}
+#endif

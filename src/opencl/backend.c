@@ -1,0 +1,18 @@
+#include "opencl.h"
+
+const struct norma_backend norma_backend_opencl = {
+    .name = "opencl",
+    .enumerate = ncl_enumerate,
+    .finish = ncl_finish,
+    .open = ncl_open,
+    .close = ncl_close,
+    .buffer_create = ncl_buffer_create,
+    .buffer_import = ncl_buffer_import,
+    .buffer_finish = ncl_buffer_finish,
+    .prepare = ncl_prepare,
+    .submit = ncl_submit,
+    .event_wait = ncl_event_wait,
+    .event_seconds = ncl_event_seconds,
+    .event_finish = ncl_event_finish,
+    .code = ncl_code,
+};

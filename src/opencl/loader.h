@@ -1,0 +1,69 @@
+// libOpenCL, opened at run time: one table of function pointers through which every driver call goes, so that a test
+// can replace any of them.
+#ifndef NORMA_SRC_OPENCL_LOADER_H
+#define NORMA_SRC_OPENCL_LOADER_H
+
+#define CL_TARGET_OPENCL_VERSION 120
+#include <CL/cl.h>
+#include <CL/cl_ext.h>
+#include <norma/status.h>
+#include <stdbool.h>
+
+#define NCL_FUNCTIONS(F)         \
+    F(GetPlatformIDs)            \
+    F(GetPlatformInfo)           \
+    F(GetDeviceIDs)              \
+    F(GetDeviceInfo)             \
+    F(CreateContext)             \
+    F(ReleaseContext)            \
+    F(CreateCommandQueue)        \
+    F(ReleaseCommandQueue)       \
+    F(CreateBuffer)              \
+    F(ReleaseMemObject)          \
+    F(CreateProgramWithSource)   \
+    F(BuildProgram)              \
+    F(GetProgramBuildInfo)       \
+    F(ReleaseProgram)            \
+    F(CreateKernel)              \
+    F(GetKernelWorkGroupInfo)    \
+    F(SetKernelArg)              \
+    F(ReleaseKernel)             \
+    F(EnqueueNDRangeKernel)      \
+    F(EnqueueReadBuffer)         \
+    F(EnqueueReadBufferRect)     \
+    F(EnqueueWriteBuffer)        \
+    F(EnqueueWriteBufferRect)    \
+    F(EnqueueCopyBuffer)         \
+    F(EnqueueMapBuffer)          \
+    F(EnqueueUnmapMemObject)     \
+    F(EnqueueMarkerWithWaitList) \
+    F(Flush)                     \
+    F(Finish)                    \
+    F(WaitForEvents)             \
+    F(GetEventInfo)              \
+    F(GetEventProfilingInfo)     \
+    F(ReleaseEvent)
+
+struct ncl_api {
+#define NCL_DECLARE(name) __typeof__(cl##name) *name;
+    NCL_FUNCTIONS(NCL_DECLARE)
+#undef NCL_DECLARE
+};
+
+// Filled by the first ncl_load of the process. Tests write to it; nothing else does.
+extern struct ncl_api ncl;
+
+// False where the library or one of its functions is missing. Never unloaded: drivers do not survive it. Thread-safe.
+bool ncl_load(void);
+
+// NORMA_OK for CL_SUCCESS, else norma_fail with the call's name (call may have its arguments behind it) and code.
+norma_status ncl_check(cl_int code, const char *call);
+
+// A driver call that returns its code. Needs a `status` and an `error:` label.
+#define CL(call)                                               \
+    do {                                                       \
+        if ((status = ncl_check(ncl.call, #call)) != NORMA_OK) \
+            goto error;                                        \
+    } while (0)
+
+#endif

@@ -1,0 +1,85 @@
+// Private to the OpenCL backend: what hides behind the impl pointers of src/backend.h.
+#ifndef NORMA_SRC_OPENCL_OPENCL_H
+#define NORMA_SRC_OPENCL_OPENCL_H
+
+#include "backend.h"
+#include "loader.h"
+
+// In-order queues, one a stream.
+enum ncl_stream { NCL_UPLOAD, NCL_COMPUTE, NCL_DOWNLOAD, NCL_STREAMS };
+
+#define NCL_PROGRAM_BUCKETS 64
+
+// One built kernel; lives until the device is closed.
+struct ncl_program {
+    struct ncl_program *next;
+    const char *name; // static: one of the family's kernels
+    norma_constant constants[NORMA_MAX_CONSTANTS];
+    uint32_t constant_count;
+    cl_program program;
+    cl_kernel kernel; // its arguments are guarded by ncl_device.submit
+};
+
+struct ncl_device {
+    cl_platform_id platform;
+    cl_device_id id;
+    pid_t pid; // of the process that opened it
+    bool opened;
+    cl_context context;
+    cl_command_queue queue[NCL_STREAMS];
+    char options[128];      // of every build
+    pthread_mutex_t submit; // kernel arguments and what is enqueued with them
+    pthread_mutex_t lock;   // programs
+    struct ncl_program *programs[NCL_PROGRAM_BUCKETS];
+};
+
+struct ncl_buffer {
+    cl_mem memory;
+    uint64_t before; // bytes of the imported range that lie before the caller's pointer
+    bool imported;
+    bool written; // imported, and a kernel writes it: to be handed back to the host. Guarded by ncl_device.submit
+};
+
+struct ncl_event {
+    cl_event first, last; // of the commands proper: for timestamps; first may be last
+    cl_event done;        // when the host may look: last, or what hands imported memory back
+};
+
+static inline struct ncl_device *ncl_device(const struct norma_device *device)
+{
+    return device->impl;
+}
+
+static inline struct ncl_buffer *ncl_buffer(const struct norma_buffer *buffer)
+{
+    return buffer->impl;
+}
+
+// NORMA_ERROR_FORKED in a child of the process that opened the device: its driver's threads are not there.
+norma_status ncl_check_fork(const struct norma_device *device);
+bool ncl_forked(const struct norma_device *device);
+
+norma_status ncl_enumerate(norma_context *context, void (*add)(void *user, struct norma_device *device), void *user,
+                           void **instance);
+void ncl_finish(void *instance);
+norma_status ncl_open(struct norma_device *device);
+void ncl_close(struct norma_device *device);
+
+norma_status ncl_buffer_create(struct norma_device *device, uint64_t size, struct norma_buffer *buffer);
+norma_status ncl_buffer_import(struct norma_device *device, void *host, uint64_t size, struct norma_buffer *buffer);
+void ncl_buffer_finish(struct norma_buffer *buffer);
+
+const void *ncl_code(const norma_dispatch *dispatch, size_t *size);
+// Finds or builds the dispatch's kernel; *program is the device's. program may be NULL.
+norma_status ncl_program_get(struct norma_device *device, const norma_dispatch *dispatch, struct ncl_program **program);
+norma_status ncl_prepare(struct norma_device *device, const norma_dispatch *dispatch);
+void ncl_programs_finish(struct ncl_device *device);
+
+norma_status ncl_submit(struct norma_device *device, const struct norma_command *commands, size_t count,
+                        struct norma_event *const *waits, size_t wait_count, bool timestamps,
+                        struct norma_event *event);
+norma_status ncl_event_wait(struct norma_event *event);
+norma_status ncl_event_seconds(struct norma_event *event, double *seconds);
+void ncl_event_finish(struct norma_event *event);
+
+#endif

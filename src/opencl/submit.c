@@ -1,0 +1,297 @@
+#include "opencl.h"
+#include "rows.h"
+#include <stdlib.h>
+#include <string.h>
+
+// What one ncl_submit has under way.
+struct submission {
+    struct norma_device *device;
+    cl_command_queue queue;
+    cl_event *waits; // of the first command; the queue orders the rest
+    cl_uint wait_count;
+    struct ncl_event *event;
+    bool keep_first;
+    size_t enqueued;
+};
+
+// The event slot of the next command. Each command's replaces the one before; the first is kept for timestamps.
+static cl_event *next_event(struct submission *s)
+{
+    struct ncl_event *event = s->event;
+    if (event->last && event->last != event->first)
+        ncl.ReleaseEvent(event->last);
+    event->last = NULL;
+    return &event->last;
+}
+
+static void enqueued(struct submission *s)
+{
+    if (s->enqueued++ == 0 && s->keep_first)
+        s->event->first = s->event->last;
+    s->wait_count = 0;
+}
+
+// An in-order queue needs wait lists for events of other queues alone.
+#define WAITS(s) (s)->wait_count, (s)->wait_count ? (s)->waits : NULL
+
+static norma_status transfer_rows(struct submission *s, const struct norma_command *c, uint64_t first, uint64_t rows)
+{
+    const uint64_t pitch = c->host_pitch;
+    const size_t at = ncl_buffer(c->buffer)->before + c->offset + first * c->row_bytes;
+    char *host = (char *)c->host + first * pitch;
+    cl_mem memory = ncl_buffer(c->buffer)->memory;
+    norma_status status = NORMA_OK;
+    cl_event *event = next_event(s);
+    if (rows == 1 || pitch == c->row_bytes) {
+        const size_t bytes = c->row_bytes * rows;
+        if (c->kind == NORMA_COMMAND_WRITE)
+            CL(EnqueueWriteBuffer(s->queue, memory, CL_FALSE, at, bytes, host, WAITS(s), event));
+        else
+            CL(EnqueueReadBuffer(s->queue, memory, CL_FALSE, at, bytes, host, WAITS(s), event));
+    } else {
+        const size_t from[3] = {at, 0, 0}, zero[3] = {0, 0, 0}, region[3] = {c->row_bytes, rows, 1};
+        if (c->kind == NORMA_COMMAND_WRITE)
+            CL(EnqueueWriteBufferRect(s->queue, memory, CL_FALSE, from, zero, region, c->row_bytes, 0, pitch, 0, host,
+                                      WAITS(s), event));
+        else
+            CL(EnqueueReadBufferRect(s->queue, memory, CL_FALSE, from, zero, region, c->row_bytes, 0, pitch, 0, host,
+                                     WAITS(s), event));
+    }
+    enqueued(s);
+error:
+    return status;
+}
+
+static norma_status transfer(struct submission *s, const struct norma_command *c)
+{
+    if (c->row_bytes == 0 || c->rows == 0)
+        return NORMA_OK;
+    // A rectangle's rows may not overlap on the host: repeated rows go one by one.
+    if (c->rows == 1 || c->host_pitch >= c->row_bytes)
+        return transfer_rows(s, c, 0, c->rows);
+    norma_status status = NORMA_OK;
+    for (uint64_t row = 0; row < c->rows && status == NORMA_OK; row++)
+        status = transfer_rows(s, c, row, 1);
+    return status;
+}
+
+static norma_status copy(struct submission *s, const struct norma_command *c)
+{
+    const struct ncl_buffer *from = ncl_buffer(c->buffer), *to = ncl_buffer(c->other);
+    norma_status status = NORMA_OK;
+    cl_event *event = next_event(s);
+    CL(EnqueueCopyBuffer(s->queue, from->memory, to->memory, from->before + c->offset, to->before + c->other_offset,
+                         c->row_bytes, WAITS(s), event));
+    enqueued(s);
+error:
+    return status;
+}
+
+// The kernels' arguments: a buffer a binding, the argument words, and where in its buffer each binding begins.
+static norma_status dispatch(struct submission *s, const struct norma_command *c)
+{
+    const norma_dispatch *d = c->dispatch;
+    const struct norma_row_args *args = (const void *)d->args;
+    struct ncl_program *program = NULL;
+    uint64_t offsets[11] = {0};
+    size_t global[3], local[3];
+    cl_uint index = 0;
+    norma_status status = ncl_program_get(s->device, d, &program);
+    if (status != NORMA_OK)
+        return status;
+    for (; index < d->binding_count && index < 11; index++) {
+        const struct norma_buffer *bound = c->bound[index] ? c->bound[index] : c->bound[0];
+        const struct ncl_buffer *buffer = ncl_buffer(bound);
+        offsets[index] = buffer->before + (c->bound[index] ? c->bound_offset[index] : 0);
+        if (row_arg_is_output((norma_arg)index) && args->flags >> index & 1)
+            ncl_buffer(bound)->written = buffer->imported;
+        CL(SetKernelArg(program->kernel, index, sizeof(cl_mem), &buffer->memory));
+    }
+    CL(SetKernelArg(program->kernel, index, d->args_size, d->args));
+    CL(SetKernelArg(program->kernel, index + 1, sizeof(offsets), offsets));
+    for (int i = 0; i < 3; i++) {
+        local[i] = d->local[i];
+        global[i] = (size_t)d->groups[i] * d->local[i];
+    }
+    cl_event *event = next_event(s);
+    CL(EnqueueNDRangeKernel(s->queue, program->kernel, global[1] * global[2] == 1 ? 1 : 3, NULL, global, local,
+                            WAITS(s), event));
+    enqueued(s);
+error:
+    return status;
+}
+
+static norma_status command(struct submission *s, const struct norma_command *c)
+{
+    switch (c->kind) {
+    case NORMA_COMMAND_WRITE:
+    case NORMA_COMMAND_READ:
+        return transfer(s, c);
+    case NORMA_COMMAND_COPY:
+        return copy(s, c);
+    case NORMA_COMMAND_DISPATCH:
+        return dispatch(s, c);
+    }
+    return norma_fail(NORMA_ERROR_UNSUPPORTED, "command kind %d", (int)c->kind);
+}
+
+// The host sees what a kernel wrote to its memory once the buffer was mapped. PoCL needs it as little as any driver
+// that shares memory, but the standard leaves it to them.
+static norma_status hand_back(struct submission *s, const struct norma_buffer *bound)
+{
+    const struct ncl_buffer *buffer = ncl_buffer(bound);
+    norma_status status = NORMA_OK;
+    cl_int code = CL_SUCCESS;
+    void *mapped = ncl.EnqueueMapBuffer(s->queue, buffer->memory, CL_FALSE, CL_MAP_READ, 0,
+                                        buffer->before + bound->size, 0, NULL, NULL, &code);
+    if (!mapped)
+        return ncl_check(code ? code : CL_OUT_OF_RESOURCES, "EnqueueMapBuffer");
+    if (s->event->done)
+        ncl.ReleaseEvent(s->event->done);
+    s->event->done = NULL;
+    CL(EnqueueUnmapMemObject(s->queue, buffer->memory, mapped, 0, NULL, &s->event->done));
+error:
+    return status;
+}
+
+static norma_status hand_back_all(struct submission *s, const struct norma_command *commands, size_t count)
+{
+    norma_status status = NORMA_OK;
+    for (size_t i = 0; i < count; i++)
+        for (uint32_t j = NORMA_ARG_Y; commands[i].kind == NORMA_COMMAND_DISPATCH && j <= NORMA_ARG_RSTD; j++) {
+            const struct norma_buffer *bound = commands[i].bound[j];
+            if (!bound || !ncl_buffer(bound)->written || status != NORMA_OK)
+                continue;
+            ncl_buffer(bound)->written = false;
+            status = hand_back(s, bound);
+        }
+    return status;
+}
+
+static void event_release(struct ncl_event *event)
+{
+    if (event->done && event->done != event->last)
+        ncl.ReleaseEvent(event->done);
+    if (event->last && event->last != event->first)
+        ncl.ReleaseEvent(event->last);
+    if (event->first)
+        ncl.ReleaseEvent(event->first);
+    *event = (struct ncl_event){0};
+}
+
+static norma_status submit_locked(struct submission *s, const struct norma_command *commands, size_t count)
+{
+    norma_status status = NORMA_OK;
+    for (size_t i = 0; i < count && status == NORMA_OK; i++)
+        status = command(s, &commands[i]);
+    if (status == NORMA_OK)
+        status = hand_back_all(s, commands, count);
+    if (status == NORMA_OK && s->enqueued == 0) {
+        cl_event *event = next_event(s);
+        CL(EnqueueMarkerWithWaitList(s->queue, WAITS(s), event));
+        enqueued(s);
+    }
+    if (status == NORMA_OK && !s->event->done)
+        s->event->done = s->event->last;
+    // Other queues may wait for this one's events: they must be under way.
+    if (status == NORMA_OK)
+        CL(Flush(s->queue));
+error:
+    // The caller may free the host memory after a failure, so what was enqueued must be over.
+    if (status != NORMA_OK && s->enqueued)
+        ncl.Finish(s->queue);
+    return status;
+}
+
+static enum ncl_stream stream_of(const struct norma_command *commands, size_t count)
+{
+    if (count && commands[0].kind == NORMA_COMMAND_WRITE)
+        return NCL_UPLOAD;
+    return count && commands[0].kind == NORMA_COMMAND_READ ? NCL_DOWNLOAD : NCL_COMPUTE;
+}
+
+norma_status ncl_submit(struct norma_device *device, const struct norma_command *commands, size_t count,
+                        struct norma_event *const *waits, size_t wait_count, bool timestamps, struct norma_event *event)
+{
+    struct ncl_device *cl = ncl_device(device);
+    cl_event few[8], *list = few;
+    struct submission s = {.device = device, .queue = cl->queue[stream_of(commands, count)], .keep_first = timestamps};
+    norma_status status = ncl_check_fork(device);
+    // Builds come first: they take long, and the lock is everybody's.
+    for (size_t i = 0; i < count && status == NORMA_OK; i++)
+        if (commands[i].kind == NORMA_COMMAND_DISPATCH)
+            status = ncl_program_get(device, commands[i].dispatch, NULL);
+    if (status != NORMA_OK)
+        return status;
+    if (wait_count > sizeof(few) / sizeof(few[0]))
+        list = calloc(wait_count, sizeof(*list));
+    s.event = calloc(1, sizeof(*s.event));
+    if (!list || !s.event) {
+        status = norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "submit: host memory");
+        goto error;
+    }
+    for (size_t i = 0; i < wait_count; i++)
+        if (waits[i] && waits[i]->impl)
+            list[s.wait_count++] = ((struct ncl_event *)waits[i]->impl)->done;
+    s.waits = list;
+    pthread_mutex_lock(&cl->submit);
+    status = submit_locked(&s, commands, count);
+    pthread_mutex_unlock(&cl->submit);
+    if (status == NORMA_OK) {
+        *event = (struct norma_event){.device = device, .impl = s.event};
+        s.event = NULL;
+    }
+error:
+    if (s.event)
+        event_release(s.event);
+    free(s.event);
+    if (list != few)
+        free(list);
+    return status;
+}
+
+norma_status ncl_event_wait(struct norma_event *event)
+{
+    const struct ncl_event *impl = event->impl;
+    if (!impl)
+        return NORMA_OK;
+    norma_status status = ncl_check_fork(event->device);
+    if (status != NORMA_OK)
+        return status;
+    const cl_int code = ncl.WaitForEvents(1, &impl->done);
+    cl_int execution = CL_COMPLETE;
+    // The code says that the command failed, the event says why.
+    if (code == CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST &&
+        ncl.GetEventInfo(impl->done, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(execution), &execution, NULL) ==
+            CL_SUCCESS &&
+        execution < 0)
+        return ncl_check(execution, "WaitForEvents");
+    return ncl_check(code, "WaitForEvents");
+}
+
+norma_status ncl_event_seconds(struct norma_event *event, double *seconds)
+{
+    const struct ncl_event *impl = event->impl;
+    cl_ulong start = 0, end = 0;
+    norma_status status = ncl_check_fork(event->device);
+    if (status != NORMA_OK)
+        return status;
+    if (!impl || !impl->first)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "event: submitted without timestamps");
+    CL(GetEventProfilingInfo(impl->first, CL_PROFILING_COMMAND_START, sizeof(start), &start, NULL));
+    CL(GetEventProfilingInfo(impl->last, CL_PROFILING_COMMAND_END, sizeof(end), &end, NULL));
+    *seconds = end > start ? (double)(end - start) * 1e-9 : 0;
+error:
+    return status;
+}
+
+void ncl_event_finish(struct norma_event *event)
+{
+    struct ncl_event *impl = event->impl;
+    if (!impl)
+        return;
+    if (!ncl_forked(event->device))
+        event_release(impl);
+    free(impl);
+    event->impl = NULL;
+}
