@@ -15,6 +15,7 @@ layout(constant_id = 3) const uint Y_TYPE = 3;
 layout(constant_id = 4) const uint PROLOGUE = 1;
 layout(constant_id = 5) const uint TEAM = 8;
 layout(constant_id = 7) const uint REGISTERS = 0;
+layout(constant_id = 8) const uint LEAN = 0; // 1: rows of one chunk and of whole quads
 
 const uint BLOCK = 512u;
 const uint CHUNK = 4096u;
@@ -116,7 +117,7 @@ uvec4 encode(vec4 v, uint type)
 
 bool aligned()
 {
-    return (args.flags & FLAG_ALIGNED) != 0u;
+    return LEAN == 1u || (args.flags & FLAG_ALIGNED) != 0u;
 }
 
 // Elements i .. i+3 of the row that begins at `base`; places outside 0 .. count-1 repeat the nearest one.

@@ -293,6 +293,8 @@ void apply(vec4 stat, uint begin, uint end)
     uint lane = team_lane() * 4u;
     for (uint i = begin + lane; i < full; i += 4u * TEAM)
         put_quad(i, load_h(int(i)), stat);
+    if (LEAN == 1u)
+        return;
     // Moved by one where that makes the words of a 16-bit y whole.
     int moved = aligned() || type_of(Y) == 0u ? 0 : int(base_y & 1u);
     for (int i = int(full + lane) - moved; i < int(end); i += int(4u * TEAM))
@@ -306,7 +308,7 @@ void apply_held(vec4 stat, uint begin, uint end)
     [[unroll]] for (uint s = 0u; s < 16u; ++s, at += 32u) {
         if (aligned() && at + 4u <= end)
             put_quad(at, held[s], stat);
-        else if (at < end)
+        else if (LEAN == 0u && at < end)
             put(int(at), 0u, end, held[s], stat);
     }
 }

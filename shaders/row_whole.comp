@@ -49,12 +49,14 @@ vec4 row_result()
             return c;
         keep(mine, c, kept);
     } else {
-        for (uint i = 0u; i < chunks; ++i) {
+        for (uint i = 0u; i < (LEAN == 1u ? 1u : chunks); ++i) {
             c = chunk_result(i * CHUNK, min(CHUNK, args.n - i * CHUNK));
-            if (chunks > 1u)
+            if (LEAN == 0u && chunks > 1u)
                 keep(i, c, kept);
         }
     }
+    if (LEAN == 1u && TEAM <= 64u)
+        return c;
     if (chunks > 1u)
         c = merge_kept(kept, chunks);
     else if (REGISTERS == 1u) { // a short row in a large team: the first 64 lanes have it

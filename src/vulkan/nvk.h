@@ -84,6 +84,9 @@ struct nvk_instance {
     VkInstance handle;
 };
 
+// Constants of the backend's own, behind those of the plan; the shaders' defaults suit every dispatch.
+enum { NVK_CONST_LEAN = NORMA_CONST_COUNT, NVK_CONST_COUNT };
+
 enum { NVK_BINDINGS = 11, NVK_CALL_SETS = 16 };
 
 // One submission: everything that has to live until the device is through with it. Recycled.
@@ -101,7 +104,7 @@ struct nvk_call {
 struct nvk_pipeline {
     struct nvk_pipeline *next;
     uint32_t module;
-    uint32_t constants[NORMA_CONST_COUNT];
+    uint32_t constants[NVK_CONST_COUNT];
     VkPipeline handle;
 };
 

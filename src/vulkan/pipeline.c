@@ -3,7 +3,7 @@
 #include <string.h>
 
 // Made by the build from shaders/*.comp, each with and without subgroup operations.
-#define MODULES(X) X(row_whole) X(row_stats) X(row_merge) X(row_apply)
+#define MODULES(X) X(row_whole) X(row_stats) X(row_merge) X(row_apply) X(copy)
 #define X(name)                                    \
     extern const uint32_t nvk_##name##_local[];    \
     extern const size_t nvk_##name##_local_size;   \
@@ -55,9 +55,9 @@ static norma_status compile(struct norma_device *device, struct nvk_pipeline *pi
     const VkShaderModuleCreateInfo code = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
                                            .codeSize = *modules[pipeline->module / 2].size[pipeline->module % 2],
                                            .pCode = modules[pipeline->module / 2].code[pipeline->module % 2]};
-    VkSpecializationMapEntry entries[NORMA_CONST_COUNT];
+    VkSpecializationMapEntry entries[NVK_CONST_COUNT];
     uint32_t count = 0;
-    for (uint32_t i = 0; i < NORMA_CONST_COUNT; i++)
+    for (uint32_t i = 0; i < NVK_CONST_COUNT; i++)
         if (i != NORMA_CONST_SUBGROUP) // chose the module
             entries[count++] = (VkSpecializationMapEntry){.constantID = i, .offset = 4 * i, .size = 4};
     const VkSpecializationInfo constants = {.mapEntryCount = count,
@@ -81,6 +81,15 @@ error:
     return status;
 }
 
+// Whether the usual case's code is enough: rows of one chunk and whole quads. Drivers that execute both sides of a
+// branch would pay for the rest, so they get a pipeline without it; the bits are the same.
+static uint32_t is_lean(const norma_dispatch *dispatch)
+{
+    struct norma_row_args args;
+    memcpy(&args, dispatch->args, sizeof(args));
+    return args.n <= NORMA_CHUNK && args.n % 4 == 0 && (args.flags & NORMA_FLAG_ALIGNED);
+}
+
 // pipeline_lock is held.
 static norma_status find_or_compile(struct norma_device *device, const norma_dispatch *dispatch, VkPipeline *out)
 {
@@ -91,6 +100,7 @@ static norma_status find_or_compile(struct norma_device *device, const norma_dis
     for (uint32_t i = 0; i < dispatch->constant_count; i++)
         if (dispatch->constants[i].id < NORMA_CONST_COUNT)
             key.constants[dispatch->constants[i].id] = dispatch->constants[i].value;
+    key.constants[NVK_CONST_LEAN] = is_lean(dispatch);
     for (struct nvk_pipeline *p = d->pipelines; p; p = p->next) {
         if (p->module == key.module && !memcmp(p->constants, key.constants, sizeof(key.constants))) {
             *out = p->handle;
