@@ -131,7 +131,7 @@ bool npl_fits(const struct npl *plan, uint64_t rows, uint64_t part, uint32_t slo
         if (!tensor->present)
             continue;
         uint64_t bytes = range_bytes(plan, i, rows, part);
-        if (bytes > max_slot)
+        if (bytes == UINT64_MAX || bytes > max_slot)
             return false;
         if (plan->stage && tensor->shared) { // lies whole on the device
             bytes = npl_mul((uint64_t)plan->problem.n, tensor->size);
