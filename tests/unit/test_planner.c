@@ -214,7 +214,7 @@ static void test_random(void **state)
         struct row_problem p = random_problem(below(40) ? 100000 : 4000000);
         struct norma_plan_options o = random_options(devices[device]);
         if (!try_one(&p, device, &o) && (o.memory_budget == 0 || o.memory_budget >= enough(&p))) {
-            struct norma_schedule s = {0};
+            struct norma_schedule s = {.variant = "none"};
             fail_with("refused", &p, device, &o, &s);
         }
     }
