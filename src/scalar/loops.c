@@ -10,7 +10,6 @@
 #define INDEPENDENT _Pragma("GCC ivdep")
 #endif
 
-// Four by four: gcc keeps four vectors of accumulators in registers, but not an array of 16.
 typedef double lanes __attribute__((vector_size(4 * sizeof(double))));
 typedef float floats __attribute__((vector_size(4 * sizeof(float))));
 
@@ -20,6 +19,22 @@ BODY void load_lanes(lanes *d, const float *h)
     floats f;
     memcpy(&f, h, sizeof f);
     *d = __builtin_convertvector(f, lanes);
+}
+
+BODY void load_sums(const double sums[NSC_SUMS], lanes *s0, lanes *s1, lanes *s2, lanes *s3)
+{
+    memcpy(s0, sums, sizeof *s0);
+    memcpy(s1, sums + 4, sizeof *s1);
+    memcpy(s2, sums + 8, sizeof *s2);
+    memcpy(s3, sums + 12, sizeof *s3);
+}
+
+BODY void store_sums(double sums[NSC_SUMS], const lanes *s0, const lanes *s1, const lanes *s2, const lanes *s3)
+{
+    memcpy(sums, s0, sizeof *s0);
+    memcpy(sums + 4, s1, sizeof *s1);
+    memcpy(sums + 8, s2, sizeof *s2);
+    memcpy(sums + 12, s3, sizeof *s3);
 }
 
 // The elements behind the last multiple of 16.
@@ -33,32 +48,44 @@ BODY void rest(double sums[NSC_SUMS], const float *h, size_t n, double mean, int
 
 BODY void sum_body(double sums[NSC_SUMS], const float *h, size_t n)
 {
-    lanes s[4];
-    memcpy(s, sums, sizeof s);
+    // Four variables, not an array: gcc 12 keeps an array of vectors in memory.
+    lanes s0, s1, s2, s3;
+    load_sums(sums, &s0, &s1, &s2, &s3);
     for (size_t i = 0; i + NSC_SUMS <= n; i += NSC_SUMS) {
-        for (int k = 0; k < 4; k++) {
-            lanes d;
-            load_lanes(&d, h + i + 4 * k);
-            s[k] += d;
-        }
+        lanes d0, d1, d2, d3;
+        load_lanes(&d0, h + i);
+        load_lanes(&d1, h + i + 4);
+        load_lanes(&d2, h + i + 8);
+        load_lanes(&d3, h + i + 12);
+        s0 += d0;
+        s1 += d1;
+        s2 += d2;
+        s3 += d3;
     }
-    memcpy(sums, s, sizeof s);
+    store_sums(sums, &s0, &s1, &s2, &s3);
     rest(sums, h, n, 0, 0);
 }
 
 BODY void squares_body(double sums[NSC_SUMS], const float *h, size_t n, double mean)
 {
-    lanes s[4];
-    memcpy(s, sums, sizeof s);
+    lanes s0, s1, s2, s3;
+    load_sums(sums, &s0, &s1, &s2, &s3);
     for (size_t i = 0; i + NSC_SUMS <= n; i += NSC_SUMS) {
-        for (int k = 0; k < 4; k++) {
-            lanes d;
-            load_lanes(&d, h + i + 4 * k);
-            d -= mean;
-            s[k] += d * d;
-        }
+        lanes d0, d1, d2, d3;
+        load_lanes(&d0, h + i);
+        load_lanes(&d1, h + i + 4);
+        load_lanes(&d2, h + i + 8);
+        load_lanes(&d3, h + i + 12);
+        d0 -= mean;
+        d1 -= mean;
+        d2 -= mean;
+        d3 -= mean;
+        s0 += d0 * d0;
+        s1 += d1 * d1;
+        s2 += d2 * d2;
+        s3 += d3 * d3;
     }
-    memcpy(sums, s, sizeof s);
+    store_sums(sums, &s0, &s1, &s2, &s3);
     rest(sums, h, n, mean, 1);
 }
 
