@@ -14,13 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SAMPLES = 2000, MAX_FLIGHT = 256 };
+enum { MAX_SAMPLES = 2000, MAX_FLIGHT = 256, HOPELESS_ROUNDS = 3 };
 
 // Pairs of one copy's time and the operator's right behind it.
 struct samples {
     double copy[MAX_SAMPLES], op[MAX_SAMPLES], ratio[MAX_SAMPLES];
     size_t count;
-    bool hopeless; // so slow at first that it cannot be the fastest
+    bool hopeless; // so slow at first that it cannot be the fastest: a few samples are enough
 };
 
 struct bench {
@@ -125,7 +125,7 @@ static bool prepare(struct bench *b)
     return b->samples || complain("x: no memory for the timings");
 }
 
-// Warms up, chooses how many runs make a sample of about 10 ms, and drops copies that are far behind.
+// Warms up, chooses how many runs make a sample of about 10 ms, and finds the copies that are far behind.
 static bool calibrate(struct bench *b)
 {
     double op = -1, copy[COPY_MAX_KINDS], best = 1e9;
@@ -160,7 +160,7 @@ static bool measure(struct bench *b)
     for (size_t round = 0; good && round < MAX_SAMPLES && (round < 5 || now() < until); ++round) {
         for (size_t k = 0; good && k < b->copies.kinds; ++k) {
             struct samples *s = &b->samples[k];
-            if (s->hopeless)
+            if (s->hopeless && round >= HOPELESS_ROUNDS)
                 continue;
             double copy = copies_time(&b->copies, k, b->repeats), op = time_op(b, b->repeats);
             good = copy > 0 && op > 0;
@@ -188,8 +188,6 @@ static bool conclude(struct bench *b, struct outcome *out)
         return complain("x: no memory for the timings");
     for (size_t k = 0; k < b->copies.kinds; ++k) {
         struct samples *s = &b->samples[k];
-        if (!s->count)
-            continue;
         memcpy(ops + count, s->op, s->count * sizeof *ops);
         count += s->count;
         out->copy_minimum[k] = minimum(s->copy, s->count);

@@ -150,16 +150,13 @@ static bool list_devices(struct check *check)
     if (!options_context(&check->options, &check->context))
         return false;
     size_t count = norma_context_device_count(check->context);
-    const char *wanted = check->options.device ? check->options.device : getenv("NORMA_DEVICE");
-    bool all = options_device_is_auto(&check->options), narrowed = !all && strcmp(wanted, "scalar") != 0;
     for (size_t i = 0; i < count && check->devices < MAX_DEVICES; ++i) {
         norma_device *device = norma_context_device(check->context, i);
         norma_device_info info = {.size = sizeof info};
+        if (!options_want(&check->options, device))
+            continue;
         if (!succeeded(norma_device_get_info(device, &info)))
             return false;
-        // The scalar path is in every context, asked for or not.
-        if (narrowed && count > 1 && !strcmp(info.backend, "scalar"))
-            continue;
         struct outcome *o = &check->outcome[check->devices++];
         snprintf(o->id, sizeof o->id, "%s", info.id);
         snprintf(o->name, sizeof o->name, "%s", info.name);

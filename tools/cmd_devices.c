@@ -2,6 +2,7 @@
 #include "message.h"
 #include "options.h"
 #include <cjson/cJSON.h>
+#include <norma/run.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -59,24 +60,37 @@ static void device_text(const norma_device_info *info)
         printf("  copy rate    %.1f GB/s; a tiny call takes %.1f us\n", info->copy_rate / 1e9, info->launch * 1e6);
 }
 
+// The figures come from the cache or are measured when the scheduler first needs them: let it need them. A device that
+// cannot be measured shows none.
+static void know_figures(norma_context *context)
+{
+    int64_t shape[2] = {1, 64};
+    norma_tensor x = norma_tensor_host(NORMA_FLOAT32, 2, shape, NULL);
+    norma_problem problem = NORMA_LAYER_NORM_DEFAULTS;
+    norma_prediction predictions[32];
+    size_t count;
+    problem.x = problem.y = &x;
+    norma_explain(context, &problem, predictions, 32, &count);
+}
+
 static bool work(const struct options *o)
 {
     norma_context *context = NULL;
     if (!options_context(o, &context))
         return false;
+    know_figures(context);
     cJSON *list = cJSON_CreateArray();
     size_t count = norma_context_device_count(context);
     bool good = true;
     for (size_t i = 0; i < count; ++i) {
         norma_device *device = norma_context_device(context, i);
         norma_device_info info = {.size = sizeof info};
+        if (!options_want(o, device))
+            continue;
         if (!succeeded(norma_device_get_info(device, &info))) {
             good = false;
             continue;
         }
-        // Figures that are missing are measured; a device that cannot be measured shows none.
-        if (info.usable && info.copy_rate == 0 && norma_device_measure(device) == NORMA_OK)
-            good = succeeded(norma_device_get_info(device, &info)) && good;
         if (o->json)
             cJSON_AddItemToArray(list, device_json(&info));
         else

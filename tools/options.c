@@ -1,4 +1,5 @@
 #include "options.h"
+#include "context.h"
 #include "message.h"
 #include <ctype.h>
 #include <errno.h>
@@ -307,10 +308,10 @@ bool options_context(const struct options *o, norma_context **context)
     return succeeded(norma_context_create(&params, context));
 }
 
-bool options_device_is_auto(const struct options *o)
+bool options_want(const struct options *o, const norma_device *device)
 {
     const char *name = o->device ? o->device : getenv("NORMA_DEVICE");
-    return !name || !*name || !strcmp(name, "auto");
+    return !name || !*name || norma_device_matches(device, name);
 }
 
 const norma_tensor **problem_slot(norma_problem *p, norma_arg arg)

@@ -50,8 +50,8 @@ void options_finish(struct options *options);
 norma_problem options_problem(const struct options *options);
 // A context for --device, --memory-budget and --invariant. False after a message.
 bool options_context(const struct options *options, norma_context **context);
-// Whether --device leaves the choice to the scheduler.
-bool options_device_is_auto(const struct options *options);
+// Whether --device (or NORMA_DEVICE) means this one: a context lists all that there are.
+bool options_want(const struct options *options, const norma_device *device);
 
 // The tensor's slot in a problem (const norma_tensor **).
 const norma_tensor **problem_slot(norma_problem *problem, norma_arg arg);
