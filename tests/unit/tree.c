@@ -8,7 +8,7 @@
 
 _Static_assert(FLT_EVAL_METHOD == 0, "float arithmetic must be float32");
 
-enum { BLOCK = 512, STEP = 32, THREADS = 8, QUAD = 4, BLOCKS = 8, CHUNK = BLOCK * BLOCKS, FAN = 64 };
+enum { BLOCK = 512, GROUP = 128, STEP = 32, THREADS = 8, QUAD = 4, BLOCKS = 8, CHUNK = BLOCK * BLOCKS, FAN = 64 };
 
 struct sums {
     float s1, s2;
@@ -34,11 +34,16 @@ static struct sums sum_about(const float *h, int length, float a, float k)
     float T1[THREADS] = {0}, T2[THREADS] = {0};
     for (int b = 0; b * BLOCK < length; b++) {
         float A1[THREADS][QUAD] = {{0}}, A2[THREADS][QUAD] = {{0}};
-        for (int i = b * BLOCK; i < (b + 1) * BLOCK && i < length; i++) {
-            int t = i % STEP / QUAD, v = i % QUAD;
-            float d = h[i] * a - k;
-            A1[t][v] = A1[t][v] + d;
-            A2[t][v] = A2[t][v] + d * d;
+        for (int g = b * BLOCK; g < (b + 1) * BLOCK && g < length; g += GROUP) {
+            for (int lane = 0; lane < STEP; lane++) {
+                float d[4], *a1 = &A1[lane / QUAD][lane % QUAD], *a2 = &A2[lane / QUAD][lane % QUAD];
+                for (int s = 0; s < 4; s++) {
+                    const int i = g + s * STEP + lane;
+                    d[s] = i < length ? h[i] * a - k : 0;
+                }
+                *a1 = *a1 + ((d[0] + d[1]) + (d[2] + d[3]));
+                *a2 = *a2 + ((d[0] * d[0] + d[1] * d[1]) + (d[2] * d[2] + d[3] * d[3]));
+            }
         }
         for (int t = 0; t < THREADS; t++) {
             T1[t] = T1[t] + quad(A1[t]);
@@ -56,10 +61,10 @@ static float pivot(const float *h, int length, float a)
     for (int t = 0; t < 4; t++) {
         float z[QUAD];
         for (int v = 0; v < QUAD; v++)
-            z[v] = h[t * QUAD + v] * a;
+            z[v] = (h[t * QUAD + v] * a) * 0.0625f;
         f[t] = quad(z);
     }
-    return ((f[0] + f[2]) + (f[1] + f[3])) * 0.0625f;
+    return (f[0] + f[2]) + (f[1] + f[3]);
 }
 
 static void two_sum(float a, float b, float *s, float *e)
@@ -86,7 +91,7 @@ struct tree_stats tree_chunk(bool rms, float eps, const float *h, int length, st
     counts->chunks++;
     for (;;) {
         struct sums sums = sum_about(h, length, a, k);
-        float next = a == 1 ? rescue(sums.s2, k, eps) : 1;
+        float next = a == 1 && !second ? rescue(sums.s2, k, eps) : 1;
         if (next != 1) {
             counts->rescues_large += next < 1;
             counts->rescues_small += next > 1;
@@ -99,7 +104,7 @@ struct tree_stats tree_chunk(bool rms, float eps, const float *h, int length, st
         c = sums.s1 / (float)length;
         q = sums.s1 * c;
         M2 = sums.s2 - q;
-        if (second || !(q > M2))
+        if (second || !(q > M2 * 0.25f))
             break;
         second = true;
         counts->second_passes++;
@@ -140,10 +145,12 @@ static struct tree_stats merge_scaled(bool rms, const struct tree_stats *input, 
     struct tree_stats out = {0, 0, 0, a};
     two_sum(K, c, &out.m, &out.r);
     for (int i = 0; i < count; i++) {
-        float e = ((m[i] - out.m) - out.r) + r[i];
-        w[i] = M2[i] + (n[i] * e) * e;
+        float e = ((m[i] - out.m) - out.r) + r[i], ne = n[i] * e;
+        w[i] = ne;
+        M2[i] = M2[i] + ne * e;
     }
-    out.M2 = fold(w, count);
+    out.M2 = fold(M2, count);
+    two_sum(out.m, out.r + fold(w, count) / (float)total, &out.m, &out.r);
     return out;
 }
 
