@@ -19,6 +19,7 @@ struct norma_plan_options {
     uint64_t memory_budget; // bytes bound on the device at a time; 0: half of caps.memory
     double rate;            // bytes a second, for the time budget; 0: not limited
     double max_seconds;     // of one dispatch, for watchdogs; 0: 0.1
+    bool unaligned;         // not staged: a tensor may begin elsewhere than at a multiple of offset_align
 };
 
 enum norma_step_kind { NORMA_STEP_UPLOAD, NORMA_STEP_DISPATCH, NORMA_STEP_DOWNLOAD };

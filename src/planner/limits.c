@@ -115,6 +115,8 @@ static uint64_t range_bytes(const struct npl *plan, int arg, uint64_t rows, uint
     uint64_t elements = npl_add(npl_mul(count - 1, stride), length);
     bool whole = plan->runs == 1 && rows == plan->run_rows && part == (uint64_t)plan->problem.n;
     uint64_t slack = whole || (plan->stage && !tensor->shared) ? 0 : tensor->slack;
+    if (plan->options->unaligned && !plan->stage && plan->align > tensor->size)
+        slack += plan->align - tensor->size; // the executor rounds down once more
     if (elements > max_elements - slack / tensor->size)
         return UINT64_MAX;
     return elements * tensor->size + slack;

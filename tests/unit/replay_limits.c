@@ -92,7 +92,9 @@ static bool check_binding(const struct replay *state, int slot)
     if (caps->api == NORMA_DRIVER_SCALAR)
         return true;
     want(bound->offset % caps->offset_align == 0, "slot %d: offset %llu", slot, (unsigned long long)bound->offset);
-    want(bound->size <= caps->max_range, "slot %d: range of %llu", slot, (unsigned long long)bound->size);
+    bool moves = tensor && state->options->unaligned && !state->stage && caps->offset_align > size;
+    want(bound->size + (moves ? caps->offset_align - size : 0) <= caps->max_range, "slot %d: range of %llu", slot,
+         (unsigned long long)bound->size);
     uint64_t whole = state->schedule->workspace;
     if (tensor) {
         whole = span(state, (norma_arg)slot) * size;

@@ -169,6 +169,7 @@ static struct norma_plan_options random_options(const struct norma_caps *caps)
         o.memory = NORMA_MEMORY_RESIDENT;
     if (below(3) == 0)
         o.memory_budget = (uint64_t)1 << (16 + below(14));
+    o.unaligned = below(4) == 0;
     if (below(3) == 0)
         o.rate = exp2((double)below(20) + 16);
     return o;
