@@ -112,24 +112,6 @@ static inline float8 centred(float8 z, float k)
 #endif
 }
 
-// The last 1 to 31 elements of a chunk: the lanes beyond them hold k, whose difference is 0.
-static inline void add_tail(struct lanes *lanes, const struct row *row, uint i, uint end, float k, float a)
-{
-    float8 z[4];
-    for (int j = 0; j < 4; j++, i += 8) {
-        z[j] = k;
-        if (i + 8 <= end) {
-            z[j] = h8(row, i) * a;
-        } else if (i < end) {
-            float rest[8];
-            for (uint e = 0; e < 8; e++)
-                rest[e] = i + e < end ? h1(row, i + e) * a : k;
-            z[j] = vload8(0, rest);
-        }
-    }
-    add_step(lanes, centred(z[0], k), centred(z[1], k), centred(z[2], k), centred(z[3], k));
-}
-
 // Step 1 of the tree: the eight quads' sums, in the order of their threads.
 static inline float8 fold_quads(float8 a, float8 b, float8 c, float8 d)
 {
@@ -146,25 +128,48 @@ static inline float fold_threads(float8 t)
     return g.x + g.y;
 }
 
-// (S1, S2) of a chunk about k. scaled is a literal: z = h*a only where the rescue asks for it.
-static inline float2 chunk_sums(const struct row *row, uint first, uint length, float k, float a, bool scaled)
+// Adds elements i..end-1 one by one, each to its lane: the last 1 to 31 of a chunk, and blocks that the rescue scales.
+static inline void add_elements(struct lanes *lanes, const struct row *row, uint i, uint end, float k, float a)
+{
+    float p[32], q[32];
+    vstore8(lanes->p0, 0, p);
+    vstore8(lanes->p1, 1, p);
+    vstore8(lanes->p2, 2, p);
+    vstore8(lanes->p3, 3, p);
+    vstore8(lanes->q0, 0, q);
+    vstore8(lanes->q1, 1, q);
+    vstore8(lanes->q2, 2, q);
+    vstore8(lanes->q3, 3, q);
+#pragma unroll 1
+    for (uint lane = 0; i < end; i++, lane = (lane + 1) % 32) {
+        float z = h1(row, i) * a;
+        float d = RMS ? z : z - k;
+        p[lane] += d;
+        q[lane] += d * d;
+    }
+    lanes->p0 = vload8(0, p);
+    lanes->p1 = vload8(1, p);
+    lanes->p2 = vload8(2, p);
+    lanes->p3 = vload8(3, p);
+    lanes->q0 = vload8(0, q);
+    lanes->q1 = vload8(1, q);
+    lanes->q2 = vload8(2, q);
+    lanes->q3 = vload8(3, q);
+}
+
+// (S1, S2) of a chunk about k. z is h*a: with a = 1 by vectors, else (the rescue) one by one, which keeps programs small.
+static inline float2 chunk_sums(const struct row *row, uint first, uint length, float k, float a)
 {
     float8 t1 = 0, t2 = 0;
     for (uint block = 0; block < length; block += BLOCK) {
         uint i = first + block, end = first + min(block + BLOCK, length);
+        uint vectors = a == 1.0f ? i + (end - i) / 32 * 32 : i;
         struct lanes lanes = {0, 0, 0, 0, 0, 0, 0, 0};
-        for (; i + 32 <= end; i += 32) {
-            float8 z0 = h8(row, i), z1 = h8(row, i + 8), z2 = h8(row, i + 16), z3 = h8(row, i + 24);
-            if (scaled) {
-                z0 *= a;
-                z1 *= a;
-                z2 *= a;
-                z3 *= a;
-            }
-            add_step(&lanes, centred(z0, k), centred(z1, k), centred(z2, k), centred(z3, k));
-        }
+        for (; i < vectors; i += 32)
+            add_step(&lanes, centred(h8(row, i), k), centred(h8(row, i + 8), k), centred(h8(row, i + 16), k),
+                     centred(h8(row, i + 24), k));
         if (i < end)
-            add_tail(&lanes, row, i, end, k, a);
+            add_elements(&lanes, row, i, end, k, a);
 #if !RMS
         t1 += fold_quads(lanes.p0, lanes.p1, lanes.p2, lanes.p3);
 #endif
@@ -180,7 +185,7 @@ static inline float pivot(const struct row *row, uint first, uint length, float 
 #else
     if (length < 16)
         return h1(row, first) * a;
-    float16 z = (float16)(h8(row, first) * a, h8(row, first + 8) * a);
+    float16 z = (float16)(h8(row, first), h8(row, first + 8)) * a;
     float8 pairs = z.even + z.odd;
     float4 f = pairs.even + pairs.odd;
     return ((f.x + f.z) + (f.y + f.w)) * 0.0625f;
@@ -189,15 +194,14 @@ static inline float pivot(const struct row *row, uint first, uint length, float 
 
 static inline stat chunk_statistics(const struct row *row, uint first, uint length, float eps)
 {
-    struct attempt at = {0, 1.0f, false, false};
+    struct attempt at = {0, 1.0f, false, true};
     stat result = 0;
-    at.k = pivot(row, first, length, 1.0f);
-    float2 s = chunk_sums(row, first, length, at.k, 1.0f, false);
-    while (judge(s.x, s.y, length, eps, &at, &result)) {
+    float2 s;
+    do {
         if (at.pivot)
             at.k = pivot(row, first, length, at.a);
-        s = chunk_sums(row, first, length, at.k, at.a, true);
-    }
+        s = chunk_sums(row, first, length, at.k, at.a);
+    } while (judge(s.x, s.y, length, eps, &at, &result));
     return result;
 }
 
@@ -267,43 +271,42 @@ static inline void apply8(const struct row *row, uint i, stat s, uint weight_typ
     store8(row->y, y_type(row), i, v, stream);
 }
 
-// Elements until y's address is a multiple of a vector of 8; the row's elements where that never happens.
-static inline uint unaligned_head(const struct row *row, uint length)
+// Elements until y's address is a multiple of a vector of 8; more than a vector where that never happens.
+static inline uint unaligned_head(const struct row *row)
 {
     uint bytes = element_bytes(y_type(row));
     uint past = (uint)(size_t)row->y & (8 * bytes - 1);
-    return past == 0 ? 0 : past % bytes != 0 ? length : min((8 * bytes - past) / bytes, length);
+    return past == 0 ? 0 : past % bytes != 0 ? 8 : 8 - past / bytes;
 }
 
-static inline void apply_as(const struct row *row, uint length, stat s, uint weight_type, uint bias_type, bool scaled,
-                            bool stream)
-{
-    uint i = 0;
-    if (stream) {
-        for (uint head = unaligned_head(row, length); i < head; i++)
-            apply1(row, i, s);
-        for (; i + 32 <= length; i += 32)
-            for (uint j = 0; j < 32; j += 8)
-                apply8(row, i + j, s, weight_type, bias_type, scaled, true);
-    }
-    for (; i + 8 <= length; i += 8)
-        apply8(row, i, s, weight_type, bias_type, scaled, false);
-    for (; i < length; i++)
-        apply1(row, i, s);
-}
-
-// The usual parameters get a loop without branches; the rest one that asks for each vector.
+// Vectors from `head` on, and what lies before and behind them one by one.
 static inline void apply(const struct row *row, uint length, stat s)
 {
     uint weight = has(row->flags, WEIGHT) ? type_of(row->types, WEIGHT) : ABSENT;
     uint bias = has(row->flags, BIAS) ? type_of(row->types, BIAS) : ABSENT;
-    bool stream = has(row->flags, STREAM);
-    if (s.w != 1.0f)
-        apply_as(row, length, s, weight, bias, true, false);
-    else if (weight == FLOAT32 && bias == (RMS ? ABSENT : FLOAT32))
-        apply_as(row, length, s, FLOAT32, RMS ? ABSENT : FLOAT32, false, stream);
-    else
-        apply_as(row, length, s, weight, bias, false, stream);
+    uint head = has(row->flags, STREAM) ? unaligned_head(row) : 0;
+    bool stream = has(row->flags, STREAM) && head < 8;
+    head = min(head % 8, length);
+    uint end = head + (length - head) / 8 * 8, i = head;
+    // The usual parameters get a loop without branches, the rest one that asks for each vector.
+    if (s.w == 1.0f && weight == FLOAT32 && bias == (RMS ? ABSENT : FLOAT32)) {
+        if (stream)
+            for (; i < end; i += 8)
+                apply8(row, i, s, FLOAT32, RMS ? ABSENT : FLOAT32, false, true);
+        else
+            for (; i < end; i += 8)
+                apply8(row, i, s, FLOAT32, RMS ? ABSENT : FLOAT32, false, false);
+    } else {
+#pragma unroll 1
+        for (; i < end; i += 8)
+            apply8(row, i, s, weight, bias, true, stream);
+    }
+#pragma unroll 1
+    for (i = head > 0 ? 0 : end; i < length; i++) {
+        apply1(row, i, s);
+        if (i + 1 == head)
+            i = end - 1;
+    }
 }
 
 static inline uint unit_begin(const struct row_args *args)

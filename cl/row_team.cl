@@ -28,6 +28,12 @@
 #define BLOCKS (CHUNK_TEAM / 8)            // blocks of a chunk that are summed side by side
 #define TEAMS (LOCAL_SIZE / TEAM)
 #define STEPS 16
+// Results that a team may have to merge.
+#if REGISTERS
+#define MOST (TEAM / CHUNK_TEAM)
+#else
+#define MOST FAN
+#endif
 
 // This work-item's place, and the workgroup's local memory.
 struct team {
@@ -37,15 +43,15 @@ struct team {
     uint toggle, asking; // halves of `exchange` and of `again` that the next use takes
     __local float2 *exchange; // 2 * LOCAL_SIZE: two halves in turn, so that one barrier a use is enough
     __local int *again;       // 2
-    __local stat *results;    // FAN of this team
-    __local float *folds;     // FAN of this team
+    __local stat *results;    // MOST of this team
+    __local float *folds;     // MOST of this team
 };
 
 #define TEAM_MEMORY                                                                                                    \
     __local float2 exchange[2 * LOCAL_SIZE];                                                                           \
     __local int again[2];                                                                                              \
-    __local stat results[TEAMS * FAN];                                                                                 \
-    __local float folds[TEAMS * FAN];                                                                                  \
+    __local stat results[TEAMS * MOST];                                                                                 \
+    __local float folds[TEAMS * MOST];                                                                                  \
     struct team team = team_begin(exchange, again, results, folds);
 
 static inline struct team team_begin(__local float2 *exchange, __local int *again, __local stat *results,
@@ -60,8 +66,8 @@ static inline struct team team_begin(__local float2 *exchange, __local int *agai
     team.toggle = team.asking = 0;
     team.exchange = exchange;
     team.again = again;
-    team.results = results + team.index * FAN;
-    team.folds = folds + team.index * FAN;
+    team.results = results + team.index * MOST;
+    team.folds = folds + team.index * MOST;
     if (id < 2)
         again[id] = 0;
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -168,37 +174,42 @@ static inline void store4(__global uchar *p, uint type, uint i, float4 value)
     }
 }
 
-// h of elements i..i+3; 0 beyond end.
-static inline float4 h4(const struct row *row, uint i, uint end)
+// h of elements i..i+3.
+static inline float4 h4(const struct row *row, uint i)
 {
-    float4 u = 0;
-    if (i + 4 <= end) {
-        u = load4(row->x, X_TYPE, i);
+    float4 u = load4(row->x, X_TYPE, i);
 #if PROLOGUE
-        if (has(row->flags, INPUT_BIAS))
-            u = u + load4(row->input_bias, type_of(row->types, INPUT_BIAS), i);
-        if (has(row->flags, GATE))
-            u = load4(row->gate, type_of(row->types, GATE), i) * u;
-        if (has(row->flags, RESIDUAL))
-            u = load4(row->residual, type_of(row->types, RESIDUAL), i) + u;
+    if (has(row->flags, INPUT_BIAS))
+        u = u + load4(row->input_bias, type_of(row->types, INPUT_BIAS), i);
+    if (has(row->flags, GATE))
+        u = load4(row->gate, type_of(row->types, GATE), i) * u;
+    if (has(row->flags, RESIDUAL))
+        u = load4(row->residual, type_of(row->types, RESIDUAL), i) + u;
 #endif
-    } else if (i < end) {
-        u.x = h1(row, i);
-        if (i + 1 < end)
-            u.y = h1(row, i + 1);
-        if (i + 2 < end)
-            u.z = h1(row, i + 2);
-    }
     return u;
 }
 
-static inline void apply4(const struct row *row, uint i, uint end, float4 h, stat s)
+// Those of the 1 to 3 elements from i on that the row has; 0 beyond.
+static inline float4 h_tail(const struct row *row, uint i, uint end)
 {
-    if (i + 4 > end) {
-        for (; i < end; i++)
-            apply1(row, i, s);
-        return;
-    }
+    float4 u = 0;
+#pragma unroll 1
+    for (uint v = 0; i + v < end; v++)
+        u = select(u, (float4)h1(row, i + v), (uint4)v == (uint4)(0, 1, 2, 3));
+    return u;
+}
+
+// The last 0 to 3 elements of a row (or a chunk) that ends at `end`: the work of the item whose quad they are, as what it
+// read before may be overwritten in place.
+static inline void apply_tail(const struct row *row, uint end, stat s)
+{
+#pragma unroll 1
+    for (uint i = end & ~3u; i < end; i++)
+        apply1(row, i, s);
+}
+
+static inline void apply4(const struct row *row, uint i, float4 h, stat s)
+{
     float4 z = h * s.w;
 #if RMS
     float4 v = z * s.z;
@@ -216,6 +227,31 @@ static inline void apply4(const struct row *row, uint i, uint end, float4 h, sta
     store4(row->y, y_type(row), i, v);
 }
 
+#if REGISTERS
+// Whether the row's end cuts one of the item's quads, the first of which is at `mine`.
+static inline bool cut(uint mine, uint end)
+{
+    uint at = end & ~3u;
+    return at < end && at >= mine && (at - mine) % 32 == 0 && (at - mine) / 32 < STEPS;
+}
+
+// This item's quads of its block into registers; 0 beyond the row.
+static inline void hold(const struct row *row, uint mine, uint end, float4 *held)
+{
+#pragma unroll
+    for (uint s = 0; s < STEPS; s++)
+        held[s] = mine + s * 32 + 4 <= end ? h4(row, mine + s * 32) : (float4)0;
+    // One quad of one item is cut by the row's end.
+    if (!cut(mine, end))
+        return;
+    float4 rest = h_tail(row, end & ~3u, end);
+#pragma unroll
+    for (uint s = 0; s < STEPS; s++)
+        if (mine + s * 32 == (end & ~3u))
+            held[s] = rest;
+}
+#endif
+
 // One block's sums of this item's quads: (Q of d, Q of d*d). first: the chunk's first element in the row. held: the
 // block's quads, with REGISTERS.
 static inline float2 block_sums(const struct row *row, uint first, uint length, uint block, uint thread, float k,
@@ -229,7 +265,7 @@ static inline float2 block_sums(const struct row *row, uint first, uint length, 
 #else
         if (i >= length)
             break;
-        float4 h = h4(row, first + i, first + length);
+        float4 h = i + 4 <= length ? h4(row, first + i) : h_tail(row, first + i, first + length);
 #endif
         float4 d = h * a;
 #if !RMS
@@ -267,41 +303,43 @@ static inline float pivot(const struct row *row, uint first, uint length, float 
         return 0;
     if (length < 16)
         return h1(row, first) * a;
-    float f[4];
+    float4 f = 0;
+#pragma unroll 1
     for (uint t = 0; t < 4; t++) {
-        float4 z = h4(row, first + 4 * t, first + length) * a;
-        f[t] = (z.x + z.y) + (z.z + z.w);
+        float4 z = h4(row, first + 4 * t) * a;
+        f = select(f, (float4)((z.x + z.y) + (z.z + z.w)), (uint4)t == (uint4)(0, 1, 2, 3));
     }
-    return ((f[0] + f[2]) + (f[1] + f[3])) * 0.0625f;
+    return ((f.x + f.z) + (f.y + f.w)) * 0.0625f;
 }
 
 static inline stat chunk_statistics(struct team *team, const struct row *row, uint first, uint length, float eps,
                                     const float4 *held)
 {
-    struct attempt at = {0, 1.0f, false, false};
+    struct attempt at = {0, 1.0f, false, true};
     stat result = 0;
     bool again = length > 0, more;
-    at.k = pivot(row, first, length, 1.0f);
     do {
+        if (again && at.pivot)
+            at.k = pivot(row, first, length, at.a);
         float2 s = chunk_sums(team, row, first, length, at.k, at.a, held);
-        if (again) {
+        if (again)
             again = judge(s.x, s.y, length, eps, &at, &result);
-            if (at.pivot)
-                at.k = pivot(row, first, length, at.a);
-        }
         more = any_chunk(team, again);
     } while (more);
     return result;
 }
 
 // The tree's fold of `count` values in team->folds; all of a workgroup come with the same `most` >= count. Barriers
-// before and behind.
+// before and behind. Strides that find no value to add are left out, which is one loop, not branches with barriers: PoCL
+// copies all that follows such a branch.
 static inline float fold(struct team *team, uint count, uint most)
 {
     __local float *w = team->folds;
-    for (uint stride = FAN / 2; stride > 0; stride /= 2) {
-        if (stride >= most)
-            continue;
+    uint stride = 1;
+    while (stride * 2 < most)
+        stride *= 2;
+#pragma unroll 1
+    for (; stride > 0; stride /= 2) {
         barrier(CLK_LOCAL_MEM_FENCE);
         for (uint i = team->lane; i < stride && i + stride < count; i += TEAM)
             w[i] = w[i] + w[i + stride];
@@ -342,27 +380,26 @@ static inline stat merge_at(struct team *team, uint count, uint most, uint unit,
     return (stat)(m, r, fold(team, count, most), a);
 }
 
-// Merges team->results, which a barrier has made visible. count is 0 in a team without work.
+// Merges team->results, which a barrier has made visible; one result stays as it is. count is 0 in a team without work.
 static inline stat merge(struct team *team, uint count, uint most, uint unit, uint total)
 {
     float a = GROW;
     stat s;
-    bool again;
+    bool again, more;
     for (uint i = 0; i < count; i++)
         a = min(a, team->results[i].w);
-    for (;;) {
+    do {
         s = merge_at(team, count, most, unit, total, a);
-        again = count > 0 && !isfinite(s.z) && a != SHRINK;
-#if TEAMS > 1
-        if (!anywhere(team, again))
-            return s;
-#else
-        if (!again)
-            return s;
-#endif
+        again = count > 1 && !isfinite(s.z) && a != SHRINK;
         if (again)
             a = a == GROW ? 1.0f : SHRINK;
-    }
+#if TEAMS > 1
+        more = anywhere(team, again);
+#else
+        more = again;
+#endif
+    } while (more);
+    return count == 1 ? team->results[0] : s;
 }
 
 static inline uint team_unit(const struct team *team, const struct row_args *args, uint step)
@@ -385,21 +422,23 @@ TEAM_KERNEL row_whole(BINDINGS)
         uint end = active ? n : 0;
         uint length = end > first ? min(CHUNK, end - first) : 0;
         float4 held[STEPS];
-        for (uint s = 0; s < STEPS; s++)
-            held[s] = h4(&row, mine + s * 32, end);
+        hold(&row, mine, end, held);
         stat s = chunk_statistics(&team, &row, first, length, args.eps, held);
-        if (chunks > 1) {
-            if (team.lane % CHUNK_TEAM == 0)
-                team.results[team.lane / CHUNK_TEAM] = s;
-            barrier(CLK_LOCAL_MEM_FENCE);
-            s = merge(&team, active ? chunks : 0, chunks, CHUNK, n);
-        }
+#if MOST > 1
+        if (team.lane % CHUNK_TEAM == 0)
+            team.results[team.lane / CHUNK_TEAM] = s;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        s = merge(&team, active ? chunks : 0, chunks, CHUNK, n);
+#endif
         s = finish_row(s, n, args.eps);
         if (active && team.lane == 0)
             write_statistics(b8, b9, &args, &offsets, r, s);
+#pragma unroll
         for (uint i = 0; i < STEPS; i++)
-            if (mine + i * 32 < end)
-                apply4(&row, mine + i * 32, end, held[i], s);
+            if (mine + i * 32 + 4 <= end)
+                apply4(&row, mine + i * 32, held[i], s);
+        if (cut(mine, end))
+            apply_tail(&row, end, s);
     }
 }
 #else
@@ -415,19 +454,19 @@ TEAM_KERNEL row_whole(BINDINGS)
         for (uint j = 0; j < chunks; j++) {
             uint length = active ? min(CHUNK, n - j * CHUNK) : 0;
             s = chunk_statistics(&team, &row, j * CHUNK, length, args.eps, 0);
-            if (chunks > 1 && team.lane == 0)
+            if (team.lane == 0)
                 team.results[j] = s;
         }
-        if (chunks > 1) {
-            barrier(CLK_LOCAL_MEM_FENCE);
-            s = merge(&team, active ? chunks : 0, chunks, CHUNK, n);
-        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        s = merge(&team, active ? chunks : 0, chunks, CHUNK, n);
         s = finish_row(s, n, args.eps);
         if (active && team.lane == 0)
             write_statistics(b8, b9, &args, &offsets, r, s);
         uint end = active ? n : 0;
-        for (uint i = team.lane * 4; i < end; i += TEAM * 4)
-            apply4(&row, i, end, h4(&row, i, end), s);
+        for (uint i = team.lane * 4; i + 4 <= end; i += TEAM * 4)
+            apply4(&row, i, h4(&row, i), s);
+        if (end / 4 % TEAM == team.lane)
+            apply_tail(&row, end, s);
     }
 }
 #endif
@@ -444,14 +483,7 @@ TEAM_KERNEL row_stats(BINDINGS)
         uint r = active ? u / here : 0, j = active ? u % here : 0;
         struct row row = ROW_AT(r, j * CHUNK);
         uint length = active ? min(CHUNK, args.part - j * CHUNK) : 0;
-#if REGISTERS
-        float4 held[STEPS];
-        for (uint s = 0; s < STEPS; s++)
-            held[s] = h4(&row, team.block * BLOCK + s * 32 + team.thread * 4, length);
-        stat s = chunk_statistics(&team, &row, 0, length, args.eps, held);
-#else
         stat s = chunk_statistics(&team, &row, 0, length, args.eps, 0);
-#endif
         if (active && team.lane == 0)
             workspace_at(b10, &offsets)[args.stat_out + r * args.chunks + args.chunk0 + j] = s;
     }
@@ -475,8 +507,6 @@ TEAM_KERNEL row_merge(BINDINGS)
             team.results[i] = work[args.stat_in + r * args.chunks + o * FAN + i];
         barrier(CLK_LOCAL_MEM_FENCE);
         stat s = merge(&team, count, most, args.unit, total);
-        if (count == 1)
-            s = team.results[0];
         if (!active || team.lane != 0)
             continue;
         if (has(args.flags, FINISH)) {
@@ -503,8 +533,10 @@ TEAM_KERNEL row_apply(BINDINGS)
         struct row row = ROW_AT(r, j * CHUNK);
         stat s = workspace_at(b10, &offsets)[args.row_stat + r];
         uint length = min(CHUNK, args.part - j * CHUNK);
-        for (uint i = get_local_id(0) % TEAM * 4; i < length; i += TEAM * 4)
-            apply4(&row, i, length, h4(&row, i, length), s);
+        for (uint i = get_local_id(0) % TEAM * 4; i + 4 <= length; i += TEAM * 4)
+            apply4(&row, i, h4(&row, i), s);
+        if (length / 4 % TEAM == get_local_id(0) % TEAM)
+            apply_tail(&row, length, s);
     }
 }
 #endif
