@@ -15,7 +15,9 @@ layout(constant_id = 3) const uint Y_TYPE = 3;
 layout(constant_id = 4) const uint PROLOGUE = 1;
 layout(constant_id = 5) const uint TEAM = 8;
 layout(constant_id = 7) const uint REGISTERS = 0;
-layout(constant_id = 8) const uint LEAN = 0; // 1: rows of one chunk and of whole quads
+// The backend's own; the defaults suit every dispatch.
+layout(constant_id = 8) const uint LEAN = 0;   // 1: rows of one chunk and of whole quads
+layout(constant_id = 9) const uint ROLLED = 0; // 1: registers are memory anyway (a CPU), so loops over them stay loops
 
 const uint BLOCK = 512u;
 const uint CHUNK = 4096u;
@@ -152,16 +154,17 @@ LOAD(input_bias)
         atomicAnd(name##_words[e >> 1u], ~(0xffffu << shift)); \
         atomicOr(name##_words[e >> 1u], bits << shift); \
     } \
-    void store_pair_##name(uint e, uvec2 bits, bvec2 inside) \
+    void store_pair_##name(uint e, uint type, uvec2 w, bvec2 inside) \
     { \
-        if (all(inside) && (e & 1u) == 0u) { \
-            name##_words[e >> 1u] = bits.x | bits.y << 16u; \
-            return; \
-        } \
-        if (inside.x) \
-            store_half_##name(e, bits.x); \
-        if (inside.y) \
-            store_half_##name(e + 1u, bits.y); \
+        bool together = type != 0u && all(inside) && (e & 1u) == 0u; \
+        if (together || (type == 0u && inside.x)) \
+            name##_words[together ? e >> 1u : e] = together ? w.x | w.y << 16u : w.x; \
+        if (type == 0u && inside.y) \
+            name##_words[e + 1u] = w.y; \
+        if (type != 0u && !together && inside.x) \
+            store_half_##name(e, w.x); \
+        if (type != 0u && !together && inside.y) \
+            store_half_##name(e + 1u, w.y); \
     } \
     /* Elements i .. i+3 of a row that begins at a multiple of 4 elements. */ \
     void store_quad_##name(uint base, uint i, uint type, vec4 v) \
@@ -189,18 +192,8 @@ LOAD(input_bias)
         ivec4 place = i + ivec4(0, 1, 2, 3); \
         bvec4 inside = lessThan(uvec4(place - int(begin)), uvec4(end - begin)); \
         uint e = base + uint(i); \
-        if (type == 0u) { \
-            for (uint j = 0u; j < 4u; ++j) \
-                if (inside[j]) \
-                    name##_words[e + j] = w[j]; \
-        } else if ((e & 1u) == 0u) { \
-            store_pair_##name(e, w.xy, inside.xy); \
-            store_pair_##name(e + 2u, w.zw, inside.zw); \
-        } else { \
-            store_pair_##name(e, w.xy, bvec2(inside.x, false)); \
-            store_pair_##name(e + 1u, w.yz, inside.yz); \
-            store_pair_##name(e + 3u, w.wz, bvec2(inside.w, false)); \
-        } \
+        store_pair_##name(e, type, w.xy, inside.xy); \
+        store_pair_##name(e + 2u, type, w.zw, inside.zw); \
     }
 
 STORE(y)

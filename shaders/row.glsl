@@ -40,11 +40,25 @@ uint first_block()
     return team_lane() / 8u % 8u;
 }
 
+// Rows of whole quads stay in registers, others are read again: they are rare, and both ways have the same bits.
+bool in_registers()
+{
+    return REGISTERS == 1u && (LEAN == 1u || (aligned() && args.n % 4u == 0u));
+}
+
+// Pairs of steps of a block that has `length` elements from its beginning on: whole groups of four steps.
+uint pairs_of(int length)
+{
+    return uint(clamp((length + 127) / 128, 0, 4)) * 2u;
+}
+
 void hold_row(uint begin)
 {
-    int at = int(begin + first_block() * BLOCK + cluster_lane() * 4u);
-    [[unroll]] for (int s = 0; s < 16; ++s)
-        held[s] = load_h(at + 32 * s);
+    uint at = begin + first_block() * BLOCK;
+    uint steps = ROLLED == 1u ? 2u * pairs_of(int(args.n) - int(at)) : 16u;
+    at += cluster_lane() * 4u;
+    [[unroll]] for (uint s = 0u; s < steps; ++s, at += 32u)
+        held[s] = at < args.n ? load_h(int(at)) : vec4(0.0);
 }
 
 float quad_sum(vec4 v)
@@ -65,29 +79,59 @@ vec2 sum_blocks(vec2 q)
     return t;
 }
 
-// (S1, S2) of the chunk that begins at element `begin` of the part, of d = h*a - k.
+// A1 and A2 of an invocation's quad of places, and the half of a group of four steps that waits for the other.
+struct sums {
+    vec4 a1, a2, half1, half2;
+};
+
+// Adds steps 2*pair and 2*pair + 1, which begin at elements `at` and `at` + 32 of the chunk.
+void add_pair(inout sums total, uint pair, vec4 h0, vec4 h1, float a, float k, uint at, uint length)
+{
+    uvec4 place = at + uvec4(0u, 1u, 2u, 3u);
+    precise vec4 z0 = h0 * a, z1 = h1 * a;
+    precise vec4 d0 = z0 - k, d1 = z1 - k;
+    d0 = mix(vec4(0.0), d0, lessThan(place, uvec4(length)));
+    d1 = mix(vec4(0.0), d1, lessThan(place + 32u, uvec4(length)));
+    precise vec4 square0 = d0 * d0, square1 = d1 * d1;
+    precise vec4 p1 = d0 + d1, p2 = square0 + square1;
+    precise vec4 s1 = total.a1 + (total.half1 + p1), s2 = total.a2 + (total.half2 + p2);
+    bool last = (pair & 1u) == 1u;
+    if (RMS == 0u) {
+        total.a1 = last ? s1 : total.a1;
+        total.half1 = p1;
+    }
+    total.a2 = last ? s2 : total.a2;
+    total.half2 = p2;
+}
+
+vec2 quad_sums(sums total)
+{
+    return vec2(quad_sum(total.a1), quad_sum(total.a2));
+}
+
+// (S1, S2) of the chunk that begins at element `begin` of the part, about k.
 vec2 chunk_sums(uint begin, uint length, float a, float k)
 {
+    const sums none = sums(vec4(0.0), vec4(0.0), vec4(0.0), vec4(0.0));
     precise vec2 total = vec2(0.0);
-    for (uint b = first_block(); b * BLOCK < length; b += BLOCK_STEP) {
-        precise vec4 a1 = vec4(0.0), a2 = vec4(0.0);
+    bool registers = in_registers();
+    if (registers) {
+        sums s = none;
+        uint at = first_block() * BLOCK;
+        uint pairs = ROLLED == 1u ? pairs_of(int(length) - int(at)) : 8u;
+        at += cluster_lane() * 4u;
+        [[unroll]] for (uint pair = 0u; pair < pairs; ++pair, at += 64u)
+            add_pair(s, pair, held[2u * pair], held[2u * pair + 1u], a, k, at, length);
+        precise vec2 q = quad_sums(s);
+        total = total + q; // no -0
+    }
+    for (uint b = registers ? CHUNK : first_block(); b * BLOCK < length; b += BLOCK_STEP) {
+        sums s = none;
         uint at = b * BLOCK + cluster_lane() * 4u;
-        uint steps = REGISTERS == 1u ? 16u : min(16u, (length - b * BLOCK + 31u) / 32u);
-        [[unroll]] for (uint s = 0u; s < steps; ++s, at += 32u) {
-            vec4 h;
-            if (REGISTERS == 1u)
-                h = held[s];
-            else
-                h = load_h(int(begin + at));
-            precise vec4 z = h * a;
-            precise vec4 d = z - k;
-            d = mix(vec4(0.0), d, lessThan(at + uvec4(0u, 1u, 2u, 3u), uvec4(length)));
-            if (RMS == 0u)
-                a1 = a1 + d;
-            precise vec4 square = d * d;
-            a2 = a2 + square;
-        }
-        precise vec2 q = vec2(quad_sum(a1), quad_sum(a2));
+        uint pairs = pairs_of(int(length - b * BLOCK));
+        for (uint pair = 0u; pair < pairs; ++pair, at += 64u)
+            add_pair(s, pair, load_h(int(begin + at)), load_h(int(begin + at + 32u)), a, k, at, length);
+        precise vec2 q = quad_sums(s);
         total = total + q;
     }
     return sum_cluster(sum_blocks(total));
@@ -109,19 +153,25 @@ void load_first(uint begin, uint length)
 #endif
 }
 
-// The mean of the first 16 elements times a, or the first element of fewer.
+// The mean of the first 16 elements times a (divided first: their sum may overflow), or the first element of fewer.
 float pivot(uint length, float a)
 {
 #ifdef SUBGROUP
     precise vec4 z = first_quads * a;
-    precise float f = quad_sum(z);
+    precise vec4 p = z * 0.0625;
+    precise float f = quad_sum(p);
     precise float g = f + subgroupShuffleXor(f, 2u);
-    precise float k = (g + subgroupShuffleXor(g, 1u)) * 0.0625;
+    precise float k = g + subgroupShuffleXor(g, 1u);
     return length < 16u ? z.x : k;
 #else
-    precise vec4 z0 = first_quads[0] * a, z1 = first_quads[1] * a, z2 = first_quads[2] * a, z3 = first_quads[3] * a;
-    precise float k = ((quad_sum(z0) + quad_sum(z2)) + (quad_sum(z1) + quad_sum(z3))) * 0.0625;
-    return length < 16u ? z0.x : k;
+    float f[4];
+    for (uint i = 0u; i < 4u; ++i) {
+        precise vec4 p = (first_quads[i] * a) * 0.0625;
+        f[i] = quad_sum(p);
+    }
+    precise float z = first_quads[0].x * a;
+    precise float k = (f[0] + f[2]) + (f[1] + f[3]);
+    return length < 16u ? z : k;
 #endif
 }
 
@@ -153,11 +203,12 @@ vec4 chunk_result(uint begin, uint length)
             rescue = TINY;
         else if (sums.y < 8.271806125530277e-25 && args.eps < 1.0587911840678754e-22 && abs(k) < 1048576.0)
             rescue = HUGE; // S2 < 2^-80, eps < 2^-73, |k| < 2^20
-        bool rescued = a == 1.0 && rescue != 1.0;
+        // Never after a second pass: it would put the bad pivot back.
+        bool rescued = a == 1.0 && !second && rescue != 1.0;
         bool again = rescued;
         if (rescued) {
             a = rescue;
-        } else if (RMS == 0u && !second && q > m2) {
+        } else if (RMS == 0u && !second && q > m2 * 0.25) {
             k = k + c;
             second = true;
             again = true;
@@ -174,13 +225,13 @@ vec4 chunk_result(uint begin, uint length)
     return vec4(two_sum(k, c), m2 < 0.0 ? 0.0 : m2, a);
 }
 
-// fold(w) where the lane has w[t], w[t+8], ..; -0 stands for what is not there, since v + -0 is v.
-float fold(float w[8])
+// fold of both components where the lane has w[t], w[t+8], ..; -0 stands for what is not there, since v + -0 is v.
+vec2 fold(vec2 w[8])
 {
-    precise float a0 = w[0] + w[4], a1 = w[1] + w[5], a2 = w[2] + w[6], a3 = w[3] + w[7];
-    precise float b0 = a0 + a2, b1 = a1 + a3;
-    precise float c = b0 + b1;
-    return sum_cluster(vec2(c, 0.0)).x;
+    precise vec2 a0 = w[0] + w[4], a1 = w[1] + w[5], a2 = w[2] + w[6], a3 = w[3] + w[7];
+    precise vec2 b0 = a0 + a2, b1 = a1 + a3;
+    precise vec2 c = b0 + b1;
+    return sum_cluster(c);
 }
 
 // a / of, exactly, for the powers that chunks are scaled by; 0 for 2^-196.
@@ -203,7 +254,7 @@ vec4 merge(vec4 inputs[8], uint first, uint count, uint unit)
     float size_all = float(min(count * unit, args.n - first * unit));
     vec4 result = vec4(0.0);
     for (uint attempt = 0u; attempt < 3u; ++attempt) {
-        float w[8];
+        vec2 w[8];
         precise float pivot_mean = shown.x * ratio(a, first_a);
         precise vec2 mean = vec2(0.0);
         if (RMS == 0u) {
@@ -212,9 +263,9 @@ vec4 merge(vec4 inputs[8], uint first, uint count, uint unit)
                 float size = float(min(unit, args.n - (first + i) * unit));
                 precise vec2 mr = inputs[j].xy * ratio(a, inputs[j].w);
                 precise float d = size * ((mr.x - pivot_mean) + mr.y);
-                w[j] = i < count ? d : -0.0;
+                w[j] = vec2(i < count ? d : -0.0, -0.0);
             }
-            precise float c = fold(w) / size_all;
+            precise float c = fold(w).x / size_all;
             mean = two_sum(pivot_mean, c);
         }
         [[unroll]] for (uint j = 0u; j < 8u; ++j) {
@@ -224,11 +275,17 @@ vec4 merge(vec4 inputs[8], uint first, uint count, uint unit)
             precise vec2 mr = inputs[j].xy * f;
             precise float e = ((mr.x - mean.x) - mean.y) + mr.y;
             precise float spread = (inputs[j].z * f) * f;
+            precise float offset = size * e;
             if (RMS == 0u)
-                spread = spread + (size * e) * e;
-            w[j] = i < count ? spread : -0.0;
+                spread = spread + offset * e;
+            w[j] = i < count ? vec2(spread, offset) : vec2(-0.0);
         }
-        result = vec4(mean, fold(w), a);
+        vec2 folded = fold(w);
+        if (RMS == 0u) { // a first input many deviations off leaves a large c with a large rounding error
+            precise float rest = mean.y + folded.y / size_all;
+            mean = two_sum(mean.x, rest);
+        }
+        result = vec4(mean, folded.x, a);
         bool again = !finite(result.z) && a != TINY;
         if (again)
             a = a == 1.0 ? TINY : 1.0;
@@ -286,31 +343,34 @@ void put(int i, uint begin, uint end, vec4 h, vec4 stat)
     store_y(base_y, i, begin, end, type_of(Y), v);
 }
 
+// Writes elements from .. end-1 one quad at a time, whatever their offsets; begin is where this unit's elements begin.
+void apply_any(vec4 stat, uint begin, uint from, uint end)
+{
+    // Moved by one where that makes the words of a 16-bit y whole.
+    int moved = aligned() || type_of(Y) == 0u ? 0 : int(base_y & 1u);
+    for (int i = int(from + team_lane() * 4u) - moved; i < int(end); i += int(4u * TEAM))
+        put(i, begin, end, load_h(i), stat);
+}
+
 // Writes elements begin .. end-1 (begin a multiple of 4).
 void apply(vec4 stat, uint begin, uint end)
 {
     uint full = aligned() ? end & ~3u : begin;
-    uint lane = team_lane() * 4u;
-    for (uint i = begin + lane; i < full; i += 4u * TEAM)
+    for (uint i = begin + team_lane() * 4u; i < full; i += 4u * TEAM)
         put_quad(i, load_h(int(i)), stat);
-    if (LEAN == 1u)
-        return;
-    // Moved by one where that makes the words of a 16-bit y whole.
-    int moved = aligned() || type_of(Y) == 0u ? 0 : int(base_y & 1u);
-    for (int i = int(full + lane) - moved; i < int(end); i += int(4u * TEAM))
-        put(i, begin, end, load_h(i), stat);
+    if (LEAN == 0u)
+        apply_any(stat, begin, full, end);
 }
 
 // The same from the registers.
 void apply_held(vec4 stat, uint begin, uint end)
 {
-    uint at = begin + first_block() * BLOCK + cluster_lane() * 4u;
-    [[unroll]] for (uint s = 0u; s < 16u; ++s, at += 32u) {
-        if (aligned() && at + 4u <= end)
+    uint at = begin + first_block() * BLOCK;
+    uint steps = ROLLED == 1u ? 2u * pairs_of(int(end) - int(at)) : 16u;
+    at += cluster_lane() * 4u;
+    [[unroll]] for (uint s = 0u; s < steps; ++s, at += 32u)
+        if (at < end)
             put_quad(at, held[s], stat);
-        else if (LEAN == 0u && at < end)
-            put(int(at), 0u, end, held[s], stat);
-    }
 }
 
 uint team_index()

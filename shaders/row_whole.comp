@@ -43,7 +43,8 @@ vec4 row_result()
     if (REGISTERS == 1u) {
         uint mine = team_lane() / 64u;
         uint begin = mine * CHUNK;
-        hold_row(begin);
+        if (in_registers())
+            hold_row(begin);
         c = chunk_result(begin, args.n > begin ? min(CHUNK, args.n - begin) : 0u);
         if (TEAM <= 64u)
             return c;
@@ -76,9 +77,9 @@ void main()
             break;
         take_row(min(row, args.rows - 1u));
         vec4 stat = finish_row(row_result(), live);
-        if (live && REGISTERS == 1u)
+        if (live && in_registers())
             apply_held(stat, team_lane() / 64u * CHUNK, args.n);
-        else if (live)
+        if (live && !in_registers())
             apply(stat, 0u, args.n);
     }
 }

@@ -85,7 +85,7 @@ struct nvk_instance {
 };
 
 // Constants of the backend's own, behind those of the plan; the shaders' defaults suit every dispatch.
-enum { NVK_CONST_LEAN = NORMA_CONST_COUNT, NVK_CONST_COUNT };
+enum { NVK_CONST_LEAN = NORMA_CONST_COUNT, NVK_CONST_ROLLED, NVK_CONST_COUNT };
 
 enum { NVK_BINDINGS = 11, NVK_CALL_SETS = 16 };
 

@@ -101,6 +101,7 @@ static norma_status find_or_compile(struct norma_device *device, const norma_dis
         if (dispatch->constants[i].id < NORMA_CONST_COUNT)
             key.constants[dispatch->constants[i].id] = dispatch->constants[i].value;
     key.constants[NVK_CONST_LEAN] = is_lean(dispatch);
+    key.constants[NVK_CONST_ROLLED] = device->caps.kind == NORMA_DEVICE_CPU;
     for (struct nvk_pipeline *p = d->pipelines; p; p = p->next) {
         if (p->module == key.module && !memcmp(p->constants, key.constants, sizeof(key.constants))) {
             *out = p->handle;
