@@ -269,6 +269,11 @@ static void test_tiles(void **state)
     assert_int_equal(s.tiles, 8); // 1 GiB in ranges of 128 MiB
     assert_int_equal(s.tile_rows, 32768);
     norma_schedule_finish(&s);
+    o.unaligned = true;
+    assert_int_equal(norma_schedule_rows(&p, &software, &o, &s), NORMA_OK);
+    assert_int_equal(s.tiles, 9);
+    norma_schedule_finish(&s);
+    o.unaligned = false;
     p = simple(2200000, 1000, NORMA_BFLOAT16);
     o.memory_budget = 512 * MIB;
     assert_int_equal(norma_schedule_rows(&p, &cpu, &o, &s), NORMA_OK);
