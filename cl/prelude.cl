@@ -214,6 +214,14 @@ static inline float rescale(float from, float to)
     return to == 1.0f ? 0x1p-100f : 0.0f;
 }
 
+// a + b without rounding: *s + *e.
+static inline void two_sum(float a, float b, float *s, float *e)
+{
+    float sum = a + b, t = sum - a;
+    *e = (a - (sum - t)) + (b - t);
+    *s = sum;
+}
+
 // What follows a pass over a chunk. Steps: the state of docs/reduction.md's loop.
 struct attempt {
     float k, a;
@@ -225,7 +233,7 @@ struct attempt {
 static inline bool judge(float S1, float S2, uint length, float eps, struct attempt *at, stat *result)
 {
     at->pivot = false;
-    if (at->a == 1.0f) {
+    if (at->a == 1.0f && !at->second) {
         bool grow = S2 < 0x1p-80f && eps < 0x1p-73f && fabs(at->k) < 0x1p+20f;
         bool shrink = !isfinite(S2);
         if (grow || shrink) {
@@ -241,15 +249,15 @@ static inline bool judge(float S1, float S2, uint length, float eps, struct atte
     float c = S1 / (float)length;
     float q = S1 * c;
     float M2 = S2 - q;
-    if (q > M2 && !at->second) {
+    if (q > M2 * 0.25f && !at->second) {
         at->second = true;
         at->k = at->k + c;
         return true;
     }
     if (M2 < 0)
         M2 = 0;
-    float m = at->k + c, t = m - at->k;
-    float r = (at->k - (m - t)) + (c - t);
+    float m, r;
+    two_sum(at->k, c, &m, &r);
     *result = (stat)(m, r, M2, at->a);
     return false;
 #endif

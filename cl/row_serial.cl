@@ -2,6 +2,9 @@
 // A chunk's second read comes from the first-level cache, so memory sees one read and one write.
 #include "prelude.cl"
 
+#define GROUP 128u // four steps of the tree
+#define SHORT 256u // rows up to this length are taken eight at a time
+
 #ifdef __has_builtin
 #if __has_builtin(__builtin_nontemporal_store)
 #define STREAM_STORE(value, pointer) __builtin_nontemporal_store(value, pointer)
@@ -89,20 +92,6 @@ struct lanes {
     float8 p0, p1, p2, p3, q0, q1, q2, q3;
 };
 
-static inline void add_step(struct lanes *lanes, float8 d0, float8 d1, float8 d2, float8 d3)
-{
-#if !RMS
-    lanes->p0 += d0;
-    lanes->p1 += d1;
-    lanes->p2 += d2;
-    lanes->p3 += d3;
-#endif
-    lanes->q0 += d0 * d0;
-    lanes->q1 += d1 * d1;
-    lanes->q2 += d2 * d2;
-    lanes->q3 += d3 * d3;
-}
-
 static inline float8 centred(float8 z, float k)
 {
 #if RMS
@@ -110,6 +99,22 @@ static inline float8 centred(float8 z, float k)
 #else
     return z - k;
 #endif
+}
+
+// Four steps of each lane: P of the tree is (d0 + d1) + (d2 + d3).
+#define ADD_GROUP(p, q, d0, d1, d2, d3)                                                                                \
+    do {                                                                                                               \
+        if (!RMS)                                                                                                      \
+            p += ((d0) + (d1)) + ((d2) + (d3));                                                                        \
+        q += ((d0) * (d0) + (d1) * (d1)) + ((d2) * (d2) + (d3) * (d3));                                                \
+    } while (0)
+
+// The 8 lanes from element i on, four steps of 32 apart.
+static inline void add_column(const struct row *row, uint i, float k, float8 *p, float8 *q)
+{
+    float8 d0 = centred(h8(row, i), k), d1 = centred(h8(row, i + 32), k);
+    float8 d2 = centred(h8(row, i + 64), k), d3 = centred(h8(row, i + 96), k);
+    ADD_GROUP(*p, *q, d0, d1, d2, d3);
 }
 
 // Step 1 of the tree: the eight quads' sums, in the order of their threads.
@@ -128,52 +133,51 @@ static inline float fold_threads(float8 t)
     return g.x + g.y;
 }
 
-// Adds elements i..end-1 one by one, each to its lane: the last 1 to 31 of a chunk, and blocks that the rescue scales.
-static inline void add_elements(struct lanes *lanes, const struct row *row, uint i, uint end, float k, float a)
+// A group that the chunk's end cuts, or that the rescue scales: through memory, with 0 for what is not there.
+static inline void add_cut_group(struct lanes *lanes, const struct row *row, uint i, uint count, float k, float a)
 {
-    float p[32], q[32];
-    vstore8(lanes->p0, 0, p);
-    vstore8(lanes->p1, 1, p);
-    vstore8(lanes->p2, 2, p);
-    vstore8(lanes->p3, 3, p);
-    vstore8(lanes->q0, 0, q);
-    vstore8(lanes->q1, 1, q);
-    vstore8(lanes->q2, 2, q);
-    vstore8(lanes->q3, 3, q);
-#pragma unroll 1
-    for (uint lane = 0; i < end; i++, lane = (lane + 1) % 32) {
-        float z = h1(row, i) * a;
-        float d = RMS ? z : z - k;
-        p[lane] += d;
-        q[lane] += d * d;
+    float d[GROUP];
+    uint e = 0;
+    for (; e + 8 <= count; e += 8)
+        vstore8(centred(h8(row, i + e) * a, k), 0, d + e);
+    for (; e % 8 != 0 || e < count; e++) {
+        float z = e < count ? h1(row, i + e) * a : k;
+        d[e] = RMS ? (e < count ? z : 0) : z - k;
     }
-    lanes->p0 = vload8(0, p);
-    lanes->p1 = vload8(1, p);
-    lanes->p2 = vload8(2, p);
-    lanes->p3 = vload8(3, p);
-    lanes->q0 = vload8(0, q);
-    lanes->q1 = vload8(1, q);
-    lanes->q2 = vload8(2, q);
-    lanes->q3 = vload8(3, q);
+    for (; e < GROUP; e += 8)
+        vstore8((float8)0, 0, d + e);
+    ADD_GROUP(lanes->p0, lanes->q0, vload8(0, d), vload8(4, d), vload8(8, d), vload8(12, d));
+    ADD_GROUP(lanes->p1, lanes->q1, vload8(1, d), vload8(5, d), vload8(9, d), vload8(13, d));
+    ADD_GROUP(lanes->p2, lanes->q2, vload8(2, d), vload8(6, d), vload8(10, d), vload8(14, d));
+    ADD_GROUP(lanes->p3, lanes->q3, vload8(3, d), vload8(7, d), vload8(11, d), vload8(15, d));
 }
 
-// (S1, S2) of a chunk about k. z is h*a: with a = 1 by vectors, else (the rescue) one by one, which keeps programs small.
+// Q of one block: step 1. z is h*a: with a = 1 (all but the rescue) whole groups stay in registers.
+static inline void block_sums(const struct row *row, uint i, uint end, float k, float a, float8 *q1, float8 *q2)
+{
+    uint whole = a == 1.0f ? i + (end - i) / GROUP * GROUP : i;
+    struct lanes lanes = {0, 0, 0, 0, 0, 0, 0, 0};
+    for (; i < whole; i += GROUP) {
+        add_column(row, i, k, &lanes.p0, &lanes.q0);
+        add_column(row, i + 8, k, &lanes.p1, &lanes.q1);
+        add_column(row, i + 16, k, &lanes.p2, &lanes.q2);
+        add_column(row, i + 24, k, &lanes.p3, &lanes.q3);
+    }
+#pragma unroll 1
+    for (; i < end; i += GROUP)
+        add_cut_group(&lanes, row, i, min(GROUP, end - i), k, a);
+    *q1 = fold_quads(lanes.p0, lanes.p1, lanes.p2, lanes.p3);
+    *q2 = fold_quads(lanes.q0, lanes.q1, lanes.q2, lanes.q3);
+}
+
+// (S1, S2) of a chunk about k.
 static inline float2 chunk_sums(const struct row *row, uint first, uint length, float k, float a)
 {
-    float8 t1 = 0, t2 = 0;
+    float8 t1 = 0, t2 = 0, q1, q2;
     for (uint block = 0; block < length; block += BLOCK) {
-        uint i = first + block, end = first + min(block + BLOCK, length);
-        uint vectors = a == 1.0f ? i + (end - i) / 32 * 32 : i;
-        struct lanes lanes = {0, 0, 0, 0, 0, 0, 0, 0};
-        for (; i < vectors; i += 32)
-            add_step(&lanes, centred(h8(row, i), k), centred(h8(row, i + 8), k), centred(h8(row, i + 16), k),
-                     centred(h8(row, i + 24), k));
-        if (i < end)
-            add_elements(&lanes, row, i, end, k, a);
-#if !RMS
-        t1 += fold_quads(lanes.p0, lanes.p1, lanes.p2, lanes.p3);
-#endif
-        t2 += fold_quads(lanes.q0, lanes.q1, lanes.q2, lanes.q3);
+        block_sums(row, first + block, first + min(block + BLOCK, length), k, a, &q1, &q2);
+        t1 += q1;
+        t2 += q2;
     }
     return (float2)(fold_threads(t1), fold_threads(t2));
 }
@@ -185,10 +189,10 @@ static inline float pivot(const struct row *row, uint first, uint length, float 
 #else
     if (length < 16)
         return h1(row, first) * a;
-    float16 z = (float16)(h8(row, first), h8(row, first + 8)) * a;
-    float8 pairs = z.even + z.odd;
+    float16 p = (float16)(h8(row, first), h8(row, first + 8)) * a * 0.0625f;
+    float8 pairs = p.even + p.odd;
     float4 f = pairs.even + pairs.odd;
-    return ((f.x + f.z) + (f.y + f.w)) * 0.0625f;
+    return (f.x + f.z) + (f.y + f.w);
 #endif
 }
 
@@ -205,6 +209,47 @@ static inline stat chunk_statistics(const struct row *row, uint first, uint leng
     return result;
 }
 
+// The sums of eight rows' threads: step 3 of the tree for all at once.
+static inline float8 fold_rows(const float8 *t)
+{
+    float8 f01 = (float8)(t[0].lo, t[1].lo) + (float8)(t[0].hi, t[1].hi);
+    float8 f23 = (float8)(t[2].lo, t[3].lo) + (float8)(t[2].hi, t[3].hi);
+    float8 f45 = (float8)(t[4].lo, t[5].lo) + (float8)(t[4].hi, t[5].hi);
+    float8 f67 = (float8)(t[6].lo, t[7].lo) + (float8)(t[6].hi, t[7].hi);
+    float8 low = (float8)(f01.s01, f01.s45, f23.s01, f23.s45) + (float8)(f01.s23, f01.s67, f23.s23, f23.s67);
+    float8 high = (float8)(f45.s01, f45.s45, f67.s01, f67.s45) + (float8)(f45.s23, f45.s67, f67.s23, f67.s67);
+    return (float8)(low.even, high.even) + (float8)(low.odd, high.odd);
+}
+
+// Eight rows of one block each, side by side: what a row costs beyond its elements counts most in short rows.
+struct rows8 {
+    float8 k, t1[8], t2[8];
+};
+
+// (m, r, s, 1) of the eight, s NaN in a row that needs more than one pass (or is not finite).
+static inline void finish_rows8(const struct rows8 *rows, uint n, float eps, stat *out)
+{
+    float8 S2 = fold_rows(rows->t2), M2 = S2, m = 0, r = 0;
+    int8 slow = !isfinite(S2) || (S2 < 0x1p-80f && (int8)(eps < 0x1p-73f ? -1 : 0));
+#if !RMS
+    float8 S1 = fold_rows(rows->t1), k = rows->k;
+    float8 c = S1 / (float)n, q = S1 * c;
+    M2 = S2 - q;
+    slow = slow || q > M2 * 0.25f;
+    M2 = select(M2, (float8)0, M2 < 0);
+    m = k + c;
+    float8 t = m - k;
+    r = (k - (m - t)) + (c - t);
+#endif
+    float8 s = select(1.0f / sqrt(M2 / (float)n + eps), (float8)NAN, slow);
+    float parts[3][8];
+    vstore8(m, 0, parts[0]);
+    vstore8(r, 0, parts[1]);
+    vstore8(s, 0, parts[2]);
+    for (int b = 0; b < 8; b++)
+        out[b] = (stat)(parts[0][b], parts[1][b], parts[2][b], 1.0f);
+}
+
 static inline float fold(float *w, uint count)
 {
     for (uint stride = 32; stride > 0; stride /= 2)
@@ -216,7 +261,7 @@ static inline float fold(float *w, uint count)
 // Merges 2 to 64 results, each of `unit` elements but for the last, whose elements end at `total`.
 static inline stat merge(const stat *in, uint count, uint unit, uint total)
 {
-    float w[FAN];
+    float v[FAN], w[FAN];
     float a = in[0].w;
     for (uint i = 1; i < count; i++)
         a = min(a, in[i].w);
@@ -225,7 +270,7 @@ static inline stat merge(const stat *in, uint count, uint unit, uint total)
 #if RMS
         for (uint i = 0; i < count; i++) {
             float f = rescale(in[i].w, a);
-            w[i] = (in[i].z * f) * f;
+            v[i] = (in[i].z * f) * f;
         }
 #else
         float K = in[0].x * rescale(in[0].w, a);
@@ -233,17 +278,16 @@ static inline stat merge(const stat *in, uint count, uint unit, uint total)
             float f = rescale(in[i].w, a), n = (float)min(unit, total - i * unit);
             w[i] = n * ((in[i].x * f - K) + in[i].y * f);
         }
-        float c = fold(w, count) / (float)total;
-        m = K + c;
-        float t = m - K;
-        r = (K - (m - t)) + (c - t);
+        two_sum(K, fold(w, count) / (float)total, &m, &r);
         for (uint i = 0; i < count; i++) {
             float f = rescale(in[i].w, a), n = (float)min(unit, total - i * unit);
             float e = ((in[i].x * f - m) - r) + in[i].y * f;
-            w[i] = (in[i].z * f) * f + (n * e) * e;
+            w[i] = n * e;
+            v[i] = (in[i].z * f) * f + w[i] * e;
         }
+        two_sum(m, r + fold(w, count) / (float)total, &m, &r);
 #endif
-        M2 = fold(w, count);
+        M2 = fold(v, count);
         if (isfinite(M2) || a == SHRINK)
             return (stat)(m, r, M2, a);
         a = a == GROW ? 1.0f : SHRINK;
@@ -317,24 +361,43 @@ static inline uint unit_begin(const struct row_args *args)
 #define SERIAL __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_row_whole)
+static inline stat row_statistics(const struct row *row, uint n, float eps)
+{
+    stat results[FAN];
+    uint chunks = (n + CHUNK - 1) / CHUNK;
+#pragma unroll 1
+    for (uint j = 0; j < chunks; j++)
+        results[j] = chunk_statistics(row, j * CHUNK, min(CHUNK, n - j * CHUNK), eps);
+    return finish_row(chunks > 1 ? merge(results, chunks, CHUNK, n) : results[0], n, eps);
+}
+
 SERIAL row_whole(BINDINGS)
 {
-    uint r = unit_begin(&args), end = min(r + args.per_group, args.rows);
-    uint n = args.n, chunks = (n + CHUNK - 1) / CHUNK;
-    for (; r < end; r++) {
-        struct row row = ROW_AT(r, 0);
-        stat s;
-        if (chunks <= 1) {
-            s = chunk_statistics(&row, 0, n, args.eps);
-        } else {
-            stat results[FAN];
-            for (uint j = 0; j < chunks; j++)
-                results[j] = chunk_statistics(&row, j * CHUNK, min(CHUNK, n - j * CHUNK), args.eps);
-            s = merge(results, chunks, CHUNK, n);
+    uint r = unit_begin(&args), end = min(r + args.per_group, args.rows), n = args.n;
+    while (r < end) {
+        uint side_by_side = n >= 16 && n <= SHORT && end - r >= 8 ? 8 : 1;
+        stat early[8];
+        if (side_by_side == 8) {
+            struct rows8 rows;
+            float k[8];
+#pragma unroll 1
+            for (uint b = 0; b < 8; b++) {
+                struct row row = ROW_AT(r + b, 0);
+                k[b] = pivot(&row, 0, n, 1.0f);
+                block_sums(&row, 0, n, k[b], 1.0f, &rows.t1[b], &rows.t2[b]);
+            }
+            rows.k = vload8(0, k);
+            finish_rows8(&rows, n, args.eps, early);
         }
-        s = finish_row(s, n, args.eps);
-        write_statistics(b8, b9, &args, &offsets, r, s);
-        apply(&row, n, s);
+#pragma unroll 1
+        for (uint b = 0; b < side_by_side; b++, r++) {
+            struct row row = ROW_AT(r, 0);
+            stat s = early[b];
+            if (side_by_side == 1 || isnan(s.z))
+                s = row_statistics(&row, n, args.eps);
+            write_statistics(b8, b9, &args, &offsets, r, s);
+            apply(&row, n, s);
+        }
     }
 }
 #endif

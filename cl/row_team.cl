@@ -44,18 +44,18 @@ struct team {
     __local float2 *exchange; // 2 * LOCAL_SIZE: two halves in turn, so that one barrier a use is enough
     __local int *again;       // 2
     __local stat *results;    // MOST of this team
-    __local float *folds;     // MOST of this team
+    __local float2 *folds;     // MOST of this team
 };
 
 #define TEAM_MEMORY                                                                                                    \
     __local float2 exchange[2 * LOCAL_SIZE];                                                                           \
     __local int again[2];                                                                                              \
     __local stat results[TEAMS * MOST];                                                                                 \
-    __local float folds[TEAMS * MOST];                                                                                  \
+    __local float2 folds[TEAMS * MOST];                                                                                  \
     struct team team = team_begin(exchange, again, results, folds);
 
 static inline struct team team_begin(__local float2 *exchange, __local int *again, __local stat *results,
-                                     __local float *folds)
+                                     __local float2 *folds)
 {
     struct team team;
     uint id = get_local_id(0);
@@ -227,7 +227,6 @@ static inline void apply4(const struct row *row, uint i, float4 h, stat s)
     store4(row->y, y_type(row), i, v);
 }
 
-#if REGISTERS
 // Whether the row's end cuts one of the item's quads, the first of which is at `mine`.
 static inline bool cut(uint mine, uint end)
 {
@@ -235,6 +234,7 @@ static inline bool cut(uint mine, uint end)
     return at < end && at >= mine && (at - mine) % 32 == 0 && (at - mine) / 32 < STEPS;
 }
 
+#if REGISTERS
 // This item's quads of its block into registers; 0 beyond the row.
 static inline void hold(const struct row *row, uint mine, uint end, float4 *held)
 {
@@ -257,24 +257,30 @@ static inline void hold(const struct row *row, uint mine, uint end, float4 *held
 static inline float2 block_sums(const struct row *row, uint first, uint length, uint block, uint thread, float k,
                                 float a, const float4 *held)
 {
+    uint mine = block * BLOCK + thread * 4;
     float4 p = 0, q = 0;
-    for (uint s = 0; s < STEPS; s++) {
-        uint i = block * BLOCK + s * 32 + thread * 4;
 #if REGISTERS
-        float4 h = held[s];
+#pragma unroll
 #else
-        if (i >= length)
-            break;
-        float4 h = i + 4 <= length ? h4(row, first + i) : h_tail(row, first + i, first + length);
+    float4 rest = cut(mine, length) ? h_tail(row, first + (length & ~3u), first + length) : (float4)0;
+#pragma unroll 1
 #endif
-        float4 d = h * a;
-#if !RMS
-        d = d - k;
-        if (i + 4 > length)
-            d = select((float4)0, d, (uint4)(i, i + 1, i + 2, i + 3) < length);
-        p += d;
+    for (uint g = 0; g < STEPS; g += 4) {
+        float4 d[4];
+#pragma unroll
+        for (uint s = 0; s < 4; s++) {
+            uint i = mine + (g + s) * 32;
+#if REGISTERS
+            float4 h = held[g + s];
+#else
+            float4 h = i + 4 <= length ? h4(row, first + i) : rest;
 #endif
-        q += d * d;
+            d[s] = RMS ? h * a : h * a - k;
+            if (i + 4 > length)
+                d[s] = select((float4)0, d[s], (uint4)(i, i + 1, i + 2, i + 3) < length);
+        }
+        p += (d[0] + d[1]) + (d[2] + d[3]);
+        q += (d[0] * d[0] + d[1] * d[1]) + (d[2] * d[2] + d[3] * d[3]);
     }
     return (float2)((p.x + p.y) + (p.z + p.w), (q.x + q.y) + (q.z + q.w));
 }
@@ -306,10 +312,10 @@ static inline float pivot(const struct row *row, uint first, uint length, float 
     float4 f = 0;
 #pragma unroll 1
     for (uint t = 0; t < 4; t++) {
-        float4 z = h4(row, first + 4 * t) * a;
+        float4 z = h4(row, first + 4 * t) * a * 0.0625f;
         f = select(f, (float4)((z.x + z.y) + (z.z + z.w)), (uint4)t == (uint4)(0, 1, 2, 3));
     }
-    return ((f.x + f.z) + (f.y + f.w)) * 0.0625f;
+    return (f.x + f.z) + (f.y + f.w);
 }
 
 static inline stat chunk_statistics(struct team *team, const struct row *row, uint first, uint length, float eps,
@@ -329,12 +335,12 @@ static inline stat chunk_statistics(struct team *team, const struct row *row, ui
     return result;
 }
 
-// The tree's fold of `count` values in team->folds; all of a workgroup come with the same `most` >= count. Barriers
+// The tree's fold of `count` pairs of values in team->folds; all of a workgroup come with the same `most` >= count. Barriers
 // before and behind. Strides that find no value to add are left out, which is one loop, not branches with barriers: PoCL
 // copies all that follows such a branch.
-static inline float fold(struct team *team, uint count, uint most)
+static inline float2 fold(struct team *team, uint count, uint most)
 {
-    __local float *w = team->folds;
+    __local float2 *w = team->folds;
     uint stride = 1;
     while (stride * 2 < most)
         stride *= 2;
@@ -345,39 +351,38 @@ static inline float fold(struct team *team, uint count, uint most)
             w[i] = w[i] + w[i + stride];
     }
     barrier(CLK_LOCAL_MEM_FENCE);
-    float sum = w[0];
+    float2 sum = w[0];
     barrier(CLK_LOCAL_MEM_FENCE);
     return sum;
 }
 
-// (m, r, M2, a) of team->results at scale a; see merge of row_serial.cl for the formulas' plain form.
+// (m, r, M2, a) of team->results at scale a; merge of row_serial.cl has the same formulas in a plainer form.
 static inline stat merge_at(struct team *team, uint count, uint most, uint unit, uint total, float a)
 {
     __local const stat *in = team->results;
-    __local float *w = team->folds;
-    float m = 0, r = 0;
+    __local float2 *w = team->folds;
 #if RMS
     for (uint i = team->lane; i < count; i += TEAM) {
         float f = rescale(in[i].w, a);
-        w[i] = (in[i].z * f) * f;
+        w[i] = (float2)(0, (in[i].z * f) * f);
     }
+    return (stat)(0, 0, fold(team, count, most).y, a);
 #else
-    float K = count > 0 ? in[0].x * rescale(in[0].w, a) : 0;
+    float m, r, K = count > 0 ? in[0].x * rescale(in[0].w, a) : 0;
     for (uint i = team->lane; i < count; i += TEAM) {
         float f = rescale(in[i].w, a), n = (float)min(unit, total - i * unit);
-        w[i] = n * ((in[i].x * f - K) + in[i].y * f);
+        w[i] = (float2)(n * ((in[i].x * f - K) + in[i].y * f), 0);
     }
-    float c = fold(team, count, most) / (float)total;
-    m = K + c;
-    float t = m - K;
-    r = (K - (m - t)) + (c - t);
+    two_sum(K, fold(team, count, most).x / (float)total, &m, &r);
     for (uint i = team->lane; i < count; i += TEAM) {
         float f = rescale(in[i].w, a), n = (float)min(unit, total - i * unit);
-        float e = ((in[i].x * f - m) - r) + in[i].y * f;
-        w[i] = (in[i].z * f) * f + (n * e) * e;
+        float e = ((in[i].x * f - m) - r) + in[i].y * f, ne = n * e;
+        w[i] = (float2)(ne, (in[i].z * f) * f + ne * e);
     }
+    float2 sums = fold(team, count, most);
+    two_sum(m, r + sums.x / (float)total, &m, &r);
+    return (stat)(m, r, sums.y, a);
 #endif
-    return (stat)(m, r, fold(team, count, most), a);
 }
 
 // Merges team->results, which a barrier has made visible; one result stays as it is. count is 0 in a team without work.
