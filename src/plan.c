@@ -27,22 +27,13 @@ static bool may_hold(norma_arg arg)
     return row_arg_is_shared(arg) || arg == NORMA_ARG_GATE;
 }
 
-// The planner takes tensors to begin where the driver can bind; the rest of an offset widens the range.
-static struct norma_caps resident_caps(const struct norma_device *device)
-{
-    struct norma_caps caps = device->caps;
-    if (caps.max_range > caps.offset_align)
-        caps.max_range -= caps.offset_align;
-    return caps;
-}
-
 static norma_status make_schedule(const norma_plan *plan, const struct row_problem *rows,
                                   struct norma_schedule *schedule)
 {
-    const struct norma_caps caps = resident_caps(plan->device);
-    const struct norma_plan_options options =
+    struct norma_plan_options options =
         norma_execute_options(plan->device, plan->variant, NORMA_MEMORY_RESIDENT, plan->budget);
-    return norma_schedule_rows(rows, &caps, &options, schedule);
+    options.unaligned = true; // a tensor may lie anywhere in its buffer
+    return norma_schedule_rows(rows, &plan->device->caps, &options, schedule);
 }
 
 // The planner may take another variant for another row count: all of them are compiled now, so that no run has to.

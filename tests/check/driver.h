@@ -17,7 +17,7 @@ struct check_driver {
     uint64_t compiled_late; // runs of a plan that compiled something: a new row count may not
     // What main counts
     uint64_t cases, runs, failures, variant_runs[CHECK_MAX_VARIANTS];
-    double worst;
+    double worst, worst32; // error/bound, of all outputs and of float32 ones
     char worst_case[64];
 };
 

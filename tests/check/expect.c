@@ -139,6 +139,8 @@ static void judge_output(const struct check_case *c, const struct check_expected
         // An infinity in a row spoils its mean: that NaN stands there in its place is no error.
         const bool spoilt = arg == NORMA_ARG_MEAN && isinf(e->value[arg][i]) && isnan(value);
         const double error = spoilt ? 0 : reference_error(e->value[arg][i], e->bound[arg][i], value, t->dtype);
+        if (t->dtype == NORMA_FLOAT32 && error > verdict->worst32)
+            verdict->worst32 = error;
         if (error <= verdict->worst)
             continue;
         verdict->worst = error;

@@ -11,6 +11,7 @@ struct check_expected {
 struct check_verdict {
     bool ok;
     double worst;      // the largest error/bound
+    double worst32;    // the same of float32 outputs, which are not rounded to a coarser type
     char message[240]; // what is wrong, if anything
 };
 

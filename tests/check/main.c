@@ -47,8 +47,10 @@ static bool judge(const struct settings *o, struct check_driver *driver, const s
     unsigned char *outputs = is_first ? room->first : room->outputs;
     check_gather(c, room->arena, outputs);
     struct check_verdict verdict = check_judge(c, expected, room->arena, outputs);
-    if (verdict.worst > driver->worst) {
+    if (verdict.worst > driver->worst)
         driver->worst = verdict.worst;
+    if (verdict.worst32 > driver->worst32) {
+        driver->worst32 = verdict.worst32;
         snprintf(driver->worst_case, sizeof driver->worst_case, "case %llu, %s", (unsigned long long)c->index, way);
     }
     if (verdict.ok && !is_first) {
@@ -126,9 +128,9 @@ static bool do_case(const struct settings *o, struct check_driver *drivers, int 
 // After the cases: figures, and the promises that hold over all of them.
 static void summarise(const struct settings *o, struct check_driver *driver)
 {
-    printf("%s: %llu cases, %llu runs, %llu failed, largest error/bound %.3f (%s)\n", driver->name,
+    printf("%s: %llu cases, %llu runs, %llu failed, largest error/bound %.3f, of float32 %.3f (%s)\n", driver->name,
            (unsigned long long)driver->cases, (unsigned long long)driver->runs, (unsigned long long)driver->failures,
-           driver->worst, driver->worst_case);
+           driver->worst, driver->worst32, driver->worst_case);
     const bool all = !o->filter && !o->variant && o->cases >= 1000;
     const char *variant;
     for (size_t i = 0; (variant = check_driver_variant(driver, i)); i++) {
@@ -233,6 +235,7 @@ static int open_drivers(const struct settings *o, struct check_driver *drivers, 
 
 int main(int argc, char **argv)
 {
+    setvbuf(stdout, NULL, _IOLBF, 0); // progress shows, and survives a crash
     struct settings o = {.seed = 1, .cases = 3000};
     const int wrong = parse(argc, argv, &o);
     if (wrong)
