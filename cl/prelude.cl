@@ -58,6 +58,14 @@ struct row {
     float weight_offset;
 };
 
+// What the team kernels call from many places. A CPU's compiler repeats every call for each work-item between barriers,
+// and builds five times as long with the text of these in line.
+#ifdef CPU
+#define OUTLINE static __attribute__((noinline))
+#else
+#define OUTLINE static inline
+#endif
+
 // (m, r, M2, a) of a chunk, of a merge, or (m, r, s, a) of a finished row.
 typedef float4 stat;
 

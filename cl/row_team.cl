@@ -138,7 +138,7 @@ static inline bool aligned4(__global const uchar *p, uint type)
     return ((size_t)p & (4 * element_bytes(type) - 1)) == 0;
 }
 
-static inline float4 load4(__global const uchar *p, uint type, uint i)
+OUTLINE float4 load4(__global const uchar *p, uint type, uint i)
 {
     p += (size_t)i * element_bytes(type);
     bool aligned = aligned4(p, type);
@@ -150,7 +150,7 @@ static inline float4 load4(__global const uchar *p, uint type, uint i)
     return as_float4(convert_uint4(bits) << 16);
 }
 
-static inline void store4(__global uchar *p, uint type, uint i, float4 value)
+OUTLINE void store4(__global uchar *p, uint type, uint i, float4 value)
 {
     p += (size_t)i * element_bytes(type);
     bool aligned = aligned4(p, type);
@@ -190,7 +190,7 @@ static inline float4 h4(const struct row *row, uint i)
 }
 
 // Those of the 1 to 3 elements from i on that the row has; 0 beyond.
-static inline float4 h_tail(const struct row *row, uint i, uint end)
+OUTLINE float4 h_tail(const struct row *row, uint i, uint end)
 {
     float4 u = 0;
 #pragma unroll 1
@@ -201,14 +201,14 @@ static inline float4 h_tail(const struct row *row, uint i, uint end)
 
 // The last 0 to 3 elements of a row (or a chunk) that ends at `end`: the work of the item whose quad they are, as what it
 // read before may be overwritten in place.
-static inline void apply_tail(const struct row *row, uint end, stat s)
+OUTLINE void apply_tail(const struct row *row, uint end, stat s)
 {
 #pragma unroll 1
     for (uint i = end & ~3u; i < end; i++)
         apply1(row, i, s);
 }
 
-static inline void apply4(const struct row *row, uint i, float4 h, stat s)
+OUTLINE void apply4(const struct row *row, uint i, float4 h, stat s)
 {
     float4 z = h * s.w;
 #if RMS
@@ -254,7 +254,7 @@ static inline void hold(const struct row *row, uint mine, uint end, float4 *held
 
 // One block's sums of this item's quads: (Q of d, Q of d*d). first: the chunk's first element in the row. held: the
 // block's quads, with REGISTERS.
-static inline float2 block_sums(const struct row *row, uint first, uint length, uint block, uint thread, float k,
+OUTLINE float2 block_sums(const struct row *row, uint first, uint length, uint block, uint thread, float k,
                                 float a, const float4 *held)
 {
     uint mine = block * BLOCK + thread * 4;
@@ -303,7 +303,7 @@ static inline float2 chunk_sums(struct team *team, const struct row *row, uint f
 }
 
 // Every item reads the pivot's 16 elements for itself: they are in a cache, and no exchange is needed.
-static inline float pivot(const struct row *row, uint first, uint length, float a)
+OUTLINE float pivot(const struct row *row, uint first, uint length, float a)
 {
     if (RMS || length == 0)
         return 0;

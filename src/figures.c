@@ -31,7 +31,7 @@ static int compare(const void *a, const void *b)
 static norma_status time_rows(struct norma_device *device, float *x, float *y, int64_t count, int repeats,
                               double *median)
 {
-    double seconds[LAUNCH_REPEATS];
+    double seconds[LAUNCH_REPEATS] = {0};
     const int64_t shape[] = {count, COLUMNS};
     const norma_tensor tx = norma_tensor_host(NORMA_FLOAT32, 2, shape, x),
                        ty = norma_tensor_host(NORMA_FLOAT32, 2, shape, y);

@@ -27,18 +27,29 @@ static bool may_hold(norma_arg arg)
     return row_arg_is_shared(arg) || arg == NORMA_ARG_GATE;
 }
 
-static norma_status make_schedule(const norma_plan *plan, const struct row_problem *rows,
-                                  struct norma_schedule *schedule)
+static struct norma_plan_options planner_options(const norma_plan *plan)
 {
     struct norma_plan_options options =
         norma_execute_options(plan->device, plan->variant, NORMA_MEMORY_RESIDENT, plan->budget);
     options.unaligned = true; // a tensor may lie anywhere in its buffer
-    return norma_schedule_rows(rows, &plan->device->caps, &options, schedule);
+    return options;
+}
+
+// Compiles the program for rows that begin at whole quads, which a backend may specialise for, and that for any others.
+static norma_status prepare_dispatch(const norma_plan *plan, norma_dispatch dispatch)
+{
+    const norma_status status = plan->device->backend->prepare(plan->device, &dispatch);
+    struct norma_row_args args;
+    memcpy(&args, dispatch.args, sizeof(args));
+    args.flags &= ~(uint32_t)NORMA_FLAG_ALIGNED;
+    memcpy(dispatch.args, &args, sizeof(args));
+    return status == NORMA_OK ? plan->device->backend->prepare(plan->device, &dispatch) : status;
 }
 
 // The planner may take another variant for another row count: all of them are compiled now, so that no run has to.
 static norma_status prepare_row_counts(const norma_plan *plan)
 {
+    const struct norma_plan_options options = planner_options(plan);
     for (int64_t count = 1; count <= INT64_C(1) << 20; count *= 4) {
         struct row_problem rows = plan->rows;
         struct norma_schedule schedule = {0};
@@ -46,9 +57,9 @@ static norma_status prepare_row_counts(const norma_plan *plan)
         rows.outer_rank = 1;
         for (int a = 0; a < NORMA_ARG_COUNT; a++)
             rows.arg[a].stride[0] = rows.arg[a].present && !row_arg_is_shared(a) ? rows.arg[a].length : 0;
-        norma_status status = make_schedule(plan, &rows, &schedule);
+        norma_status status = norma_schedule_programs(&rows, &plan->device->caps, &options, &schedule);
         for (size_t i = 0; i < schedule.dispatch_count && status == NORMA_OK; i++)
-            status = plan->device->backend->prepare(plan->device, &schedule.dispatches[i]);
+            status = prepare_dispatch(plan, schedule.dispatches[i]);
         norma_schedule_finish(&schedule);
         if (status != NORMA_OK)
             return status;
@@ -216,7 +227,8 @@ static norma_status run(norma_plan *plan, const norma_problem *problem, const st
                               t->buffer->device->id, plan->device->id);
         places[a] = (struct norma_place_in_buffer){t->buffer, t->offset};
     }
-    norma_status status = make_schedule(plan, rows, &schedule);
+    const struct norma_plan_options options = planner_options(plan);
+    norma_status status = norma_schedule_rows(rows, &plan->device->caps, &options, &schedule);
     if (status == NORMA_OK)
         status = get_workspace(plan, schedule.workspace, &workspace);
     if (status == NORMA_OK)

@@ -58,6 +58,9 @@ struct norma_schedule {
 // message where the device or the variant cannot do the problem.
 norma_status norma_schedule_rows(const struct row_problem *problem, const struct norma_caps *caps,
                                  const struct norma_plan_options *options, struct norma_schedule *schedule);
+// The same, with no more than one dispatch of each program that norma_schedule_rows would use, and no steps.
+norma_status norma_schedule_programs(const struct row_problem *problem, const struct norma_caps *caps,
+                                     const struct norma_plan_options *options, struct norma_schedule *schedule);
 void norma_schedule_finish(struct norma_schedule *schedule);
 
 // The names of the variants of a device, in order of preference for tests; NULL behind the last.

@@ -155,7 +155,7 @@ static void merge(struct verify_result *into, const struct verify_result *from)
 
 static bool verify_block(const struct verifier *v, int64_t first, int64_t count, struct verify_result *result)
 {
-    struct worker workers[MAX_THREADS];
+    struct worker workers[MAX_THREADS] = {{0}};
     pthread_t threads[MAX_THREADS];
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int64_t used = cores < 1 ? 1 : cores > MAX_THREADS ? MAX_THREADS : cores;

@@ -192,9 +192,10 @@ static norma_status fill_caps(struct norma_device *device, struct ncl_device *cl
         .timestamps = true,
     };
     fill_subgroups(cl, caps);
-    snprintf(cl->options, sizeof(cl->options), "-cl-std=%s%s",
+    snprintf(cl->options, sizeof(cl->options), "-cl-std=%s%s%s",
              caps->subgroup_shuffle && !has_extension(cl->id, "cl_intel_subgroups") ? "CL2.0" : "CL1.2",
-             config & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT ? " -cl-fp32-correctly-rounded-divide-sqrt" : "");
+             config & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT ? " -cl-fp32-correctly-rounded-divide-sqrt" : "",
+             caps->kind == NORMA_DEVICE_CPU ? " -DCPU" : "");
     if (caps->subgroup_size)
         snprintf(cl->options + strlen(cl->options), sizeof(cl->options) - strlen(cl->options), " -DSUBGROUP_SIZE=%u",
                  caps->subgroup_size);

@@ -128,17 +128,33 @@ static norma_status check(const struct row_problem *problem)
     return NORMA_OK;
 }
 
-norma_status norma_schedule_rows(const struct row_problem *problem, const struct norma_caps *caps,
-                                 const struct norma_plan_options *options, struct norma_schedule *schedule)
+// *plan refers to caps and options. The problem has elements.
+static norma_status choose(const struct row_problem *problem, const struct norma_caps *caps,
+                           const struct norma_plan_options *options, struct npl *plan)
+{
+    *plan = (struct npl){.problem = *problem, .caps = caps, .options = options};
+    prepare(plan);
+    return npl_choose(plan);
+}
+
+// Whether there is anything to plan.
+static bool begin(const struct row_problem *problem, const struct norma_caps *caps, struct norma_schedule *schedule,
+                  norma_status *status)
 {
     *schedule = (struct norma_schedule){.variant = norma_variant_name(caps, 0)};
     assert(problem->outer_rank > 0 && problem->gate_rows > 0 && (caps->offset_align & (caps->offset_align - 1)) == 0);
-    norma_status status = check(problem);
-    if (status != NORMA_OK || problem->n == 0 || problem->rows == 0)
+    *status = check(problem);
+    return *status == NORMA_OK && problem->n > 0 && problem->rows > 0;
+}
+
+norma_status norma_schedule_rows(const struct row_problem *problem, const struct norma_caps *caps,
+                                 const struct norma_plan_options *options, struct norma_schedule *schedule)
+{
+    struct npl plan;
+    norma_status status;
+    if (!begin(problem, caps, schedule, &status))
         return status;
-    struct npl plan = {.problem = *problem, .caps = caps, .options = options};
-    prepare(&plan);
-    status = npl_choose(&plan);
+    status = choose(problem, caps, options, &plan);
     if (status != NORMA_OK)
         return status;
     uint64_t tiles = npl_tile_count(&plan), dispatches = npl_dispatch_count(&plan);
@@ -156,6 +172,27 @@ norma_status norma_schedule_rows(const struct row_problem *problem, const struct
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "the plan's %llu dispatches", (unsigned long long)dispatches);
     npl_emit(&plan, schedule);
     assert(schedule->dispatch_count == dispatches);
+    return NORMA_OK;
+}
+
+norma_status norma_schedule_programs(const struct row_problem *problem, const struct norma_caps *caps,
+                                     const struct norma_plan_options *options, struct norma_schedule *schedule)
+{
+    struct npl plan;
+    struct npl_tile tile = {.index = UINT64_MAX};
+    norma_status status;
+    if (!begin(problem, caps, schedule, &status))
+        return status;
+    status = choose(problem, caps, options, &plan);
+    if (status != NORMA_OK)
+        return status;
+    schedule->variant = plan.variant->name;
+    schedule->dispatches = malloc((2 + plan.levels) * sizeof *schedule->dispatches);
+    if (!schedule->dispatches)
+        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "the plan's programs");
+    npl_tile_next(&plan, &tile);
+    tile.merge = tile.apply = true; // constants are those of every tile: one that has each kernel stands for all
+    npl_dispatch_tile(&plan, &tile, schedule);
     return NORMA_OK;
 }
 

@@ -83,9 +83,14 @@ error:
 
 // Whether the usual case's code is enough: rows of one chunk and whole quads. Drivers that execute both sides of a
 // branch would pay for the rest, so they get a pipeline without it; the bits are the same.
-static uint32_t is_lean(const norma_dispatch *dispatch)
+static uint32_t is_lean(const struct norma_device *device, const norma_dispatch *dispatch)
 {
     struct norma_row_args args;
+    if (device->caps.kind != NORMA_DEVICE_CPU || strcmp(dispatch->kernel, "row_whole") != 0)
+        return 0;
+    for (uint32_t i = 0; i < dispatch->constant_count; i++)
+        if (dispatch->constants[i].id == NORMA_CONST_REGISTERS && dispatch->constants[i].value)
+            return 0;
     memcpy(&args, dispatch->args, sizeof(args));
     return args.n <= NORMA_CHUNK && args.n % 4 == 0 && (args.flags & NORMA_FLAG_ALIGNED);
 }
@@ -100,7 +105,7 @@ static norma_status find_or_compile(struct norma_device *device, const norma_dis
     for (uint32_t i = 0; i < dispatch->constant_count; i++)
         if (dispatch->constants[i].id < NORMA_CONST_COUNT)
             key.constants[dispatch->constants[i].id] = dispatch->constants[i].value;
-    key.constants[NVK_CONST_LEAN] = is_lean(dispatch);
+    key.constants[NVK_CONST_LEAN] = is_lean(device, dispatch);
     key.constants[NVK_CONST_ROLLED] = device->caps.kind == NORMA_DEVICE_CPU;
     for (struct nvk_pipeline *p = d->pipelines; p; p = p->next) {
         if (p->module == key.module && !memcmp(p->constants, key.constants, sizeof(key.constants))) {

@@ -16,13 +16,15 @@ norma_status check_driver_open(struct check_driver *driver, const char *name, in
     params.device = name;
     params.threads = threads;
     params.memory_budget = memory_budget;
-    for (int op = NORMA_LAYER_NORM; op < NORMA_OP_COUNT; op++) {
-        norma_status status = norma_context_create(&params, &driver->context[op]);
+    for (int i = 0; i < CHECK_CONTEXTS; i++) {
+        if (i % NORMA_OP_COUNT < NORMA_LAYER_NORM)
+            continue;
+        norma_status status = norma_context_create(&params, &driver->context[i]);
         if (status == NORMA_OK)
-            status = norma_context_find_device(driver->context[op], name, &driver->device[op]);
+            status = norma_context_find_device(driver->context[i], name, &driver->device[i]);
         norma_device_info info = {.size = sizeof info};
         if (status == NORMA_OK)
-            status = norma_device_get_info(driver->device[op], &info);
+            status = norma_device_get_info(driver->device[i], &info);
         if (status == NORMA_OK && !info.usable)
             status = NORMA_ERROR_NO_DEVICE;
         if (status != NORMA_OK) {
@@ -35,9 +37,9 @@ norma_status check_driver_open(struct check_driver *driver, const char *name, in
 
 void check_driver_close(struct check_driver *driver)
 {
-    for (int op = 0; op < NORMA_OP_COUNT; op++) {
-        norma_buffer_destroy(&driver->buffer[op]);
-        norma_context_destroy(&driver->context[op]);
+    for (int i = 0; i < CHECK_CONTEXTS; i++) {
+        norma_buffer_destroy(&driver->buffer[i]);
+        norma_context_destroy(&driver->context[i]);
     }
 }
 
@@ -46,10 +48,15 @@ const char *check_driver_variant(const struct check_driver *driver, size_t index
     return index < CHECK_MAX_VARIANTS ? norma_device_variant(driver->device[NORMA_LAYER_NORM], index) : NULL;
 }
 
-uint32_t check_driver_programs(const struct check_driver *driver, norma_op op)
+static int slot_of(norma_op op, bool named)
+{
+    return (int)op + (named ? NORMA_OP_COUNT : 0);
+}
+
+uint32_t check_driver_programs(const struct check_driver *driver, norma_op op, bool named)
 {
     norma_device_info info = {.size = sizeof info};
-    return norma_device_get_info(driver->device[op], &info) == NORMA_OK ? info.programs : 0;
+    return norma_device_get_info(driver->device[slot_of(op, named)], &info) == NORMA_OK ? info.programs : 0;
 }
 
 norma_status check_run_host(struct check_driver *driver, const struct check_case *c, unsigned char *arena)
@@ -71,15 +78,15 @@ struct room {
     uint64_t base[NORMA_ARG_COUNT], size[NORMA_ARG_COUNT]; // the part of the arena that a buffer holds
 };
 
-static norma_status make_room(struct check_driver *driver, const struct check_case *c, struct room *room)
+static norma_status make_room(struct check_driver *driver, const struct check_case *c, int slot, struct room *room)
 {
     *room = (struct room){0};
-    norma_buffer **whole = &driver->buffer[c->op];
-    uint64_t *size = &driver->buffer_size[c->op];
+    norma_buffer **whole = &driver->buffer[slot];
+    uint64_t *size = &driver->buffer_size[slot];
     if (!c->separate && *size < c->arena_size) {
         norma_buffer_destroy(whole);
         *size = c->arena_size * 2;
-        const norma_status status = norma_buffer_create(driver->device[c->op], *size, whole);
+        const norma_status status = norma_buffer_create(driver->device[slot], *size, whole);
         if (status != NORMA_OK) {
             *size = 0;
             return status;
@@ -93,7 +100,7 @@ static norma_status make_room(struct check_driver *driver, const struct check_ca
         } else if (t->present && (int)t->view == arg) {
             room->base[arg] = t->begin / 256 * 256 - CHECK_CANARY; // keeps what the offset lacks to a multiple of 256
             room->size[arg] = t->begin + t->span + CHECK_CANARY - room->base[arg];
-            const norma_status status = norma_buffer_create(driver->device[c->op], room->size[arg], &room->buffer[arg]);
+            const norma_status status = norma_buffer_create(driver->device[slot], room->size[arg], &room->buffer[arg]);
             if (status != NORMA_OK)
                 return status;
         }
@@ -145,7 +152,7 @@ static norma_status make_plan(struct check_driver *driver, const struct check_ca
     params.variant = options->variant;
     params.memory_budget = options->memory_budget;
     params.timestamps = 1;
-    return norma_plan_create(driver->device[c->op], &problem, &params, plan);
+    return norma_plan_create(driver->device[slot_of(c->op, options->variant != NULL)], &problem, &params, plan);
 }
 
 static norma_status run_plan(struct check_driver *driver, const struct check_case *c, norma_plan *plan,
@@ -178,11 +185,12 @@ norma_status check_run_plan(struct check_driver *driver, const struct check_case
     memcpy(arena, c->arena, c->arena_size);
     struct room room;
     norma_plan *plan = NULL;
+    const bool named = options->variant != NULL;
     norma_status status = make_plan(driver, c, options, arena, &plan);
     if (status != NORMA_OK)
         return status;
-    const uint32_t programs = check_driver_programs(driver, c->op);
-    status = make_room(driver, c, &room);
+    const uint32_t programs = check_driver_programs(driver, c->op, named);
+    status = make_room(driver, c, slot_of(c->op, named), &room);
     if (status == NORMA_OK)
         status = transfer(c, &room, arena, false);
     if (status == NORMA_OK)
@@ -190,7 +198,7 @@ norma_status check_run_plan(struct check_driver *driver, const struct check_case
     if (status == NORMA_OK)
         status = transfer(c, &room, arena, true);
     drop_room(c, &room);
-    driver->compiled_late += check_driver_programs(driver, c->op) != programs;
+    driver->compiled_late += check_driver_programs(driver, c->op, named) != programs;
     norma_plan_destroy(&plan);
     return status;
 }

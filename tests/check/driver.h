@@ -4,15 +4,16 @@
 
 #include "case.h"
 
-enum { CHECK_MAX_VARIANTS = 16 };
+enum { CHECK_MAX_VARIANTS = 16, CHECK_CONTEXTS = 2 * NORMA_OP_COUNT };
 
 struct check_driver {
     const char *name; // of the device, as norma_context_params.device
-    // One context an operator, so that its programs are counted alone.
-    norma_context *context[NORMA_OP_COUNT];
-    norma_device *device[NORMA_OP_COUNT];
-    norma_buffer *buffer[NORMA_OP_COUNT]; // room for the arena, grows
-    uint64_t buffer_size[NORMA_OP_COUNT];
+    // Two contexts an operator, so that the programs of the planner's choices are counted alone: at op what the planner
+    // chooses, at NORMA_OP_COUNT + op the variants by name.
+    norma_context *context[CHECK_CONTEXTS];
+    norma_device *device[CHECK_CONTEXTS];
+    norma_buffer *buffer[CHECK_CONTEXTS]; // room for the arena, grows
+    uint64_t buffer_size[CHECK_CONTEXTS];
     double seconds;         // of the last run: on the device where it tells, else by the clock
     uint64_t compiled_late; // runs of a plan that compiled something: a new row count may not
     // What main counts
@@ -31,7 +32,8 @@ norma_status check_driver_open(struct check_driver *driver, const char *name, in
 void check_driver_close(struct check_driver *driver);
 // NULL behind the last.
 const char *check_driver_variant(const struct check_driver *driver, size_t index);
-uint32_t check_driver_programs(const struct check_driver *driver, norma_op op);
+// Of the operator's planned runs, or of its runs by named variants.
+uint32_t check_driver_programs(const struct check_driver *driver, norma_op op, bool named);
 
 // Both copy the case's arena to `arena`, run, and leave there what the operator made of it.
 norma_status check_run_host(struct check_driver *driver, const struct check_case *c, unsigned char *arena);

@@ -141,9 +141,9 @@ static void summarise(const struct settings *o, struct check_driver *driver)
         }
     }
     for (int op = NORMA_LAYER_NORM; op < NORMA_OP_COUNT; op++) {
-        const uint32_t programs = check_driver_programs(driver, (norma_op)op);
-        printf("%s: %s compiled %u programs, all variants together\n", driver->name, norma_op_name((norma_op)op),
-               programs);
+        const uint32_t programs = check_driver_programs(driver, (norma_op)op, false);
+        printf("%s: %s compiled %u programs; with every variant by name %u\n", driver->name,
+               norma_op_name((norma_op)op), programs, check_driver_programs(driver, (norma_op)op, true));
         if (programs > CHECK_MAX_PROGRAMS) {
             printf("FAIL %s: more than %d programs\n", driver->name, CHECK_MAX_PROGRAMS);
             driver->failures++;

@@ -87,9 +87,9 @@ static bool decode(const struct replay *state, int64_t address, int64_t *index, 
     const int64_t *stride = problem->arg[NORMA_ARG_Y].stride;
     bool done[NORMA_MAX_RANK] = {false};
     for (int k = 0; k < problem->outer_rank; k++) {
-        int widest = -1;
+        int widest = 0;
         for (int d = 0; d < problem->outer_rank; d++)
-            if (!done[d] && (widest < 0 || stride[d] > stride[widest]))
+            if (!done[d] && (done[widest] || stride[d] > stride[widest]))
                 widest = d;
         done[widest] = true;
         index[widest] = problem->outer[widest] == 1 ? 0 : address / stride[widest];

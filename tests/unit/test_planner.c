@@ -190,6 +190,38 @@ static void fail_with(const char *wrong, const struct row_problem *p, size_t dev
 }
 
 // Makes and replays a schedule; false where the planner says that it cannot be done.
+static bool same_program(const norma_dispatch *a, const norma_dispatch *b)
+{
+    bool same = a->kernel == b->kernel && memcmp(a->local, b->local, sizeof a->local) == 0;
+    for (uint32_t i = 0; i < a->constant_count; i++)
+        same = same && a->constants[i].value == b->constants[i].value;
+    return same;
+}
+
+static bool covers(const struct norma_schedule *all, const struct norma_schedule *some)
+{
+    for (size_t i = 0; i < some->dispatch_count; i++) {
+        bool found = false;
+        for (size_t k = 0; k < all->dispatch_count && !found; k++)
+            found = same_program(&all->dispatches[k], &some->dispatches[i]);
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+// norma_schedule_programs has the schedule's programs, all of them and no others.
+static bool same_programs(const struct row_problem *p, size_t device, const struct norma_plan_options *o,
+                          const struct norma_schedule *s)
+{
+    struct norma_schedule programs;
+    const norma_status status = norma_schedule_programs(p, devices[device], o, &programs);
+    const bool same =
+        status == NORMA_OK && programs.dispatch_count <= 8 && covers(&programs, s) && covers(s, &programs);
+    norma_schedule_finish(&programs);
+    return same;
+}
+
 static bool try_one(const struct row_problem *p, size_t device, const struct norma_plan_options *o)
 {
     struct norma_schedule s;
@@ -197,6 +229,8 @@ static bool try_one(const struct row_problem *p, size_t device, const struct nor
     const char *wrong = status == NORMA_OK ? replay(p, devices[device], o, &s) : NULL;
     if (status == NORMA_OK && p->rows > 0 && p->n > 0 && o->variant && strcmp(s.variant, o->variant) != 0)
         wrong = "another variant than was asked for";
+    if (status == NORMA_OK && !wrong && !same_programs(p, device, o, &s))
+        wrong = "norma_schedule_programs gives other programs";
     if (wrong)
         fail_with(wrong, p, device, o, &s);
     norma_schedule_finish(&s);
