@@ -175,6 +175,13 @@ norma_status norma_context_create(const norma_context_params *params, norma_cont
     return status;
 }
 
+norma_status norma_context_check_fork(const norma_context *context)
+{
+    if (context->pid == getpid())
+        return NORMA_OK;
+    return norma_fail(NORMA_ERROR_FORKED, "context: made by the parent process; make one in the child");
+}
+
 void norma_context_destroy(norma_context **context)
 {
     if (!context || !*context)

@@ -23,6 +23,8 @@ struct norma_context {
     void *log_user;
 };
 
+// NORMA_ERROR_FORKED in a child of the process that made the context.
+norma_status norma_context_check_fork(const norma_context *context);
 // Whether a device goes by that name (norma_context_params.device).
 bool norma_device_matches(const struct norma_device *device, const char *name);
 

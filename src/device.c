@@ -22,10 +22,9 @@ static norma_status open_locked(struct norma_device *device)
 
 norma_status norma_device_ready(struct norma_device *device)
 {
-    norma_status status = NORMA_OK;
-    if (device->context->pid != getpid())
-        return norma_fail(NORMA_ERROR_FORKED,
-                          "device: %s was opened by the parent process; make a context in the child", device->id);
+    norma_status status = norma_context_check_fork(device->context);
+    if (status != NORMA_OK)
+        return status;
     pthread_mutex_lock(&device->lock);
     if (device->state == NORMA_STATE_FOUND)
         status = open_locked(device);

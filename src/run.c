@@ -113,7 +113,9 @@ norma_status norma_run(norma_context *context, const norma_problem *problem)
     const norma_tensor *tensors[NORMA_ARG_COUNT];
     if (!context)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "context: NULL");
-    norma_status status = norma_rows_from_problem(problem, NORMA_PLACE_HOST, 0, &rows);
+    norma_status status = norma_context_check_fork(context);
+    if (status == NORMA_OK)
+        status = norma_rows_from_problem(problem, NORMA_PLACE_HOST, 0, &rows);
     if (status != NORMA_OK)
         return status;
     if (rows.rows == 0 || rows.n == 0) {
@@ -184,7 +186,9 @@ norma_status norma_explain(norma_context *context, const norma_problem *problem,
                           !context ? "context"
                           : !count ? "count"
                                    : "predictions");
-    const norma_status status = norma_rows_from_problem(problem, NORMA_PLACE_NONE, 0, &rows);
+    norma_status status = norma_context_check_fork(context);
+    if (status == NORMA_OK)
+        status = norma_rows_from_problem(problem, NORMA_PLACE_NONE, 0, &rows);
     if (status != NORMA_OK)
         return status;
     *count = 0;
