@@ -210,7 +210,8 @@ struct import {
     struct norma_buffer *buffer;
 };
 
-// Two imports of memory that overlaps are undefined in OpenCL; the same range is bound once.
+// Two imports of memory that overlaps are undefined in OpenCL; the same range is bound once. The scalar path has plain
+// pointers, and nothing to stage in.
 static norma_status import_range(struct run *run, struct import *imports, size_t *count, void *host, uint64_t size,
                                  struct norma_buffer **buffer)
 {
@@ -219,7 +220,9 @@ static norma_status import_range(struct run *run, struct import *imports, size_t
             *buffer = imports[i].buffer;
             return NORMA_OK;
         }
-        if ((char *)host < (char *)imports[i].host + imports[i].size && (char *)imports[i].host < (char *)host + size)
+        const bool overlap =
+            (char *)host < (char *)imports[i].host + imports[i].size && (char *)imports[i].host < (char *)host + size;
+        if (overlap && run->device->caps.api != NORMA_DRIVER_SCALAR)
             return norma_fail(NORMA_ERROR_UNSUPPORTED, "tensors overlap in host memory");
     }
     const norma_status status = add_buffer(run, host, size, buffer);
@@ -424,7 +427,7 @@ norma_status norma_execute_host(struct norma_device *device, const struct row_pr
     struct norma_plan_options options = norma_execute_options(device, variant, NORMA_MEMORY_IMPORT, budget);
     if (device->caps.host_memory && device->backend->buffer_import) {
         const norma_status status = execute(device, rows, tensors, &options);
-        if (status != NORMA_ERROR_UNSUPPORTED)
+        if (status != NORMA_ERROR_UNSUPPORTED || device->caps.api == NORMA_DRIVER_SCALAR)
             return status;
     }
     options.memory = NORMA_MEMORY_STAGE;

@@ -251,11 +251,21 @@ static void test_shared(void **state)
     norma_tensor x = norma_tensor_host(NORMA_FLOAT32, 2, shape, c.memory[0]), y = x;
     x.strides[0] = y.strides[0] = COLS;
     y.data = c.memory[0] + COLS / 2 * sizeof(float);
+    float plain[ROWS][COLS / 2], first[COLS / 2];
+    norma_tensor dense = norma_tensor_host(NORMA_FLOAT32, 2, shape, plain);
     norma_problem p = NORMA_RMS_NORM_DEFAULTS;
+    for (int i = 0; i < ROWS * COLS; i++)
+        memcpy(c.memory[0] + i * sizeof(float), &(float){(float)(i % 7 - 2)}, sizeof(float));
+    memcpy(first, c.memory[0], sizeof first);
     p.x = &x;
+    p.y = &dense;
+    assert_int_equal(norma_run(context, &p), NORMA_OK);
     p.y = &y;
     if (norma_run(context, &p) != NORMA_OK)
         fail_msg("%s", norma_last_error());
+    assert_memory_equal(c.memory[0], first, sizeof first);
+    for (int row = 0; row < ROWS; row++)
+        assert_memory_equal(plain[row], (unsigned char *)y.data + (size_t)row * COLS * sizeof(float), sizeof plain[0]);
 }
 
 static void test_empty(void **state)
