@@ -11,6 +11,16 @@
 #endif
 #endif
 
+// The next row comes into the caches while this one is written: memory would rest during its statistics otherwise.
+#ifdef __has_builtin
+#if __has_builtin(__builtin_prefetch)
+#define PREFETCH(pointer) __builtin_prefetch((const void *)(size_t)(pointer))
+#endif
+#endif
+#ifndef PREFETCH
+#define PREFETCH(pointer) (void)(pointer)
+#endif
+
 static inline float8 float8_from_half(ushort8 bits)
 {
     // Exact, denormals included: the exponent is rebased by a multiplication; infinity and NaN by an addition.
@@ -324,7 +334,21 @@ static inline uint unaligned_head(const struct row *row)
 }
 
 // Vectors from `head` on, and what lies before and behind them one by one.
-static inline void apply(const struct row *row, uint length, stat s)
+// The usual parameters, without branches. next: x of the row to come.
+static inline uint apply_usual(const struct row *row, uint i, uint end, stat s, bool stream, __global const uchar *next)
+{
+    const uint bias = RMS ? ABSENT : FLOAT32;
+    for (; i + 16 <= end; i += 16) {
+        PREFETCH(next + i * element_bytes(X_TYPE));
+        apply8(row, i, s, FLOAT32, bias, false, stream);
+        apply8(row, i + 8, s, FLOAT32, bias, false, stream);
+    }
+    if (i < end)
+        apply8(row, i, s, FLOAT32, bias, false, stream);
+    return end;
+}
+
+static inline void apply(const struct row *row, uint length, stat s, __global const uchar *next)
 {
     uint weight = has(row->flags, WEIGHT) ? type_of(row->types, WEIGHT) : ABSENT;
     uint bias = has(row->flags, BIAS) ? type_of(row->types, BIAS) : ABSENT;
@@ -332,18 +356,14 @@ static inline void apply(const struct row *row, uint length, stat s)
     bool stream = has(row->flags, STREAM) && head < 8;
     head = min(head % 8, length);
     uint end = head + (length - head) / 8 * 8, i = head;
-    // The usual parameters get a loop without branches, the rest one that asks for each vector.
     if (s.w == 1.0f && weight == FLOAT32 && bias == (RMS ? ABSENT : FLOAT32)) {
-        if (stream)
-            for (; i < end; i += 8)
-                apply8(row, i, s, FLOAT32, RMS ? ABSENT : FLOAT32, false, true);
-        else
-            for (; i < end; i += 8)
-                apply8(row, i, s, FLOAT32, RMS ? ABSENT : FLOAT32, false, false);
+        i = stream ? apply_usual(row, i, end, s, true, next) : apply_usual(row, i, end, s, false, next);
     } else {
 #pragma unroll 1
-        for (; i < end; i += 8)
+        for (; i < end; i += 8) {
+            PREFETCH(next + i * element_bytes(X_TYPE));
             apply8(row, i, s, weight, bias, true, stream);
+        }
     }
 #pragma unroll 1
     for (i = head > 0 ? 0 : end; i < length; i++) {
@@ -396,7 +416,8 @@ SERIAL row_whole(BINDINGS)
             if (side_by_side == 1 || isnan(s.z))
                 s = row_statistics(&row, n, args.eps);
             write_statistics(b8, b9, &args, &offsets, r, s);
-            apply(&row, n, s);
+            ulong ahead = r + side_by_side < end ? (ulong)side_by_side * args.stride_x * element_bytes(X_TYPE) : 0;
+            apply(&row, n, s, row.x + ahead);
         }
     }
 }
@@ -450,7 +471,7 @@ SERIAL row_apply(BINDINGS)
     for (; u < end; u++) {
         uint r = u / here, j = u % here;
         struct row row = ROW_AT(r, j * CHUNK);
-        apply(&row, min(CHUNK, args.part - j * CHUNK), workspace_at(b10, &offsets)[args.row_stat + r]);
+        apply(&row, min(CHUNK, args.part - j * CHUNK), workspace_at(b10, &offsets)[args.row_stat + r], row.x);
     }
 }
 #endif

@@ -16,7 +16,7 @@ layout(constant_id = 4) const uint PROLOGUE = 1;
 layout(constant_id = 5) const uint TEAM = 8;
 layout(constant_id = 7) const uint REGISTERS = 0;
 // The backend's own; the defaults suit every dispatch.
-layout(constant_id = 8) const uint LEAN = 0;   // 1: rows of one chunk and of whole quads
+layout(constant_id = 8) const uint LEAN = 0;   // 1: rows of one chunk and of whole quads, of the usual types
 layout(constant_id = 9) const uint ROLLED = 0; // 1: registers are memory anyway (a CPU), so loops over them stay loops
 
 const uint BLOCK = 512u;
@@ -34,7 +34,25 @@ layout(push_constant) uniform Args
 #include "kernel_args.h"
 #undef U32
 #undef F32
+} pushed;
+
+// The same, read once: lavapipe gathers a push constant lane by lane wherever it is used.
+struct Arguments {
+#define U32(name) uint name;
+#define F32(name) float name;
+#include "kernel_args.h"
+#undef U32
+#undef F32
 } args;
+
+void take_arguments()
+{
+#define U32(name) args.name = pushed.name;
+#define F32(name) args.name = pushed.name;
+#include "kernel_args.h"
+#undef U32
+#undef F32
+}
 
 const uint X = 0u, Y = 1u, WEIGHT = 2u, BIAS = 3u, RESIDUAL = 4u, GATE = 5u, INPUT_BIAS = 6u, SUM = 7u, MEAN = 8u,
            RSTD = 9u;
@@ -65,8 +83,11 @@ bool present(uint slot)
     return (args.flags >> slot & 1u) != 0u;
 }
 
+// LEAN: what lies beside every row is float32, and what has rows has the type of x.
 uint type_of(uint slot)
 {
+    if (LEAN == 1u)
+        return slot == WEIGHT || slot == BIAS || slot == INPUT_BIAS ? 0u : X_TYPE;
     return slot == X ? X_TYPE : slot == Y && Y_TYPE != 3u ? Y_TYPE : args.types >> (2u * slot) & 3u;
 }
 
@@ -126,8 +147,8 @@ bool aligned()
 #define LOAD(name) \
     vec4 load_##name(uint base, int i, uint count, uint type) \
     { \
-        if (WIDE && aligned() && uint(i) + 4u <= count) { \
-            uint at = (base + uint(i)) >> 2u; \
+        if (LEAN == 1u || (WIDE && aligned() && uint(i) + 4u <= count)) { \
+            uint at = (base + (LEAN == 1u ? min(uint(i), count - 4u) : uint(i))) >> 2u; \
             if (type == 0u) \
                 return uintBitsToFloat(name##_quads[at]); \
             uvec2 pair = name##_pairs[at]; \
@@ -171,9 +192,9 @@ LOAD(input_bias)
     { \
         uvec4 w = encode(v, type); \
         uint e = base + i; \
-        if (WIDE && type == 0u) { \
+        if ((WIDE || LEAN == 1u) && type == 0u) { \
             name##_quads[e >> 2u] = w; \
-        } else if (WIDE) { \
+        } else if (WIDE || LEAN == 1u) { \
             name##_pairs[e >> 2u] = uvec2(w.x | w.y << 16u, w.z | w.w << 16u); \
         } else { \
             uint at = type == 0u ? e : e >> 1u; \
@@ -222,6 +243,7 @@ uint exchange_phase = 0u, vote_phase = 0u;
 
 void begin_teams()
 {
+    take_arguments();
     if (BARRIERS) {
         if (gl_LocalInvocationID.x < 3u)
             votes[gl_LocalInvocationID.x] = 0u;

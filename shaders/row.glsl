@@ -42,6 +42,39 @@ uint first_block()
     return team_lane() / 8u % 8u;
 }
 
+// LEAN: the invocation's quads of the row, and of weight_offset + weight and bias, which all its rows share. lavapipe
+// reads a private array several times as fast as a storage buffer.
+const uint KEPT = LEAN == 1u ? CHUNK / 32u : 1u;
+vec4 kept_h[KEPT], kept_weight[KEPT], kept_bias[KEPT];
+
+uint kept_at(uint i)
+{
+    return i / 32u & (KEPT - 1u);
+}
+
+void keep_parameters()
+{
+    for (uint i = cluster_lane() * 4u; i < args.n; i += 32u) {
+        if (present(WEIGHT)) {
+            precise vec4 factor = args.weight_offset + load_weight(args.off_weight, int(i), args.n, 0u);
+            kept_weight[kept_at(i)] = factor;
+        }
+        if (present(BIAS))
+            kept_bias[kept_at(i)] = load_bias(args.off_bias, int(i), args.n, 0u);
+    }
+}
+
+void keep_row()
+{
+    for (uint i = cluster_lane() * 4u; i < args.n; i += 32u)
+        kept_h[kept_at(i)] = load_h(int(i));
+}
+
+vec4 h_at(uint i)
+{
+    return LEAN == 1u ? kept_h[kept_at(i)] : load_h(int(i));
+}
+
 // Rows of whole quads stay in registers, others are read again: they are rare, and both ways have the same bits.
 bool in_registers()
 {
@@ -132,7 +165,7 @@ vec2 chunk_sums(uint begin, uint length, float a, float k)
         uint at = b * BLOCK + cluster_lane() * 4u;
         uint pairs = pairs_of(int(length - b * BLOCK));
         for (uint pair = 0u; pair < pairs; ++pair, at += 64u)
-            add_pair(s, pair, load_h(int(begin + at)), load_h(int(begin + at + 32u)), a, k, at, length);
+            add_pair(s, pair, h_at(begin + at), h_at(begin + at + 32u), a, k, at, length);
         precise vec2 q = quad_sums(s);
         total = total + q;
     }
@@ -323,10 +356,18 @@ vec4 normalise(vec4 h, int i, vec4 stat)
         v = z * stat.z;
     else
         v = ((z - stat.x) - stat.y) * stat.z;
-    if (present(WEIGHT))
-        v = v * (args.weight_offset + load_weight(args.off_weight, i, args.part, type_of(WEIGHT)));
-    if (present(BIAS))
-        v = v + load_bias(args.off_bias, i, args.part, type_of(BIAS));
+    if (present(WEIGHT)) {
+        if (LEAN == 1u)
+            v = v * kept_weight[kept_at(uint(i))];
+        else
+            v = v * (args.weight_offset + load_weight(args.off_weight, i, args.part, type_of(WEIGHT)));
+    }
+    if (present(BIAS)) {
+        if (LEAN == 1u)
+            v = v + kept_bias[kept_at(uint(i))];
+        else
+            v = v + load_bias(args.off_bias, i, args.part, type_of(BIAS));
+    }
     return v;
 }
 
@@ -359,7 +400,7 @@ void apply(vec4 stat, uint begin, uint end)
 {
     uint full = aligned() ? end & ~3u : begin;
     for (uint i = begin + team_lane() * 4u; i < full; i += 4u * TEAM)
-        put_quad(i, load_h(int(i)), stat);
+        put_quad(i, h_at(i), stat);
     if (LEAN == 0u)
         apply_any(stat, begin, full, end);
 }

@@ -4,6 +4,7 @@
 
 void main()
 {
+    take_arguments();
     uint chunks_part = (args.part + CHUNK - 1u) / CHUNK;
     uint units = args.rows * chunks_part;
     uint unit = team_index() * args.per_group;

@@ -81,8 +81,21 @@ error:
     return status;
 }
 
-// Whether the usual case's code is enough: rows of one chunk and whole quads. Drivers that execute both sides of a
-// branch would pay for the rest, so they get a pipeline without it; the bits are the same.
+// Types that a lean pipeline knows: those of x for what has rows, float32 for what lies beside every row.
+static bool has_usual_types(const struct norma_row_args *args)
+{
+    static const uint32_t with_rows =
+        1u << NORMA_ARG_Y | 1u << NORMA_ARG_RESIDUAL | 1u << NORMA_ARG_GATE | 1u << NORMA_ARG_SUM;
+    for (uint32_t slot = NORMA_ARG_Y; slot < NORMA_ARG_MEAN; slot++) {
+        const uint32_t wanted = with_rows >> slot & 1 ? args->types & 3 : 0;
+        if ((args->flags >> slot & 1) && (args->types >> 2 * slot & 3) != wanted)
+            return false;
+    }
+    return true;
+}
+
+// Whether the usual case's code is enough: rows of one chunk and whole quads, of the usual types. Drivers that execute
+// both sides of a branch would pay for the rest, so they get a pipeline without it; the bits are the same.
 static uint32_t is_lean(const struct norma_device *device, const norma_dispatch *dispatch)
 {
     struct norma_row_args args;
@@ -92,7 +105,7 @@ static uint32_t is_lean(const struct norma_device *device, const norma_dispatch 
         if (dispatch->constants[i].id == NORMA_CONST_REGISTERS && dispatch->constants[i].value)
             return 0;
     memcpy(&args, dispatch->args, sizeof(args));
-    return args.n <= NORMA_CHUNK && args.n % 4 == 0 && (args.flags & NORMA_FLAG_ALIGNED);
+    return args.n <= NORMA_CHUNK && args.n % 4 == 0 && (args.flags & NORMA_FLAG_ALIGNED) && has_usual_types(&args);
 }
 
 // pipeline_lock is held.
