@@ -175,8 +175,8 @@ static bool measure(struct bench *b)
 
 struct outcome {
     double op_minimum, op_median, copy_median[COPY_MAX_KINDS], copy_minimum[COPY_MAX_KINDS];
+    double fraction[COPY_MAX_KINDS]; // of each copy's speed
     size_t fastest;
-    double fraction;
 };
 
 static bool conclude(struct bench *b, struct outcome *out)
@@ -192,14 +192,13 @@ static bool conclude(struct bench *b, struct outcome *out)
         count += s->count;
         out->copy_minimum[k] = minimum(s->copy, s->count);
         out->copy_median[k] = median(s->copy, s->count);
+        out->fraction[k] = median(s->ratio, s->count);
         if (first || out->copy_median[k] < out->copy_median[out->fastest])
             out->fastest = k;
         first = false;
     }
     out->op_minimum = minimum(ops, count);
     out->op_median = median(ops, count);
-    struct samples *s = &b->samples[out->fastest];
-    out->fraction = median(s->ratio, s->count);
     free(ops);
     return true;
 }
@@ -217,7 +216,7 @@ static void print_json(const struct bench *b, const struct outcome *out)
     cJSON_AddNumberToObject(seconds, "median", out->op_median);
     cJSON_AddNumberToObject(all, "gbps", (double)b->bytes / out->op_median / 1e9);
     cJSON_AddNumberToObject(all, "copy_gbps", (double)b->bytes / out->copy_median[out->fastest] / 1e9);
-    cJSON_AddNumberToObject(all, "fraction", out->fraction);
+    cJSON_AddNumberToObject(all, "fraction", out->fraction[out->fastest]);
     cJSON *copies = cJSON_AddArrayToObject(all, "copies");
     for (size_t k = 0; k < b->copies.kinds; ++k) {
         if (!b->samples[k].count)
@@ -227,6 +226,7 @@ static void print_json(const struct bench *b, const struct outcome *out)
         cJSON_AddNumberToObject(copy, "minimum", out->copy_minimum[k]);
         cJSON_AddNumberToObject(copy, "median", out->copy_median[k]);
         cJSON_AddNumberToObject(copy, "gbps", (double)b->bytes / out->copy_median[k] / 1e9);
+        cJSON_AddNumberToObject(copy, "fraction", out->fraction[k]);
         cJSON_AddItemToArray(copies, copy);
     }
     char *printed = cJSON_Print(all);
@@ -235,31 +235,35 @@ static void print_json(const struct bench *b, const struct outcome *out)
     cJSON_Delete(all);
 }
 
-static void print_row(struct table *table, const char *name, double least, double middle, uint64_t bytes)
+// fraction: of this copy's speed; 0 in the operator's own row.
+static void print_row(struct table *table, const char *name, double least, double middle, uint64_t bytes,
+                      double fraction)
 {
     table_add(table, "%s", name);
     table_add(table, "%.1f", least * 1e6);
     table_add(table, "%.1f", middle * 1e6);
     table_add(table, "%.2f", (double)bytes / middle / 1e9);
+    table_add(table, fraction > 0 ? "%.3f" : "", fraction);
 }
 
 static void print_text(const struct bench *b, const struct outcome *out)
 {
-    static const char *const headers[] = {"", ">minimum us", ">median us", ">GB/s"};
+    static const char *const headers[] = {"", ">minimum us", ">median us", ">GB/s", ">fraction of it"};
     char text[192];
     printf("%s %s %s on %s (%s), %llu bytes, %d runs in flight\n", norma_op_name(b->made.problem.op),
            shape_text(b->made.problem.x, text), dtype_name(b->made.problem.x->dtype), b->device->id, b->device->name,
            (unsigned long long)b->bytes, b->repeats);
     struct table table;
-    table_start(&table, 4, headers);
-    print_row(&table, norma_op_name(b->made.problem.op), out->op_minimum, out->op_median, b->bytes);
+    table_start(&table, 5, headers);
+    print_row(&table, norma_op_name(b->made.problem.op), out->op_minimum, out->op_median, b->bytes, 0);
     for (size_t k = 0; k < b->copies.kinds; ++k) {
         if (b->samples[k].count)
-            print_row(&table, b->copies.kind[k].name, out->copy_minimum[k], out->copy_median[k], b->bytes);
+            print_row(&table, b->copies.kind[k].name, out->copy_minimum[k], out->copy_median[k], b->bytes,
+                      out->fraction[k]);
     }
     table_print(&table);
-    printf("%.3f of the fastest copy (%s), median of %zu pairs\n", out->fraction, b->copies.kind[out->fastest].name,
-           b->samples[out->fastest].count);
+    printf("%.3f of the fastest copy (%s), median of %zu pairs\n", out->fraction[out->fastest],
+           b->copies.kind[out->fastest].name, b->samples[out->fastest].count);
 }
 
 int cmd_bench(int argc, const char **argv)

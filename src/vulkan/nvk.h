@@ -90,6 +90,14 @@ enum { NVK_CONST_LEAN = NORMA_CONST_COUNT, NVK_CONST_ROLLED, NVK_CONST_COUNT };
 enum { NVK_BINDINGS = 11, NVK_CALL_SETS = 16 };
 
 // One submission: everything that has to live until the device is through with it. Recycled.
+// Bytes of a buffer that dispatches behind the last barrier bind.
+struct nvk_range {
+    VkBuffer buffer;
+    uint64_t begin, end;
+    bool written;
+};
+enum { NVK_MOST_RANGES = 64 * NVK_BINDINGS };
+
 struct nvk_call {
     struct nvk_call *next;
     VkCommandPool commands;
@@ -99,6 +107,8 @@ struct nvk_call {
     VkQueryPool queries; // null until timestamps are asked for
     VkFence fence;
     bool timed;
+    struct nvk_range ranges[NVK_MOST_RANGES]; // while it is recorded
+    uint32_t range_count;
 };
 
 struct nvk_pipeline {

@@ -21,6 +21,12 @@ static void barrier(struct nvk_device *d, VkCommandBuffer command, VkPipelineSta
 #define DEVICE_WRITES (VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT)
 #define DEVICE_USES (DEVICE_WRITES | VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT)
 
+static void device_barrier(struct nvk_device *d, struct nvk_call *call)
+{
+    barrier(d, call->command, DEVICE_STAGES, DEVICE_WRITES, DEVICE_STAGES, DEVICE_USES);
+    call->range_count = 0;
+}
+
 // Behind everything that the queue did before.
 static norma_status begin(struct nvk_device *d, struct nvk_call *call)
 {
@@ -32,7 +38,7 @@ static norma_status begin(struct nvk_device *d, struct nvk_call *call)
         d->api->CmdResetQueryPool(call->command, call->queries, 0, 2);
         d->api->CmdWriteTimestamp(call->command, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, call->queries, 0);
     }
-    barrier(d, call->command, DEVICE_STAGES, DEVICE_WRITES, DEVICE_STAGES, DEVICE_USES);
+    device_barrier(d, call);
 error:
     return status;
 }
@@ -55,10 +61,44 @@ error:
     return status;
 }
 
-static norma_status bind(struct norma_device *device, struct nvk_call *call, const struct norma_command *command)
+// The bytes that a dispatch binds. Slots without a tensor count too: the module may write them as far as Vulkan knows.
+static void find_ranges(const struct norma_command *command, struct nvk_range ranges[NVK_BINDINGS])
 {
-    struct nvk_device *d = nvk_device_of(device);
+    static const uint32_t written = 1u << NORMA_ARG_Y | 1u << NORMA_ARG_SUM | 1u << NORMA_ARG_MEAN |
+                                    1u << NORMA_ARG_RSTD | 1u << NORMA_ARG_COUNT; // the last is the workspace
     const norma_dispatch *dispatch = command->dispatch;
+    assert(dispatch->binding_count == NVK_BINDINGS);
+    for (uint32_t i = 0; i < NVK_BINDINGS; i++) {
+        const struct nvk_buffer *b = handle_of(command->bound[i]);
+        const uint64_t offset = b->shift + command->bound_offset[i];
+        // Whole words: an odd number of 16-bit elements ends within one.
+        uint64_t size = (dispatch->bindings[i].size + 3) & ~(uint64_t)3;
+        assert(offset % 16 == 0 && offset < b->size);
+        if (size > b->size - offset)
+            size = b->size - offset;
+        ranges[i] = (struct nvk_range){.buffer = b->handle,
+                                       .begin = offset,
+                                       .end = offset + size,
+                                       .written = written >> dispatch->bindings[i].slot & 1};
+    }
+}
+
+// Whether a range meets one that a dispatch behind the last barrier writes, or writes what one of them uses. Tiles of
+// nested rows bind ranges that overlap although their elements do not; Vulkan knows ranges alone.
+static bool meets(const struct nvk_call *call, const struct nvk_range ranges[NVK_BINDINGS])
+{
+    for (uint32_t i = 0; i < NVK_BINDINGS; i++)
+        for (uint32_t k = 0; k < call->range_count; k++) {
+            const struct nvk_range *a = &ranges[i], *b = &call->ranges[k];
+            if (a->buffer == b->buffer && a->begin < b->end && b->begin < a->end && (a->written || b->written))
+                return true;
+        }
+    return false;
+}
+
+static norma_status bind(struct nvk_device *d, struct nvk_call *call, const struct norma_command *command,
+                         const struct nvk_range ranges[NVK_BINDINGS])
+{
     norma_status status = NORMA_OK;
     VkDescriptorSet set;
     const VkDescriptorSetAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
@@ -66,24 +106,17 @@ static norma_status bind(struct norma_device *device, struct nvk_call *call, con
                                               .descriptorSetCount = 1,
                                               .pSetLayouts = &d->set_layout};
     NVK(d->api->AllocateDescriptorSets(d->handle, &info, &set));
-    VkDescriptorBufferInfo ranges[NVK_BINDINGS];
+    VkDescriptorBufferInfo buffers[NVK_BINDINGS];
     VkWriteDescriptorSet writes[NVK_BINDINGS];
-    assert(dispatch->binding_count == NVK_BINDINGS);
     for (uint32_t i = 0; i < NVK_BINDINGS; i++) {
-        const struct nvk_buffer *b = handle_of(command->bound[i]);
-        const uint64_t offset = b->shift + command->bound_offset[i];
-        // Whole words: an odd number of 16-bit elements ends within one.
-        uint64_t range = (dispatch->bindings[i].size + 3) & ~(uint64_t)3;
-        assert(offset % 16 == 0 && offset < b->size);
-        if (range > b->size - offset)
-            range = b->size - offset;
-        ranges[i] = (VkDescriptorBufferInfo){.buffer = b->handle, .offset = offset, .range = range};
+        const struct nvk_range *r = &ranges[i];
+        buffers[i] = (VkDescriptorBufferInfo){.buffer = r->buffer, .offset = r->begin, .range = r->end - r->begin};
         writes[i] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
                                            .dstSet = set,
-                                           .dstBinding = dispatch->bindings[i].slot,
+                                           .dstBinding = command->dispatch->bindings[i].slot,
                                            .descriptorCount = 1,
                                            .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-                                           .pBufferInfo = &ranges[i]};
+                                           .pBufferInfo = &buffers[i]};
     }
     d->api->UpdateDescriptorSets(d->handle, NVK_BINDINGS, writes, 0, NULL);
     d->api->CmdBindDescriptorSets(call->command, VK_PIPELINE_BIND_POINT_COMPUTE, d->layout, 0, 1, &set, 0, NULL);
@@ -96,14 +129,18 @@ static norma_status record_dispatch(struct norma_device *device, struct nvk_call
 {
     struct nvk_device *d = nvk_device_of(device);
     const norma_dispatch *dispatch = command->dispatch;
+    struct nvk_range ranges[NVK_BINDINGS];
     VkPipeline pipeline;
+    find_ranges(command, ranges);
     norma_status status = nvk_pipeline(device, dispatch, &pipeline);
     if (status == NORMA_OK)
-        status = bind(device, call, command);
+        status = bind(d, call, command, ranges);
     if (status != NORMA_OK)
         return status;
-    if (dispatch->barrier)
-        barrier(d, call->command, DEVICE_STAGES, DEVICE_WRITES, DEVICE_STAGES, DEVICE_USES);
+    if (dispatch->barrier || call->range_count + NVK_BINDINGS > NVK_MOST_RANGES || meets(call, ranges))
+        device_barrier(d, call);
+    memcpy(call->ranges + call->range_count, ranges, sizeof(ranges));
+    call->range_count += NVK_BINDINGS;
     d->api->CmdBindPipeline(call->command, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
     d->api->CmdPushConstants(call->command, d->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, dispatch->args_size,
                              dispatch->args);
@@ -135,7 +172,7 @@ static norma_status compute(struct norma_device *device, const struct norma_comm
         } else {
             assert(c->kind == NORMA_COMMAND_COPY);
             if (i > 0)
-                barrier(d, call->command, DEVICE_STAGES, DEVICE_WRITES, DEVICE_STAGES, DEVICE_USES);
+                device_barrier(d, call);
             record_copy(d, call, c->buffer, c->offset, c->other, c->other_offset, c->row_bytes);
         }
     }
