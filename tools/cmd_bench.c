@@ -4,6 +4,7 @@
 #include "made.h"
 #include "message.h"
 #include "options.h"
+#include "plot.h"
 #include "progress.h"
 #include "statistics.h"
 #include "table.h"
@@ -266,6 +267,23 @@ static void print_text(const struct bench *b, const struct outcome *out)
            b->copies.kind[out->fastest].name, b->samples[out->fastest].count);
 }
 
+static bool plot(const struct bench *b, const struct outcome *out)
+{
+    struct plot_bar bars[COPY_MAX_KINDS + 1];
+    char shape[192], title[512];
+    const double giga = (double)b->bytes / 1e9;
+    size_t count = 0;
+    bars[count++] = (struct plot_bar){norma_op_name(b->made.problem.op), giga / out->op_median, giga / out->op_minimum};
+    for (size_t k = 0; k < b->copies.kinds; ++k) {
+        if (b->samples[k].count)
+            bars[count++] =
+                (struct plot_bar){b->copies.kind[k].name, giga / out->copy_median[k], giga / out->copy_minimum[k]};
+    }
+    snprintf(title, sizeof title, "%s %s %s on %s: median rate, line to the fastest", norma_op_name(b->made.problem.op),
+             shape_text(b->made.problem.x, shape), dtype_name(b->made.problem.x->dtype), b->device->name);
+    return plot_bars(b->options.plot_file, title, "GB/s", bars, count);
+}
+
 int cmd_bench(int argc, const char **argv)
 {
     static const struct option_spec spec = {OPTIONS_DEVICE | OPTIONS_PROBLEM | OPTIONS_SHAPE | OPTIONS_JSON |
@@ -277,6 +295,7 @@ int cmd_bench(int argc, const char **argv)
     if (code == 0) {
         struct outcome out = {0};
         bool good = prepare(&b) && calibrate(&b) && measure(&b) && conclude(&b, &out);
+        good = good && (!b.options.plot_file || plot(&b, &out));
         code = good ? 0 : 1;
         if (good && b.options.json)
             print_json(&b, &out);

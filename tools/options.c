@@ -248,6 +248,7 @@ int options_parse(int argc, const char **argv, const struct option_spec *spec, s
                                    END_OF_TABLE};
     struct poptOption bench[] = {TEXT("seconds", 0, &o->seconds_text, "how long to measure (3)", "S"),
                                  TEXT("variant", 0, &o->variant, "these kernels, not the planner's choice", "NAME"),
+                                 TEXT("plot", 0, &o->plot_file, "where a bar chart of the rates goes", "FILE.svg"),
                                  END_OF_TABLE};
     struct poptOption check[] = {
         {"repeat", 0, POPT_ARG_INT, &o->repeat, 0, "how often to do it all, each time from another seed (1)", "N"},
@@ -277,9 +278,9 @@ int options_parse(int argc, const char **argv, const struct option_spec *spec, s
 
 void options_finish(struct options *o)
 {
-    char *texts[] = {o->device,     o->budget_text,    o->eps_text,         o->offset_text,
-                     o->dtype_text, o->out_dtype_text, o->param_dtype_text, o->shape_text,
-                     o->with_text,  o->seconds_text,   o->seed_text,        o->variant};
+    char *texts[] = {o->device,         o->budget_text,      o->eps_text,   o->offset_text, o->dtype_text,
+                     o->out_dtype_text, o->param_dtype_text, o->shape_text, o->with_text,   o->seconds_text,
+                     o->seed_text,      o->variant,          o->plot_file};
     free(o->op_name);
     free(o->x_file);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; ++i)

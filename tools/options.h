@@ -22,7 +22,7 @@ struct options {
     char *op_name, *x_file; // the words that are no options
     // As written; NULL where not given.
     char *device, *budget_text, *eps_text, *offset_text, *dtype_text, *out_dtype_text, *param_dtype_text, *shape_text,
-        *with_text, *seconds_text, *seed_text, *variant;
+        *with_text, *seconds_text, *seed_text, *variant, *plot_file;
     char *file[NORMA_ARG_COUNT]; // outputs too
     int invariant, verify, json, no_measure, normalized_dims, repeat;
     // As understood.

@@ -2,7 +2,7 @@
 # What Norma needs of Debian or Ubuntu, for tools/quickstart and tools/test to source.
 
 # The suite's build folder is the same, hence g++ and cmocka.
-packages_build='gcc g++ meson ninja-build pkg-config glslc libvulkan-dev opencl-headers libpopt-dev libcjson-dev libcmocka-dev python3'
+packages_build='gcc g++ meson ninja-build pkg-config glslc libvulkan-dev opencl-headers libpopt-dev libcjson-dev libcairo2-dev libcmocka-dev python3'
 packages_drivers='pocl-opencl-icd ocl-icd-libopencl1 mesa-vulkan-drivers libvulkan1'
 packages_tests='vulkan-validationlayers spirv-tools clang-format clang-tidy cppcheck python3-numpy jq'
 
@@ -17,6 +17,7 @@ has_package() {
     opencl-headers) echo '#include <CL/cl.h>' | cc -E - ;;
     libpopt-dev) pkg-config --exists popt ;;
     libcjson-dev) pkg-config --exists libcjson ;;
+    libcairo2-dev) pkg-config --exists cairo-svg ;;
     libcmocka-dev) pkg-config --exists cmocka ;;
     *) false ;;
     esac >/dev/null 2>&1

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 NORMA, DATA = sys.argv.pop(1), sys.argv.pop(1)
 DEVICES = os.environ.get("NORMA_TEST_DEVICES", "scalar opencl vulkan").split()
@@ -157,6 +158,16 @@ class Program(unittest.TestCase):
         for key in ("op", "shape", "dtype", "device", "seconds", "gbps", "copy_gbps", "fraction"):
             self.assertIn(key, result)
         self.assertLessEqual(result["seconds"]["minimum"], result["seconds"]["median"])
+
+    def test_plot(self):
+        chart = self.path("rates.svg")
+        bench = ("bench", "layer_norm", "--shape", "64x64", "--device", "scalar", "--seconds", "0.1", "--plot")
+        self.good(*bench, chart)
+        root = xml.etree.ElementTree.parse(chart).getroot()
+        self.assertTrue(root.tag.endswith("svg"))
+        done = norma(*bench, self.path("missing/rates.svg"))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("plot:", done.stderr)
 
     def test_check(self):
         for device in DEVICES:
