@@ -1,5 +1,4 @@
 // Preloaded under the sanitizers, beside the sanitizer's own library.
-#define _GNU_SOURCE
 #include <stdlib.h>
 
 // Programs that a driver starts are not under test: PoCL calls a linker, which leaks and would be said to have failed.
