@@ -128,23 +128,22 @@ static norma_status check(const struct row_problem *problem)
     return NORMA_OK;
 }
 
-// *plan refers to caps and options. The problem has elements.
-static norma_status choose(const struct row_problem *problem, const struct norma_caps *caps,
-                           const struct norma_plan_options *options, struct npl *plan)
-{
-    *plan = (struct npl){.problem = *problem, .caps = caps, .options = options};
-    prepare(plan);
-    return npl_choose(plan);
-}
-
-// Whether there is anything to plan.
-static bool begin(const struct row_problem *problem, const struct norma_caps *caps, struct norma_schedule *schedule,
+// Chooses variant and cut. False where there is nothing to plan, or after an error. *plan refers to caps and options.
+static bool begin(const struct row_problem *problem, const struct norma_caps *caps,
+                  const struct norma_plan_options *options, struct npl *plan, struct norma_schedule *schedule,
                   norma_status *status)
 {
     *schedule = (struct norma_schedule){.variant = norma_variant_name(caps, 0)};
     assert(problem->outer_rank > 0 && problem->gate_rows > 0 && (caps->offset_align & (caps->offset_align - 1)) == 0);
     *status = check(problem);
-    return *status == NORMA_OK && problem->n > 0 && problem->rows > 0;
+    if (*status != NORMA_OK || problem->n == 0 || problem->rows == 0)
+        return false;
+    *plan = (struct npl){.problem = *problem, .caps = caps, .options = options};
+    prepare(plan);
+    *status = npl_choose(plan);
+    if (*status == NORMA_OK)
+        schedule->variant = plan->variant->name;
+    return *status == NORMA_OK;
 }
 
 norma_status norma_schedule_rows(const struct row_problem *problem, const struct norma_caps *caps,
@@ -152,16 +151,12 @@ norma_status norma_schedule_rows(const struct row_problem *problem, const struct
 {
     struct npl plan;
     norma_status status;
-    if (!begin(problem, caps, schedule, &status))
-        return status;
-    status = choose(problem, caps, options, &plan);
-    if (status != NORMA_OK)
+    if (!begin(problem, caps, options, &plan, schedule, &status))
         return status;
     uint64_t tiles = npl_tile_count(&plan), dispatches = npl_dispatch_count(&plan);
     if (dispatches > max_dispatches)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: %llu dispatches; memory_budget or the strides leave no fewer",
                           (unsigned long long)dispatches);
-    schedule->variant = plan.variant->name;
     schedule->workspace = plan.workspace;
     schedule->slots = plan.slots;
     schedule->tiles = (uint32_t)tiles;
@@ -181,12 +176,8 @@ norma_status norma_schedule_programs(const struct row_problem *problem, const st
     struct npl plan;
     struct npl_tile tile = {.index = UINT64_MAX};
     norma_status status;
-    if (!begin(problem, caps, schedule, &status))
+    if (!begin(problem, caps, options, &plan, schedule, &status))
         return status;
-    status = choose(problem, caps, options, &plan);
-    if (status != NORMA_OK)
-        return status;
-    schedule->variant = plan.variant->name;
     schedule->dispatches = malloc((2 + plan.levels) * sizeof *schedule->dispatches);
     if (!schedule->dispatches)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "the plan's programs");
