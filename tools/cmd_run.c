@@ -34,10 +34,9 @@ static bool open_inputs(struct job *job)
             continue;
         if (!npy_open(norma_arg_name(arg), path, o->dtype == NORMA_BFLOAT16, &job->in[arg]))
             return false;
+        if (!npy_round(norma_arg_name(arg), &job->in[arg])) // the operators do not take float64
+            return false;
         norma_dtype dtype = job->in[arg].tensor.dtype;
-        if (dtype == NORMA_FLOAT64)
-            return complain("%s: %s is float64, which the operators do not take yet: save it as float32",
-                            norma_arg_name(arg), path);
         // --dtype bfloat16 says what 16-bit words are; a float32 x beside bfloat16 parameters is fine.
         if (arg == NORMA_ARG_X && o->dtype && o->dtype != NORMA_BFLOAT16 && dtype != o->dtype)
             return complain("x: %s is %s: leave out --dtype %s or convert the file", path, dtype_name(dtype),

@@ -107,6 +107,25 @@ bool npy_open(const char *argument, const char *path, bool bfloat16, struct npy 
     return true;
 }
 
+bool npy_round(const char *argument, struct npy *npy)
+{
+    norma_tensor *t = &npy->tensor;
+    size_t count = 1;
+    if (t->dtype != NORMA_FLOAT64)
+        return true;
+    for (int32_t i = 0; i < t->rank; ++i)
+        count *= (size_t)t->shape[i];
+    float *rounded = malloc(count ? count * sizeof *rounded : 1);
+    if (!rounded)
+        return complain("%s: no memory for %zu elements in float32", argument, count);
+    for (size_t i = 0; i < count; ++i)
+        rounded[i] = (float)((const double *)t->data)[i];
+    free(npy->copy);
+    npy->copy = t->data = rounded;
+    t->dtype = NORMA_FLOAT32;
+    return true;
+}
+
 void npy_close(struct npy *npy)
 {
     if (npy->map)

@@ -103,6 +103,16 @@ class Program(unittest.TestCase):
         with open(self.out, "rb") as file:
             self.assertEqual(struct.unpack("<4H", file.read()[-8:]), (0xbf80, 0x3f80, 0xbf80, 0x3f80))
 
+    def test_float64(self):
+        values = [0.1 * i * i - 3 for i in range(12)]
+        wide = self.write("wide.npy", header("<f8", (2, 6)) + struct.pack("<12d", *values))
+        narrow = self.write("narrow.npy", header("<f4", (2, 6)) + struct.pack("<12f", *values))
+        results = []
+        for name in (wide, narrow):
+            self.good("run", "layer_norm", name, "-o", self.out, "--device", "scalar", "--verify")
+            results.append(read_floats(self.out))
+        self.assertEqual(results[0], results[1])
+
     def test_bad_files(self):
         body = struct.pack("<8f", *range(8))
         files = {
