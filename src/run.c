@@ -145,10 +145,10 @@ norma_status norma_run(norma_context *context, const norma_problem *problem)
 static void explain_device(norma_context *context, struct norma_device *device, const struct row_problem *rows,
                            norma_prediction *p)
 {
-    const bool import = device->caps.host_memory && device->backend->buffer_import;
     struct norma_schedule schedule = {0};
     *p = (norma_prediction){.device = device, .seconds = INFINITY};
     norma_status status = norma_device_ready(device);
+    const bool import = device->caps.host_memory && device->backend->buffer_import; // known once it is open
     if (status == NORMA_OK)
         status = norma_figures_get(device, false);
     if (status == NORMA_OK) {

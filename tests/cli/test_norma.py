@@ -157,6 +157,10 @@ class Program(unittest.TestCase):
         text = self.good("explain", "layer_norm", "--shape", "64x768")
         for device in DEVICES:
             self.assertIn(device, text)
+        plan = json.loads(self.good("explain", "layer_norm", "--shape", "64x768", "--no-measure", "--json"))
+        memory = {d["device"].split(":")[0]: d["memory"] for d in plan["devices"]}
+        for device in DEVICES:  # those of the suite all read the caller's memory
+            self.assertEqual(memory[device], "direct" if device == "scalar" else "import")
 
     def test_json(self):
         devices = json.loads(self.good("devices", "--json"))
