@@ -98,10 +98,15 @@ static norma_status measure(struct norma_device *device, struct norma_figures *f
         x[i] = (float)((i * 2654435761u) >> 8 & 0xffff) * 0x1p-14f;
         y[i] = 0; // so that the pages exist
     }
-    norma_status status = time_rows(device, x, y, 1, LAUNCH_REPEATS, &f->launch);
+    double one = 0;
+    norma_status status = time_rows(device, x, y, 1, LAUNCH_REPEATS, &one);
     for (int p = 0; p < NORMA_FIGURE_POINTS && status == NORMA_OK; p++) {
         double seconds = 0;
         status = time_rows(device, x, y, point_rows[p], REPEATS, &seconds);
+        if (p == 0) { // the single row's own share is no part of a launch
+            const double row = (seconds - one) / (double)(point_rows[0] - 1);
+            f->launch = fmin(fmax(one - row, one * 0.1), one);
+        }
         f->point[p].bytes = (double)(point_rows[p] * COLUMNS * 2 * (int64_t)sizeof(float));
         f->point[p].rate = f->point[p].bytes / fmax(seconds - f->launch, seconds * 0.1);
     }
