@@ -4,13 +4,13 @@
 # The suite's build folder is the same, hence g++ and cmocka.
 packages_build='gcc g++ meson ninja-build pkg-config glslc libvulkan-dev opencl-headers libpopt-dev libcjson-dev libcairo2-dev libcmocka-dev python3'
 packages_drivers='pocl-opencl-icd ocl-icd-libopencl1 mesa-vulkan-drivers libvulkan1'
-packages_tests='vulkan-validationlayers spirv-tools clang-format clang-tidy cppcheck python3-numpy jq'
+packages_tests='vulkan-validationlayers spirv-tools clang-format cppcheck'
 
 # has_package NAME: by dpkg, or something that does the same from elsewhere
 has_package() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ] && return
     case $1 in
-    gcc | g++ | meson | pkg-config | glslc | python3 | jq | cppcheck | clang-format | clang-tidy) command -v "$1" ;;
+    gcc | g++ | meson | pkg-config | glslc | python3 | cppcheck | clang-format) command -v "$1" ;;
     ninja-build) command -v ninja ;;
     spirv-tools) command -v spirv-val ;;
     libvulkan-dev) echo '#include <vulkan/vulkan.h>' | cc -E - ;;
