@@ -59,8 +59,8 @@ static uint64_t unit_iterations(const struct npl *plan, const char *kernel)
     if (kernel == npl_row_apply)
         return chunk_iterations(plan, npl_min(n, NORMA_CHUNK), 1);
     uint64_t together = npl_max(plan->team / CHUNK_THREADS, 1); // chunks that a team has in hand at a time
-    if (plan->chunks <= together)
-        return chunk_iterations(plan, npl_min(n, NORMA_CHUNK), PASSES + 1);
+    if (plan->chunks <= together) // a CPU driver's pipeline first copies the row to private memory
+        return chunk_iterations(plan, npl_min(n, NORMA_CHUNK), PASSES + 2);
     return npl_mul(npl_ceil(plan->chunks, together), chunk_iterations(plan, NORMA_CHUNK, PASSES + 1));
 }
 

@@ -28,7 +28,8 @@ static uint64_t span(const struct replay *state, norma_arg arg)
     return elements;
 }
 
-// The loops of one work-item, by the planner's estimate: three passes and an apply at most.
+// The loops of one work-item, by the planner's estimate: three passes and an apply at most, and a copy of a single
+// chunk.
 static bool check_iterations(const struct replay *state)
 {
     uint64_t team = constant(state, NORMA_CONST_TEAM), n = state->args.n, chunks = divide_up(n, NORMA_CHUNK);
@@ -36,7 +37,9 @@ static bool check_iterations(const struct replay *state)
     uint64_t factor = team < 8 ? 8 / team : 1, share = team <= 8 ? 1 : team >= 64 ? 8 : team / 8;
     uint64_t steps = divide_up(blocks, share) * 16 * factor;
     uint64_t unit = 0;
-    if (strcmp(state->dispatch->kernel, "row_whole") == 0)
+    if (strcmp(state->dispatch->kernel, "row_whole") == 0 && chunks <= (team > 64 ? team / 64 : 1))
+        unit = 5 * steps + 100;
+    else if (strcmp(state->dispatch->kernel, "row_whole") == 0)
         unit = (4 * steps + 100) * (team > 64 ? divide_up(chunks, team / 64) : chunks);
     else if (strcmp(state->dispatch->kernel, "row_stats") == 0)
         unit = 3 * steps + 100;
