@@ -147,17 +147,6 @@ static char *resolve(const char *argument, const char *path)
     return realpath(path, NULL);
 }
 
-// The mode that the finished file has: the old file's, else what the umask leaves.
-static mode_t mode_of(const char *path)
-{
-    struct stat status;
-    if (!stat(path, &status))
-        return status.st_mode & 0777;
-    mode_t mask = umask(0);
-    umask(mask);
-    return 0666 & ~mask;
-}
-
 bool npy_create(const char *argument, const char *path, norma_dtype dtype, int32_t rank, const int64_t *shape,
                 struct npy_output *output)
 {
@@ -185,7 +174,7 @@ bool npy_create(const char *argument, const char *path, norma_dtype dtype, int32
     output->map_size = header + bytes;
     // Reserved, not only made long: a full disk is an error here, not a signal in the middle of the work.
     int error = posix_fallocate(fd, 0, (off_t)output->map_size);
-    if (!error && fchmod(fd, mode_of(output->path)))
+    if (!error && fchmod(fd, temporary_mode(output->path)))
         error = errno;
     void *map = error ? MAP_FAILED : mmap(NULL, output->map_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (!error && map == MAP_FAILED)

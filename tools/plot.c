@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { WIDTH = 760, LEFT = 250, RIGHT = 90, TOP = 40, STEP = 30, BAR = 18 }; // points
@@ -70,7 +71,8 @@ bool plot_bars(const char *file, const char *title, const char *unit, const stru
     memcpy(name + length, ".XXXXXX", 8);
     const int fd = temporary_open(name);
     FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
-    bool good = out != NULL && draw(out, title, unit, bars, count) == CAIRO_STATUS_SUCCESS;
+    bool good = out != NULL && fchmod(fd, temporary_mode(file)) == 0 &&
+                draw(out, title, unit, bars, count) == CAIRO_STATUS_SUCCESS;
     if (out)
         good = fclose(out) == 0 && good;
     else if (fd >= 0)

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 // Read by the signal handler, hence plain pointers in static storage.
@@ -50,6 +51,16 @@ int temporary_open(char *name)
     if (fd >= 0)
         names[free_slot] = name;
     return fd;
+}
+
+mode_t temporary_mode(const char *path)
+{
+    struct stat status;
+    if (!stat(path, &status))
+        return status.st_mode & 0777;
+    mode_t mask = umask(0);
+    umask(mask);
+    return 0666 & ~mask;
 }
 
 void temporary_forget(const char *name)
