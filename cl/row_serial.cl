@@ -333,7 +333,6 @@ static inline uint unaligned_head(const struct row *row)
     return past == 0 ? 0 : past % bytes != 0 ? 8 : 8 - past / bytes;
 }
 
-// Vectors from `head` on, and what lies before and behind them one by one.
 // The usual parameters, without branches. next: x of the row to come.
 static inline uint apply_usual(const struct row *row, uint i, uint end, stat s, bool stream, __global const uchar *next)
 {
@@ -348,6 +347,7 @@ static inline uint apply_usual(const struct row *row, uint i, uint end, stat s, 
     return end;
 }
 
+// Vectors from `head` on, and what lies before and behind them one by one. next: as above.
 static inline void apply(const struct row *row, uint length, stat s, __global const uchar *next)
 {
     uint weight = has(row->flags, WEIGHT) ? type_of(row->types, WEIGHT) : ABSENT;

@@ -76,7 +76,7 @@ layout(std430, set = 0, binding = 9) writeonly buffer Rstd { float rstd_words[];
 layout(std430, set = 0, binding = 10) buffer Workspace { vec4 workspace[]; };
 
 // A team of 8 that loops is made for CPU drivers, which load word by word anyway and pay for a branch not taken.
-const bool WIDE = TEAM > 8u || REGISTERS == 1u;
+const bool WIDE = TEAM > 8u || REGISTERS == 1u || LEAN == 1u;
 
 bool present(uint slot)
 {
@@ -147,7 +147,7 @@ bool aligned()
 #define LOAD(name) \
     vec4 load_##name(uint base, int i, uint count, uint type) \
     { \
-        if (LEAN == 1u || (WIDE && aligned() && uint(i) + 4u <= count)) { \
+        if (WIDE && (LEAN == 1u || (aligned() && uint(i) + 4u <= count))) { \
             uint at = (base + (LEAN == 1u ? min(uint(i), count - 4u) : uint(i))) >> 2u; \
             if (type == 0u) \
                 return uintBitsToFloat(name##_quads[at]); \
@@ -192,9 +192,9 @@ LOAD(input_bias)
     { \
         uvec4 w = encode(v, type); \
         uint e = base + i; \
-        if ((WIDE || LEAN == 1u) && type == 0u) { \
+        if (WIDE && type == 0u) { \
             name##_quads[e >> 2u] = w; \
-        } else if (WIDE || LEAN == 1u) { \
+        } else if (WIDE) { \
             name##_pairs[e >> 2u] = uvec2(w.x | w.y << 16u, w.z | w.w << 16u); \
         } else { \
             uint at = type == 0u ? e : e >> 1u; \

@@ -89,7 +89,6 @@ enum { NVK_CONST_LEAN = NORMA_CONST_COUNT, NVK_CONST_ROLLED, NVK_CONST_COUNT };
 
 enum { NVK_BINDINGS = 11, NVK_CALL_SETS = 16 };
 
-// One submission: everything that has to live until the device is through with it. Recycled.
 // Bytes of a buffer that dispatches behind the last barrier bind.
 struct nvk_range {
     VkBuffer buffer;
@@ -98,6 +97,7 @@ struct nvk_range {
 };
 enum { NVK_MOST_RANGES = 64 * NVK_BINDINGS };
 
+// One submission: everything that has to live until the device is through with it. Recycled.
 struct nvk_call {
     struct nvk_call *next;
     VkCommandPool commands;
