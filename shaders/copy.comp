@@ -14,7 +14,13 @@ layout(push_constant) uniform Args
 #undef F32
 } args;
 
+#ifdef LEAN_MODULE
+layout(set = 1, binding = 0) uniform usamplerBuffer from;
+#define LOAD(at) texelFetch(from, int(at))
+#else
 layout(std430, set = 0, binding = 0) readonly buffer From { uvec4 from[]; };
+#define LOAD(at) from[at]
+#endif
 layout(std430, set = 0, binding = 1) writeonly buffer To { uvec4 to[]; };
 
 void main()
@@ -24,6 +30,6 @@ void main()
     for (uint i = 0u; i < args.per_group; ++i) {
         uint at = begin + i * gl_WorkGroupSize.x;
         if (at < args.n)
-            to[at] = from[at];
+            to[at] = LOAD(at);
     }
 }

@@ -3,6 +3,9 @@
 // docs/reduction.md; everything on its path is `precise`, so that no compiler contracts or reorders it.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#ifdef LEAN_MODULE
+#extension GL_ARB_gpu_shader_int64 : require
+#endif
 #ifdef SUBGROUP
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
@@ -15,9 +18,16 @@ layout(constant_id = 3) const uint Y_TYPE = 3;
 layout(constant_id = 4) const uint PROLOGUE = 1;
 layout(constant_id = 5) const uint TEAM = 8;
 layout(constant_id = 7) const uint REGISTERS = 0;
-// The backend's own; the defaults suit every dispatch.
-layout(constant_id = 8) const uint LEAN = 0;   // 1: rows of one chunk and of whole quads, of the usual types
-layout(constant_id = 9) const uint ROLLED = 0; // 1: registers are memory anyway (a CPU), so loops over them stay loops
+// The backend's own; the default suits every dispatch.
+layout(constant_id = 8) const uint ROLLED = 0; // 1: registers are memory anyway (a CPU), so loops over them stay loops
+layout(constant_id = 9) const uint CUT = 0;    // lean: 1: rows end within a group of four steps
+layout(constant_id = 10) const uint PARAM_TYPE = 0; // lean: of weight, bias and input_bias
+// A lean module: rows of one chunk and of whole quads, of the usual types. Inputs are read as texels.
+#ifdef LEAN_MODULE
+const uint LEAN = 1u;
+#else
+const uint LEAN = 0u;
+#endif
 
 const uint BLOCK = 512u;
 const uint CHUNK = 4096u;
@@ -58,7 +68,13 @@ const uint X = 0u, Y = 1u, WEIGHT = 2u, BIAS = 3u, RESIDUAL = 4u, GATE = 5u, INP
            RSTD = 9u;
 
 // The same memory as words, and as 64 and 128 bits for rows that begin at multiples of 4 elements.
+#ifdef LEAN_MODULE
+#define LONGS(access, slot, name) layout(std430, set = 0, binding = slot) access buffer Longs_##name { u64vec2 name##_longs[]; };
+#else
+#define LONGS(access, slot, name)
+#endif
 #define TENSOR(access, slot, name) \
+    LONGS(access, slot, name) \
     layout(std430, set = 0, binding = slot) access buffer Words_##name { uint name##_words[]; }; \
     layout(std430, set = 0, binding = slot) access buffer Pairs_##name { uvec2 name##_pairs[]; }; \
     layout(std430, set = 0, binding = slot) access buffer Quads_##name { uvec4 name##_quads[]; };
@@ -83,11 +99,11 @@ bool present(uint slot)
     return (args.flags >> slot & 1u) != 0u;
 }
 
-// LEAN: what lies beside every row is float32, and what has rows has the type of x.
+// LEAN: what has rows has the type of x.
 uint type_of(uint slot)
 {
     if (LEAN == 1u)
-        return slot == WEIGHT || slot == BIAS || slot == INPUT_BIAS ? 0u : X_TYPE;
+        return slot == WEIGHT || slot == BIAS || slot == INPUT_BIAS ? PARAM_TYPE : X_TYPE;
     return slot == X ? X_TYPE : slot == Y && Y_TYPE != 3u ? Y_TYPE : args.types >> (2u * slot) & 3u;
 }
 
@@ -143,12 +159,25 @@ bool aligned()
     return LEAN == 1u || (args.flags & FLAG_ALIGNED) != 0u;
 }
 
-// Elements i .. i+3 of the row that begins at `base`; places outside 0 .. count-1 repeat the nearest one.
-#define LOAD(name) \
+#ifdef LEAN_MODULE
+// Texels are quads: 128 bits of float32, 64 of a 16-bit type. A driver on a CPU reads a storage buffer lane by lane, but a
+// texel buffer with a few wide loads.
+#define LOAD(name, slot) \
+    layout(set = 1, binding = slot) uniform usamplerBuffer name##_texels; \
     vec4 load_##name(uint base, int i, uint count, uint type) \
     { \
-        if (WIDE && (LEAN == 1u || (aligned() && uint(i) + 4u <= count))) { \
-            uint at = (base + (LEAN == 1u ? min(uint(i), count - 4u) : uint(i))) >> 2u; \
+        uvec4 w = texelFetch(name##_texels, int((base + uint(i)) >> 2u)); \
+        if (type != 0u) \
+            w = uvec4(w.x & 0xffffu, w.x >> 16u, w.y & 0xffffu, w.y >> 16u); \
+        return decode(w, type); \
+    }
+#else
+// Elements i .. i+3 of the row that begins at `base`; places outside 0 .. count-1 repeat the nearest one.
+#define LOAD(name, slot) \
+    vec4 load_##name(uint base, int i, uint count, uint type) \
+    { \
+        if (WIDE && aligned() && uint(i) + 4u <= count) { \
+            uint at = (base + uint(i)) >> 2u; \
             if (type == 0u) \
                 return uintBitsToFloat(name##_quads[at]); \
             uvec2 pair = name##_pairs[at]; \
@@ -159,13 +188,20 @@ bool aligned()
         uvec4 w = uvec4(name##_words[at.x], name##_words[at.y], name##_words[at.z], name##_words[at.w]); \
         return decode(type == 0u ? w : w >> ((e & 1u) << 4u) & 0xffffu, type); \
     }
+#endif
 
-LOAD(x)
-LOAD(weight)
-LOAD(bias)
-LOAD(residual)
-LOAD(gate)
-LOAD(input_bias)
+LOAD(x, 0)
+LOAD(weight, 2)
+LOAD(bias, 3)
+LOAD(residual, 4)
+LOAD(gate, 5)
+LOAD(input_bias, 6)
+
+#ifdef LEAN_MODULE
+#define STORE_QUAD(name, at, w) name##_longs[at] = u64vec2(packUint2x32(w.xy), packUint2x32(w.zw));
+#else
+#define STORE_QUAD(name, at, w) name##_quads[at] = w;
+#endif
 
 // A half of a word whose other half may be somebody else's.
 #define STORE(name) \
@@ -193,7 +229,7 @@ LOAD(input_bias)
         uvec4 w = encode(v, type); \
         uint e = base + i; \
         if (WIDE && type == 0u) { \
-            name##_quads[e >> 2u] = w; \
+            STORE_QUAD(name, e >> 2u, w) \
         } else if (WIDE) { \
             name##_pairs[e >> 2u] = uvec2(w.x | w.y << 16u, w.z | w.w << 16u); \
         } else { \

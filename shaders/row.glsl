@@ -42,43 +42,10 @@ uint first_block()
     return team_lane() / 8u % 8u;
 }
 
-// LEAN: the invocation's quads of the row, and of weight_offset + weight and bias, which all its rows share. lavapipe
-// reads a private array several times as fast as a storage buffer.
-const uint KEPT = LEAN == 1u ? CHUNK / 32u : 1u;
-vec4 kept_h[KEPT], kept_weight[KEPT], kept_bias[KEPT];
-
-uint kept_at(uint i)
-{
-    return i / 32u & (KEPT - 1u);
-}
-
-void keep_parameters()
-{
-    for (uint i = cluster_lane() * 4u; i < args.n; i += 32u) {
-        if (present(WEIGHT)) {
-            precise vec4 factor = args.weight_offset + load_weight(args.off_weight, int(i), args.n, 0u);
-            kept_weight[kept_at(i)] = factor;
-        }
-        if (present(BIAS))
-            kept_bias[kept_at(i)] = load_bias(args.off_bias, int(i), args.n, 0u);
-    }
-}
-
-void keep_row()
-{
-    for (uint i = cluster_lane() * 4u; i < args.n; i += 32u)
-        kept_h[kept_at(i)] = load_h(int(i));
-}
-
-vec4 h_at(uint i)
-{
-    return LEAN == 1u ? kept_h[kept_at(i)] : load_h(int(i));
-}
-
 // Rows of whole quads stay in registers, others are read again: they are rare, and both ways have the same bits.
 bool in_registers()
 {
-    return REGISTERS == 1u && (LEAN == 1u || (aligned() && args.n % 4u == 0u));
+    return REGISTERS == 1u && aligned() && args.n % 4u == 0u;
 }
 
 // Pairs of steps of a block that has `length` elements from its beginning on: whole groups of four steps.
@@ -144,8 +111,44 @@ vec2 quad_sums(sums total)
     return vec2(quad_sum(total.a1), quad_sum(total.a2));
 }
 
+#ifdef LEAN_MODULE
+// Four steps of the invocation's lanes, d = 0 for quads that begin at or past `end`.
+void add_group(inout vec4 a1, inout vec4 a2, uint at, uint end, float a, float k, bool scaled, bool cut)
+{
+    precise vec4 d[4], s1, s2;
+    [[unroll]] for (uint s = 0u; s < 4u; ++s) {
+        uint i = at + 32u * s;
+        precise vec4 z = load_h(int(cut ? min(i, end - 4u) : i));
+        if (scaled)
+            z = z * a;
+        d[s] = z - k;
+        if (cut)
+            d[s] = mix(vec4(0.0), d[s], bvec4(i < end));
+    }
+    s1 = a1 + ((d[0] + d[1]) + (d[2] + d[3]));
+    s2 = a2 + ((d[0] * d[0] + d[1] * d[1]) + (d[2] * d[2] + d[3] * d[3]));
+    if (RMS == 0u)
+        a1 = s1;
+    a2 = s2;
+}
+
+// As below, for whole quads that lie in one chunk; scaled: whether a can be other than 1.
+vec2 chunk_sums(uint begin, uint length, float a, float k, bool scaled)
+{
+    precise vec2 total = vec2(0.0);
+    for (uint b = 0u; b < length; b += BLOCK) {
+        vec4 a1 = vec4(0.0), a2 = vec4(0.0);
+        uint end = min(b + BLOCK, length), at = b + cluster_lane() * 4u;
+        for (; at < end + cluster_lane() * 4u; at += 128u)
+            add_group(a1, a2, at, end, a, k, scaled, CUT == 1u);
+        precise vec2 q = vec2(quad_sum(a1), quad_sum(a2));
+        total = total + q;
+    }
+    return sum_cluster(total);
+}
+#else
 // (S1, S2) of the chunk that begins at element `begin` of the part, about k.
-vec2 chunk_sums(uint begin, uint length, float a, float k)
+vec2 chunk_sums(uint begin, uint length, float a, float k, bool scaled)
 {
     const sums none = sums(vec4(0.0), vec4(0.0), vec4(0.0), vec4(0.0));
     precise vec2 total = vec2(0.0);
@@ -165,12 +168,13 @@ vec2 chunk_sums(uint begin, uint length, float a, float k)
         uint at = b * BLOCK + cluster_lane() * 4u;
         uint pairs = pairs_of(int(length - b * BLOCK));
         for (uint pair = 0u; pair < pairs; ++pair, at += 64u)
-            add_pair(s, pair, h_at(begin + at), h_at(begin + at + 32u), a, k, at, length);
+            add_pair(s, pair, load_h(int(begin + at)), load_h(int(begin + at + 32u)), a, k, at, length);
         precise vec2 q = quad_sums(s);
         total = total + q;
     }
     return sum_cluster(sum_blocks(total));
 }
+#endif
 
 #ifdef SUBGROUP
 vec4 first_quads;
@@ -218,46 +222,56 @@ vec2 two_sum(float a, float b)
     return vec2(s, e);
 }
 
+// What follows a pass over a chunk, and what the next one needs.
+struct attempt {
+    float a, k, c, m2;
+    bool second, again;
+};
+
+void attempt_sums(inout attempt at, uint begin, uint length, bool scaled)
+{
+    vec2 sums = chunk_sums(begin, length, at.a, at.k, scaled);
+    precise float c = sums.x / float(length);
+    precise float q = sums.x * c;
+    precise float m2 = sums.y - q;
+    precise float moved = at.k + c;
+    float rescue = 1.0;
+    if (!finite(sums.y))
+        rescue = TINY;
+    else if (sums.y < 8.271806125530277e-25 && args.eps < 1.0587911840678754e-22 && abs(at.k) < 1048576.0)
+        rescue = HUGE; // S2 < 2^-80, eps < 2^-73, |k| < 2^20
+    // Never after a second pass: it would put the bad pivot back.
+    bool rescued = at.a == 1.0 && !at.second && rescue != 1.0;
+    bool repeated = RMS == 0u && !rescued && !at.second && q > m2 * 0.25;
+    at.c = c;
+    at.m2 = m2;
+    at.again = rescued || repeated;
+    at.second = at.second || repeated;
+    at.a = rescued ? rescue : at.a;
+    at.k = repeated ? moved : at.k;
+    if (RMS == 0u) {
+        float scaled = pivot(length, at.a);
+        at.k = rescued ? scaled : at.k;
+    }
+}
+
 // The chunk's (m, r, M2, a). Every repetition runs the same loop with another (a, k): code of its own for the rare
-// ones would cost the usual one on drivers that execute both sides of a branch.
+// ones would cost the usual one on drivers that execute both sides of a branch. Lean modules have the first pass before
+// the loop, since what runs within one costs lavapipe more.
 vec4 chunk_result(uint begin, uint length)
 {
-    precise float a = 1.0, k = 0.0, c = 0.0, m2 = 0.0;
+    attempt at = attempt(1.0, 0.0, 0.0, 0.0, false, true);
     if (RMS == 0u) {
         load_first(begin, length);
-        k = pivot(length, 1.0);
+        at.k = pivot(length, 1.0);
     }
-    bool second = false;
-    for (uint pass = 0u; pass < 3u; ++pass) {
-        vec2 sums = chunk_sums(begin, length, a, k);
-        c = sums.x / float(length);
-        precise float q = sums.x * c;
-        m2 = sums.y - q;
-        float rescue = 1.0;
-        if (!finite(sums.y))
-            rescue = TINY;
-        else if (sums.y < 8.271806125530277e-25 && args.eps < 1.0587911840678754e-22 && abs(k) < 1048576.0)
-            rescue = HUGE; // S2 < 2^-80, eps < 2^-73, |k| < 2^20
-        // Never after a second pass: it would put the bad pivot back.
-        bool rescued = a == 1.0 && !second && rescue != 1.0;
-        bool again = rescued;
-        if (rescued) {
-            a = rescue;
-        } else if (RMS == 0u && !second && q > m2 * 0.25) {
-            k = k + c;
-            second = true;
-            again = true;
-        }
-        if (RMS == 0u) {
-            float scaled = pivot(length, a);
-            k = rescued ? scaled : k;
-        }
-        if (!any_team(again))
-            break;
-    }
+    if (LEAN == 1u)
+        attempt_sums(at, begin, length, false);
+    for (bool more = LEAN == 0u || any_team(at.again); more; more = any_team(at.again))
+        attempt_sums(at, begin, length, true);
     if (RMS == 1u)
-        return vec4(0.0, 0.0, m2, a);
-    return vec4(two_sum(k, c), m2 < 0.0 ? 0.0 : m2, a);
+        return vec4(0.0, 0.0, at.m2, at.a);
+    return vec4(two_sum(at.k, at.c), at.m2 < 0.0 ? 0.0 : at.m2, at.a);
 }
 
 // fold of both components where the lane has w[t], w[t+8], ..; -0 stands for what is not there, since v + -0 is v.
@@ -348,39 +362,45 @@ vec4 finish_row(vec4 c, bool live)
 }
 
 // y of elements i .. i+3 from their h.
-vec4 normalise(vec4 h, int i, vec4 stat)
+vec4 normalise(vec4 h, int i, vec4 stat, bool scaled)
 {
-    precise vec4 z = h * stat.w;
+    precise vec4 z = h;
+    if (scaled)
+        z = z * stat.w;
     precise vec4 v;
     if (RMS == 1u)
         v = z * stat.z;
     else
         v = ((z - stat.x) - stat.y) * stat.z;
+#ifdef LEAN_MODULE
+    // Loaded whether they are there or not: a branch costs more.
+    int weight_at = present(WEIGHT) ? i : 0, bias_at = present(BIAS) ? i : 0;
+    precise vec4 factor = args.weight_offset + load_weight(args.off_weight, weight_at, args.n, PARAM_TYPE);
+    precise vec4 weighted = v * factor;
+    v = mix(v, weighted, bvec4(present(WEIGHT)));
+    precise vec4 shifted = v + load_bias(args.off_bias, bias_at, args.n, PARAM_TYPE);
+    return mix(v, shifted, bvec4(present(BIAS)));
+#else
     if (present(WEIGHT)) {
-        if (LEAN == 1u)
-            v = v * kept_weight[kept_at(uint(i))];
-        else
-            v = v * (args.weight_offset + load_weight(args.off_weight, i, args.part, type_of(WEIGHT)));
+        precise vec4 factor = args.weight_offset + load_weight(args.off_weight, i, args.part, type_of(WEIGHT));
+        v = v * factor;
     }
-    if (present(BIAS)) {
-        if (LEAN == 1u)
-            v = v + kept_bias[kept_at(uint(i))];
-        else
-            v = v + load_bias(args.off_bias, i, args.part, type_of(BIAS));
-    }
+    if (present(BIAS))
+        v = v + load_bias(args.off_bias, i, args.part, type_of(BIAS));
     return v;
+#endif
 }
 
-void put_quad(uint i, vec4 h, vec4 stat)
+void put_quad(uint i, vec4 h, vec4 stat, bool scaled)
 {
     if (PROLOGUE == 1u && present(SUM))
         store_quad_sum(base_sum, i, type_of(SUM), h);
-    store_quad_y(base_y, i, type_of(Y), normalise(h, int(i), stat));
+    store_quad_y(base_y, i, type_of(Y), normalise(h, int(i), stat, scaled));
 }
 
 void put(int i, uint begin, uint end, vec4 h, vec4 stat)
 {
-    vec4 v = normalise(h, i, stat);
+    vec4 v = normalise(h, i, stat, true);
     if (PROLOGUE == 1u && present(SUM))
         store_sum(base_sum, i, begin, end, type_of(SUM), h);
     store_y(base_y, i, begin, end, type_of(Y), v);
@@ -399,8 +419,14 @@ void apply_any(vec4 stat, uint begin, uint from, uint end)
 void apply(vec4 stat, uint begin, uint end)
 {
     uint full = aligned() ? end & ~3u : begin;
-    for (uint i = begin + team_lane() * 4u; i < full; i += 4u * TEAM)
-        put_quad(i, h_at(i), stat);
+    uint i = begin + team_lane() * 4u;
+    if (LEAN == 1u) {
+        uint usual = stat.w == 1.0 ? full : begin;
+        for (; i < usual; i += 4u * TEAM)
+            put_quad(i, load_h(int(i)), stat, false);
+    }
+    for (; i < full; i += 4u * TEAM)
+        put_quad(i, load_h(int(i)), stat, true);
     if (LEAN == 0u)
         apply_any(stat, begin, full, end);
 }
@@ -413,7 +439,7 @@ void apply_held(vec4 stat, uint begin, uint end)
     at += cluster_lane() * 4u;
     [[unroll]] for (uint s = 0u; s < steps; ++s, at += 32u)
         if (at < end)
-            put_quad(at, held[s & 15u], stat);
+            put_quad(at, held[s & 15u], stat, true);
 }
 
 uint team_index()

@@ -70,16 +70,12 @@ vec4 row_result()
 void main()
 {
     begin_teams();
-    if (LEAN == 1u)
-        keep_parameters();
     uint row = team_index() * args.per_group;
     for (uint i = 0u; i < args.per_group; ++i, ++row) {
         bool live = row < args.rows;
         if (!live && !BARRIERS)
             break;
         take_row(min(row, args.rows - 1u));
-        if (LEAN == 1u)
-            keep_row();
         vec4 stat = finish_row(row_result(), live);
         if (live && in_registers())
             apply_held(stat, team_lane() / 64u * CHUNK, args.n);

@@ -1,8 +1,16 @@
 #include "nvk.h"
 #include <stdlib.h>
 
+static void drop_views(struct nvk_device *d, struct nvk_call *call)
+{
+    while (call->view_count > 0)
+        d->api->DestroyBufferView(d->handle, call->views[--call->view_count], NULL);
+}
+
 static void destroy(struct nvk_device *d, struct nvk_call *call)
 {
+    drop_views(d, call);
+    free(call->views);
     if (call->queries)
         d->api->DestroyQueryPool(d->handle, call->queries, NULL);
     if (call->sets)
@@ -42,6 +50,7 @@ error:
 static norma_status reserve_sets(struct nvk_device *d, struct nvk_call *call, uint32_t count)
 {
     norma_status status = NORMA_OK;
+    drop_views(d, call);
     if (count <= call->set_capacity) {
         if (call->sets)
             NVK(d->api->ResetDescriptorPool(d->handle, call->sets, 0));
@@ -52,12 +61,18 @@ static norma_status reserve_sets(struct nvk_device *d, struct nvk_call *call, ui
     call->sets = VK_NULL_HANDLE;
     call->set_capacity = 0;
     const uint32_t capacity = count > NVK_CALL_SETS ? count : NVK_CALL_SETS;
-    const VkDescriptorPoolSize size = {.type = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-                                       .descriptorCount = NVK_BINDINGS * capacity};
+    const uint32_t sets = d->lean ? 2 : 1;
+    const VkDescriptorPoolSize sizes[2] = {
+        {.type = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, .descriptorCount = NVK_BINDINGS * capacity},
+        {.type = VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, .descriptorCount = NVK_TEXELS * capacity}};
     const VkDescriptorPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
-                                             .maxSets = capacity,
-                                             .poolSizeCount = 1,
-                                             .pPoolSizes = &size};
+                                             .maxSets = sets * capacity,
+                                             .poolSizeCount = sets,
+                                             .pPoolSizes = sizes};
+    VkBufferView *views = d->lean ? realloc(call->views, (size_t)capacity * NVK_TEXELS * sizeof(*views)) : NULL;
+    if (d->lean && !views)
+        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
+    call->views = views;
     NVK(d->api->CreateDescriptorPool(d->handle, &info, NULL, &call->sets));
     call->set_capacity = capacity;
 error:

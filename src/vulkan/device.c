@@ -138,6 +138,8 @@ static void read_properties(struct nvk_device *d, struct properties *p)
     d->api->GetPhysicalDeviceProperties2(d->physical, &p->base);
 }
 
+enum { LEAST_TEXEL = 8 }; // bytes
+
 static void fill_caps(struct nvk_device *d, const struct properties *p, struct norma_device *device)
 {
     const VkPhysicalDeviceLimits *limits = &p->base.properties.limits;
@@ -165,6 +167,11 @@ static void fill_caps(struct nvk_device *d, const struct properties *p, struct n
     caps->subgroup_shuffle = p->subgroup.subgroupSize >= 8 &&
                              (p->subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) &&
                              (p->subgroup.supportedOperations & wanted) == wanted;
+    VkPhysicalDeviceFeatures features;
+    d->api->GetPhysicalDeviceFeatures(d->physical, &features);
+    d->lean = caps->kind == NORMA_DEVICE_CPU && features.shaderInt64 &&
+              limits->minTexelBufferOffsetAlignment <= caps->offset_align &&
+              (uint64_t)limits->maxTexelBufferElements * LEAST_TEXEL >= caps->max_range;
     // lavapipe ends every loop of an invocation after 65535 iterations in all, silently.
     caps->max_iterations = d->lavapipe ? 65535 : 0;
     caps->host_memory = d->host_import;
@@ -208,37 +215,56 @@ static norma_status create_device(struct nvk_device *d)
                                            .queueCount = 1,
                                            .pQueuePriorities = &priority};
     const char *const extensions[] = {VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME};
+    const VkPhysicalDeviceFeatures features = {.shaderInt64 = d->lean};
     const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
                                      .queueCreateInfoCount = 1,
                                      .pQueueCreateInfos = &queue,
                                      .enabledExtensionCount = d->host_import ? 1 : 0,
-                                     .ppEnabledExtensionNames = extensions};
+                                     .ppEnabledExtensionNames = extensions,
+                                     .pEnabledFeatures = &features};
     NVK(d->api->CreateDevice(d->physical, &info, NULL, &d->handle));
     d->api->GetDeviceQueue(d->handle, d->family, 0, &d->queue);
 error:
     return status;
 }
 
-static norma_status create_layouts(struct nvk_device *d)
+const uint32_t nvk_texel_slots[NVK_TEXELS] = {NORMA_ARG_X,        NORMA_ARG_WEIGHT, NORMA_ARG_BIAS,
+                                              NORMA_ARG_RESIDUAL, NORMA_ARG_GATE,   NORMA_ARG_INPUT_BIAS};
+
+static norma_status create_set_layout(struct nvk_device *d, VkDescriptorType type, uint32_t count,
+                                      VkDescriptorSetLayout *out)
 {
     norma_status status = NORMA_OK;
+    const bool texels = type == VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER;
     VkDescriptorSetLayoutBinding bindings[NVK_BINDINGS];
-    for (uint32_t i = 0; i < NVK_BINDINGS; i++)
-        bindings[i] = (VkDescriptorSetLayoutBinding){.binding = i,
-                                                     .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+    for (uint32_t i = 0; i < count; i++)
+        bindings[i] = (VkDescriptorSetLayoutBinding){.binding = texels ? nvk_texel_slots[i] : i,
+                                                     .descriptorType = type,
                                                      .descriptorCount = 1,
                                                      .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
-    const VkDescriptorSetLayoutCreateInfo set = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
-                                                 .bindingCount = NVK_BINDINGS,
-                                                 .pBindings = bindings};
-    NVK(d->api->CreateDescriptorSetLayout(d->handle, &set, NULL, &d->set_layout));
+    const VkDescriptorSetLayoutCreateInfo set = {
+        .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO, .bindingCount = count, .pBindings = bindings};
+    NVK(d->api->CreateDescriptorSetLayout(d->handle, &set, NULL, out));
+error:
+    return status;
+}
+
+static norma_status create_layouts(struct nvk_device *d)
+{
+    norma_status status = create_set_layout(d, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, NVK_BINDINGS, &d->set_layouts[0]);
+    if (status == NORMA_OK && d->lean)
+        status = create_set_layout(d, VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, NVK_TEXELS, &d->set_layouts[1]);
+    if (status != NORMA_OK)
+        return status;
     const VkPushConstantRange range = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = NORMA_ARGS_BYTES};
-    const VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
-                                               .setLayoutCount = 1,
-                                               .pSetLayouts = &d->set_layout,
-                                               .pushConstantRangeCount = 1,
-                                               .pPushConstantRanges = &range};
-    NVK(d->api->CreatePipelineLayout(d->handle, &layout, NULL, &d->layout));
+    for (uint32_t i = 0; i <= (d->lean ? 1u : 0u); i++) {
+        const VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+                                                   .setLayoutCount = i + 1,
+                                                   .pSetLayouts = d->set_layouts,
+                                                   .pushConstantRangeCount = 1,
+                                                   .pPushConstantRanges = &range};
+        NVK(d->api->CreatePipelineLayout(d->handle, &layout, NULL, &d->layouts[i]));
+    }
 error:
     return status;
 }
@@ -253,13 +279,15 @@ static void shut(struct norma_device *device)
     nvk_calls_finish(d);
     nvk_buffer_finish(&d->staging);
     nvk_pipelines_finish(d);
-    if (d->layout)
-        d->api->DestroyPipelineLayout(d->handle, d->layout, NULL);
-    if (d->set_layout)
-        d->api->DestroyDescriptorSetLayout(d->handle, d->set_layout, NULL);
+    for (int i = 0; i < 2; i++) {
+        if (d->layouts[i])
+            d->api->DestroyPipelineLayout(d->handle, d->layouts[i], NULL);
+        if (d->set_layouts[i])
+            d->api->DestroyDescriptorSetLayout(d->handle, d->set_layouts[i], NULL);
+        d->layouts[i] = VK_NULL_HANDLE;
+        d->set_layouts[i] = VK_NULL_HANDLE;
+    }
     d->api->DestroyDevice(d->handle, NULL);
-    d->layout = VK_NULL_HANDLE;
-    d->set_layout = VK_NULL_HANDLE;
     d->handle = VK_NULL_HANDLE;
 }
 

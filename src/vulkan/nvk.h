@@ -15,6 +15,7 @@
     X(DestroyInstance)                        \
     X(EnumeratePhysicalDevices)               \
     X(GetPhysicalDeviceProperties)            \
+    X(GetPhysicalDeviceFeatures)              \
     X(GetPhysicalDeviceProperties2)           \
     X(GetPhysicalDeviceMemoryProperties)      \
     X(GetPhysicalDeviceQueueFamilyProperties) \
@@ -26,6 +27,8 @@
     X(QueueSubmit)                            \
     X(CreateBuffer)                           \
     X(DestroyBuffer)                          \
+    X(CreateBufferView)                       \
+    X(DestroyBufferView)                      \
     X(GetBufferMemoryRequirements)            \
     X(AllocateMemory)                         \
     X(FreeMemory)                             \
@@ -84,10 +87,13 @@ struct nvk_instance {
     VkInstance handle;
 };
 
-// Constants of the backend's own, behind those of the plan; the shaders' defaults suit every dispatch.
-enum { NVK_CONST_LEAN = NORMA_CONST_COUNT, NVK_CONST_ROLLED, NVK_CONST_COUNT };
+// Constants of the backend's own, behind those of the plan; the shaders' defaults suit what is not lean.
+enum { NVK_CONST_ROLLED = NORMA_CONST_COUNT, NVK_CONST_CUT, NVK_CONST_PARAM_TYPE, NVK_CONST_COUNT };
 
-enum { NVK_BINDINGS = 11, NVK_CALL_SETS = 16 };
+// Storage buffers of set 0; the inputs among them, which lean modules read as texel buffers of set 1, by the same
+// slots.
+enum { NVK_BINDINGS = 11, NVK_TEXELS = 6, NVK_CALL_SETS = 16 };
+extern const uint32_t nvk_texel_slots[NVK_TEXELS];
 
 // Bytes of a buffer that dispatches behind the last barrier bind.
 struct nvk_range {
@@ -103,7 +109,9 @@ struct nvk_call {
     VkCommandPool commands;
     VkCommandBuffer command;
     VkDescriptorPool sets;
-    uint32_t set_capacity;
+    uint32_t set_capacity; // dispatches
+    VkBufferView *views;   // NVK_TEXELS a dispatch
+    uint32_t view_count;
     VkQueryPool queries; // null until timestamps are asked for
     VkFence fence;
     bool timed;
@@ -114,6 +122,7 @@ struct nvk_call {
 struct nvk_pipeline {
     struct nvk_pipeline *next;
     uint32_t module;
+    bool lean;
     uint32_t constants[NVK_CONST_COUNT];
     VkPipeline handle;
 };
@@ -131,6 +140,7 @@ struct nvk_device {
     VkPhysicalDevice physical;
     uint32_t version; // of the API: the lesser of the device's and ours
     bool lavapipe, driver_properties, host_import;
+    bool lean;             // whether lean modules pay, and run: 64-bit integers, any range bound as texels
     uint64_t import_align; // bytes, of the host pointer
     uint32_t memory_type, staging_type;
     double timestamp_period; // nanoseconds
@@ -138,8 +148,8 @@ struct nvk_device {
     VkDevice handle;
     VkQueue queue;
     uint32_t family;
-    VkDescriptorSetLayout set_layout;
-    VkPipelineLayout layout;
+    VkDescriptorSetLayout set_layouts[2]; // storage buffers, texel buffers
+    VkPipelineLayout layouts[2];          // with the first set alone; with both, for lean modules
     pthread_mutex_t pipeline_lock;
     struct nvk_pipeline *pipelines; // guarded by pipeline_lock
     pthread_mutex_t queue_lock;
@@ -188,7 +198,10 @@ norma_status nvk_staging(struct norma_device *device, uint64_t size);
 // pipeline.c
 const void *nvk_code(const norma_dispatch *dispatch, size_t *size);
 norma_status nvk_prepare(struct norma_device *device, const norma_dispatch *dispatch);
-norma_status nvk_pipeline(struct norma_device *device, const norma_dispatch *dispatch, VkPipeline *pipeline);
+norma_status nvk_pipeline(struct norma_device *device, const norma_dispatch *dispatch,
+                          const struct nvk_pipeline **pipeline);
+// The bytes of a texel, a quad, of what is bound to the slot.
+uint32_t nvk_texel_bytes(const norma_dispatch *dispatch, uint32_t slot);
 void nvk_pipelines_finish(struct nvk_device *d);
 
 // call.c

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Made by the build from shaders/*.comp, each with and without subgroup operations.
-#define MODULES(X) X(row_whole) X(row_stats) X(row_merge) X(row_apply) X(copy)
+// Made by the build from shaders/*.comp, each without and with subgroup operations.
+#define MODULES(X) X(row_whole) X(row_stats) X(row_merge) X(row_apply) X(copy) X(row_whole_lean) X(copy_lean)
 #define X(name)                                    \
     extern const uint32_t nvk_##name##_local[];    \
     extern const size_t nvk_##name##_local_size;   \
@@ -13,7 +13,7 @@ MODULES(X)
 #undef X
 
 static const struct {
-    const char *kernel;
+    const char *name;
     const uint32_t *code[2]; // by NORMA_CONST_SUBGROUP
     const size_t *size[2];
 } modules[] = {
@@ -25,22 +25,25 @@ static const struct {
 
 enum { MODULE_COUNT = sizeof(modules) / sizeof(modules[0]) };
 
-// Index of the dispatch's module: 2 * kernel + subgroup; 2 * MODULE_COUNT where there is none.
-static uint32_t module_of(const norma_dispatch *dispatch)
+// Index of the dispatch's module, the lean one or the one for every case: 2 * module + subgroup; 2 * MODULE_COUNT where
+// there is none.
+static uint32_t module_of(const norma_dispatch *dispatch, bool lean)
 {
+    const size_t length = strlen(dispatch->kernel);
     uint32_t subgroup = 0;
     for (uint32_t i = 0; i < dispatch->constant_count; i++)
         if (dispatch->constants[i].id == NORMA_CONST_SUBGROUP)
             subgroup = dispatch->constants[i].value ? 1 : 0;
     for (uint32_t i = 0; i < MODULE_COUNT; i++)
-        if (!strcmp(modules[i].kernel, dispatch->kernel))
+        if (!strncmp(modules[i].name, dispatch->kernel, length) &&
+            !strcmp(modules[i].name + length, lean ? "_lean" : ""))
             return 2 * i + subgroup;
     return 2 * MODULE_COUNT;
 }
 
 const void *nvk_code(const norma_dispatch *dispatch, size_t *size)
 {
-    const uint32_t module = module_of(dispatch);
+    const uint32_t module = module_of(dispatch, false);
     if (module == 2 * MODULE_COUNT)
         return NULL;
     *size = *modules[module / 2].size[module % 2];
@@ -71,7 +74,7 @@ static norma_status compile(struct norma_device *device, struct nvk_pipeline *pi
                                                         .module = module,
                                                         .pName = "main",
                                                         .pSpecializationInfo = &constants},
-                                              .layout = d->layout};
+                                              .layout = d->layouts[pipeline->lean]};
     NVK(d->api->CreateComputePipelines(d->handle, VK_NULL_HANDLE, 1, &info, NULL, &pipeline->handle));
 error:
     if (module)
@@ -81,48 +84,77 @@ error:
     return status;
 }
 
-// Types that a lean pipeline knows: those of x for what has rows, float32 for what lies beside every row.
+enum { FLOAT32 = 0 }; // in norma_row_args.types
+
+static bool is_parameter(uint32_t slot)
+{
+    return slot == NORMA_ARG_WEIGHT || slot == NORMA_ARG_BIAS || slot == NORMA_ARG_INPUT_BIAS;
+}
+
+// The type that all parameters share as far as a lean module is concerned: that of the first.
+static uint32_t parameter_type(const struct norma_row_args *args)
+{
+    for (uint32_t slot = 0; slot < NORMA_ARG_MEAN; slot++)
+        if (is_parameter(slot) && (args->flags >> slot & 1))
+            return args->types >> 2 * slot & 3;
+    return FLOAT32;
+}
+
+// Types that a lean module knows: that of x for what has rows, one for the parameters, which is float32 or that of x.
 static bool has_usual_types(const struct norma_row_args *args)
 {
-    static const uint32_t with_rows =
-        1u << NORMA_ARG_Y | 1u << NORMA_ARG_RESIDUAL | 1u << NORMA_ARG_GATE | 1u << NORMA_ARG_SUM;
-    for (uint32_t slot = NORMA_ARG_Y; slot < NORMA_ARG_MEAN; slot++) {
-        const uint32_t wanted = with_rows >> slot & 1 ? args->types & 3 : 0;
-        if ((args->flags >> slot & 1) && (args->types >> 2 * slot & 3) != wanted)
+    const uint32_t x = args->types & 3, parameters = parameter_type(args);
+    for (uint32_t slot = 0; slot < NORMA_ARG_MEAN; slot++)
+        if ((args->flags >> slot & 1) && (args->types >> 2 * slot & 3) != (is_parameter(slot) ? parameters : x))
             return false;
-    }
-    return true;
+    return parameters == FLOAT32 || parameters == x;
 }
 
 // Whether the usual case's code is enough: rows of one chunk and whole quads, of the usual types. Drivers that execute
-// both sides of a branch would pay for the rest, so they get a pipeline without it; the bits are the same.
-static uint32_t is_lean(const struct norma_device *device, const norma_dispatch *dispatch)
+// both sides of a branch would pay for the rest, so they get a module without it; the bits are the same.
+static bool is_lean(struct norma_device *device, const norma_dispatch *dispatch, const struct norma_row_args *args)
 {
-    struct norma_row_args args;
-    if (device->caps.kind != NORMA_DEVICE_CPU || strcmp(dispatch->kernel, "row_whole") != 0)
-        return 0;
+    if (!nvk_device_of(device)->lean)
+        return false;
+    if (!strcmp(dispatch->kernel, "copy"))
+        return true;
+    if (strcmp(dispatch->kernel, "row_whole") != 0)
+        return false;
     for (uint32_t i = 0; i < dispatch->constant_count; i++)
         if (dispatch->constants[i].id == NORMA_CONST_REGISTERS && dispatch->constants[i].value)
-            return 0;
+            return false;
+    return args->n <= NORMA_CHUNK && args->n % 4 == 0 && (args->flags & NORMA_FLAG_ALIGNED) && has_usual_types(args);
+}
+
+uint32_t nvk_texel_bytes(const norma_dispatch *dispatch, uint32_t slot)
+{
+    struct norma_row_args args;
     memcpy(&args, dispatch->args, sizeof(args));
-    return args.n <= NORMA_CHUNK && args.n % 4 == 0 && (args.flags & NORMA_FLAG_ALIGNED) && has_usual_types(&args);
+    return (args.types >> 2 * slot & 3) == FLOAT32 ? 16 : 8;
 }
 
 // pipeline_lock is held.
-static norma_status find_or_compile(struct norma_device *device, const norma_dispatch *dispatch, VkPipeline *out)
+static norma_status find_or_compile(struct norma_device *device, const norma_dispatch *dispatch,
+                                    const struct nvk_pipeline **out)
 {
     struct nvk_device *d = nvk_device_of(device);
-    struct nvk_pipeline key = {.module = module_of(dispatch)};
+    struct norma_row_args args;
+    memcpy(&args, dispatch->args, sizeof(args));
+    const bool lean = is_lean(device, dispatch, &args);
+    struct nvk_pipeline key = {.module = module_of(dispatch, lean), .lean = lean};
     if (key.module == 2 * MODULE_COUNT)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s has no kernel %s", device->id, dispatch->kernel);
     for (uint32_t i = 0; i < dispatch->constant_count; i++)
         if (dispatch->constants[i].id < NORMA_CONST_COUNT)
             key.constants[dispatch->constants[i].id] = dispatch->constants[i].value;
-    key.constants[NVK_CONST_LEAN] = is_lean(device, dispatch);
+    if (lean) {
+        key.constants[NVK_CONST_CUT] = args.n % 128 != 0;
+        key.constants[NVK_CONST_PARAM_TYPE] = parameter_type(&args);
+    }
     key.constants[NVK_CONST_ROLLED] = device->caps.kind == NORMA_DEVICE_CPU;
     for (struct nvk_pipeline *p = d->pipelines; p; p = p->next) {
         if (p->module == key.module && !memcmp(p->constants, key.constants, sizeof(key.constants))) {
-            *out = p->handle;
+            *out = p;
             return NORMA_OK;
         }
     }
@@ -138,11 +170,12 @@ static norma_status find_or_compile(struct norma_device *device, const norma_dis
     made->next = d->pipelines;
     d->pipelines = made;
     device->programs++;
-    *out = made->handle;
+    *out = made;
     return NORMA_OK;
 }
 
-norma_status nvk_pipeline(struct norma_device *device, const norma_dispatch *dispatch, VkPipeline *pipeline)
+norma_status nvk_pipeline(struct norma_device *device, const norma_dispatch *dispatch,
+                          const struct nvk_pipeline **pipeline)
 {
     struct nvk_device *d = nvk_device_of(device);
     pthread_mutex_lock(&d->pipeline_lock);
@@ -153,7 +186,7 @@ norma_status nvk_pipeline(struct norma_device *device, const norma_dispatch *dis
 
 norma_status nvk_prepare(struct norma_device *device, const norma_dispatch *dispatch)
 {
-    VkPipeline pipeline;
+    const struct nvk_pipeline *pipeline;
     return nvk_pipeline(device, dispatch, &pipeline);
 }
 

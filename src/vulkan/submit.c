@@ -96,16 +96,48 @@ static bool meets(const struct nvk_call *call, const struct nvk_range ranges[NVK
     return false;
 }
 
-static norma_status bind(struct nvk_device *d, struct nvk_call *call, const struct norma_command *command,
-                         const struct nvk_range ranges[NVK_BINDINGS])
+// A view of the range as texels of `bytes`; it lives as long as the call.
+static norma_status view(struct nvk_device *d, struct nvk_call *call, const struct nvk_range *range, uint32_t bytes,
+                         VkBufferView *out)
 {
     norma_status status = NORMA_OK;
-    VkDescriptorSet set;
-    const VkDescriptorSetAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
-                                              .descriptorPool = call->sets,
-                                              .descriptorSetCount = 1,
-                                              .pSetLayouts = &d->set_layout};
-    NVK(d->api->AllocateDescriptorSets(d->handle, &info, &set));
+    const uint64_t size = (range->end - range->begin + 15) & ~(uint64_t)15; // buffers have whole texels
+    const VkBufferViewCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO,
+                                         .buffer = range->buffer,
+                                         .format = bytes == 16 ? VK_FORMAT_R32G32B32A32_UINT : VK_FORMAT_R32G32_UINT,
+                                         .offset = range->begin,
+                                         .range = size};
+    NVK(d->api->CreateBufferView(d->handle, &info, NULL, out));
+    call->views[call->view_count++] = *out;
+error:
+    return status;
+}
+
+static norma_status fill_texels(struct nvk_device *d, struct nvk_call *call, const norma_dispatch *dispatch,
+                                const struct nvk_range ranges[NVK_BINDINGS], VkDescriptorSet set)
+{
+    VkBufferView views[NVK_TEXELS];
+    VkWriteDescriptorSet writes[NVK_TEXELS];
+    for (uint32_t i = 0; i < NVK_TEXELS; i++) {
+        const uint32_t slot = nvk_texel_slots[i];
+        assert(dispatch->bindings[slot].slot == slot);
+        const norma_status status = view(d, call, &ranges[slot], nvk_texel_bytes(dispatch, slot), &views[i]);
+        if (status != NORMA_OK)
+            return status;
+        writes[i] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+                                           .dstSet = set,
+                                           .dstBinding = slot,
+                                           .descriptorCount = 1,
+                                           .descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER,
+                                           .pTexelBufferView = &views[i]};
+    }
+    d->api->UpdateDescriptorSets(d->handle, NVK_TEXELS, writes, 0, NULL);
+    return NORMA_OK;
+}
+
+static void fill_buffers(struct nvk_device *d, const norma_dispatch *dispatch,
+                         const struct nvk_range ranges[NVK_BINDINGS], VkDescriptorSet set)
+{
     VkDescriptorBufferInfo buffers[NVK_BINDINGS];
     VkWriteDescriptorSet writes[NVK_BINDINGS];
     for (uint32_t i = 0; i < NVK_BINDINGS; i++) {
@@ -113,13 +145,29 @@ static norma_status bind(struct nvk_device *d, struct nvk_call *call, const stru
         buffers[i] = (VkDescriptorBufferInfo){.buffer = r->buffer, .offset = r->begin, .range = r->end - r->begin};
         writes[i] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
                                            .dstSet = set,
-                                           .dstBinding = command->dispatch->bindings[i].slot,
+                                           .dstBinding = dispatch->bindings[i].slot,
                                            .descriptorCount = 1,
                                            .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
                                            .pBufferInfo = &buffers[i]};
     }
     d->api->UpdateDescriptorSets(d->handle, NVK_BINDINGS, writes, 0, NULL);
-    d->api->CmdBindDescriptorSets(call->command, VK_PIPELINE_BIND_POINT_COMPUTE, d->layout, 0, 1, &set, 0, NULL);
+}
+
+static norma_status bind(struct nvk_device *d, struct nvk_call *call, const norma_dispatch *dispatch,
+                         const struct nvk_range ranges[NVK_BINDINGS], bool lean)
+{
+    norma_status status = NORMA_OK;
+    VkDescriptorSet sets[2];
+    const VkDescriptorSetAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
+                                              .descriptorPool = call->sets,
+                                              .descriptorSetCount = lean ? 2 : 1,
+                                              .pSetLayouts = d->set_layouts};
+    NVK(d->api->AllocateDescriptorSets(d->handle, &info, sets));
+    fill_buffers(d, dispatch, ranges, sets[0]);
+    if (lean && (status = fill_texels(d, call, dispatch, ranges, sets[1])) != NORMA_OK)
+        return status;
+    d->api->CmdBindDescriptorSets(call->command, VK_PIPELINE_BIND_POINT_COMPUTE, d->layouts[lean], 0,
+                                  info.descriptorSetCount, sets, 0, NULL);
 error:
     return status;
 }
@@ -130,20 +178,20 @@ static norma_status record_dispatch(struct norma_device *device, struct nvk_call
     struct nvk_device *d = nvk_device_of(device);
     const norma_dispatch *dispatch = command->dispatch;
     struct nvk_range ranges[NVK_BINDINGS];
-    VkPipeline pipeline;
+    const struct nvk_pipeline *pipeline;
     find_ranges(command, ranges);
     norma_status status = nvk_pipeline(device, dispatch, &pipeline);
     if (status == NORMA_OK)
-        status = bind(d, call, command, ranges);
+        status = bind(d, call, dispatch, ranges, pipeline->lean);
     if (status != NORMA_OK)
         return status;
     if (dispatch->barrier || call->range_count + NVK_BINDINGS > NVK_MOST_RANGES || meets(call, ranges))
         device_barrier(d, call);
     memcpy(call->ranges + call->range_count, ranges, sizeof(ranges));
     call->range_count += NVK_BINDINGS;
-    d->api->CmdBindPipeline(call->command, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
-    d->api->CmdPushConstants(call->command, d->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, dispatch->args_size,
-                             dispatch->args);
+    d->api->CmdBindPipeline(call->command, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline->handle);
+    d->api->CmdPushConstants(call->command, d->layouts[pipeline->lean], VK_SHADER_STAGE_COMPUTE_BIT, 0,
+                             dispatch->args_size, dispatch->args);
     d->api->CmdDispatch(call->command, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
     return NORMA_OK;
 }

@@ -12,6 +12,10 @@
 
 #include <cmocka.h>
 
+#ifdef NORMA_HAVE_VULKAN
+#include "vulkan/nvk.h"
+#endif
+
 enum { KINDS = 9, LONGEST = 262144 + 5000 };
 
 static const int lengths[] = {1,    2,    3,    15,   16,   17,    31,    33,    64,    100,
@@ -187,8 +191,35 @@ static void test_agree(void **state)
 #endif
 }
 
+#ifdef NORMA_HAVE_VULKAN
+static VKAPI_ATTR void VKAPI_CALL no_features(VkPhysicalDevice device, VkPhysicalDeviceFeatures *features)
+{
+    (void)device;
+    memset(features, 0, sizeof(*features));
+}
+
+static void take_features(struct nvk_api *api)
+{
+    api->GetPhysicalDeviceFeatures = no_features;
+}
+
+// Without 64-bit integers a CPU driver runs the modules that suit every dispatch.
+static void test_agree_without_lean_modules(void **state)
+{
+    (void)state;
+    nvk_api_hook = take_features;
+    agree("vulkan");
+    nvk_api_hook = NULL;
+}
+#endif
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_agree)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_agree),
+#ifdef NORMA_HAVE_VULKAN
+        cmocka_unit_test(test_agree_without_lean_modules),
+#endif
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
