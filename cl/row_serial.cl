@@ -2,6 +2,8 @@
 // A chunk's second read comes from the first-level cache, so memory sees one read and one write.
 #include "prelude.cl"
 
+#define INLINE static inline __attribute__((always_inline))
+
 #define GROUP 128u // four steps of the tree
 #define SHORT 256u // rows up to this length are taken eight at a time
 
@@ -11,7 +13,10 @@
 #endif
 #endif
 
-// The next row comes into the caches while this one is written: memory would rest during its statistics otherwise.
+// Bytes from what the statistics read next to what is fetched meanwhile: what memory brings in the time that it takes to
+// answer (docs/tuning.md).
+#define AHEAD 6144
+
 #ifdef __has_builtin
 #if __has_builtin(__builtin_prefetch)
 #define PREFETCH(pointer) __builtin_prefetch((const void *)(size_t)(pointer))
@@ -206,7 +211,7 @@ static inline float pivot(const struct row *row, uint first, uint length, float 
 #endif
 }
 
-static inline stat chunk_statistics(const struct row *row, uint first, uint length, float eps)
+OUTLINE stat chunk_statistics(const struct row *row, uint first, uint length, float eps)
 {
     struct attempt at = {0, 1.0f, false, true};
     stat result = 0;
@@ -269,7 +274,7 @@ static inline float fold(float *w, uint count)
 }
 
 // Merges 2 to 64 results, each of `unit` elements but for the last, whose elements end at `total`.
-static inline stat merge(const stat *in, uint count, uint unit, uint total)
+OUTLINE stat merge(const stat *in, uint count, uint unit, uint total)
 {
     float v[FAN], w[FAN];
     float a = in[0].w;
@@ -325,51 +330,58 @@ static inline void apply8(const struct row *row, uint i, stat s, uint weight_typ
     store8(row->y, y_type(row), i, v, stream);
 }
 
-// Elements until y's address is a multiple of a vector of 8; more than a vector where that never happens.
+// Elements until y's address is a multiple of a vector of 8; more than a vector where that never happens, 0 where it does
+// not matter.
 static inline uint unaligned_head(const struct row *row)
 {
+    if (!has(row->flags, STREAM))
+        return 0;
     uint bytes = element_bytes(y_type(row));
     uint past = (uint)(size_t)row->y & (8 * bytes - 1);
     return past == 0 ? 0 : past % bytes != 0 ? 8 : 8 - past / bytes;
 }
 
-// The usual parameters, without branches. next: x of the row to come.
-static inline uint apply_usual(const struct row *row, uint i, uint end, stat s, bool stream, __global const uchar *next)
+// The usual parameters, without branches. next: x of the row whose statistics come next.
+INLINE void apply_usual(const struct row *usual, uint i, uint end, stat s, bool stream,
+                        __global const uchar *next)
 {
+    const struct row own = *usual, *row = &own; // what is stored cannot change it
     const uint bias = RMS ? ABSENT : FLOAT32;
     for (; i + 16 <= end; i += 16) {
-        PREFETCH(next + i * element_bytes(X_TYPE));
+        PREFETCH(next + i * element_bytes(X_TYPE) + AHEAD);
         apply8(row, i, s, FLOAT32, bias, false, stream);
         apply8(row, i + 8, s, FLOAT32, bias, false, stream);
     }
     if (i < end)
         apply8(row, i, s, FLOAT32, bias, false, stream);
-    return end;
 }
 
-// Vectors from `head` on, and what lies before and behind them one by one. next: as above.
-static inline void apply(const struct row *row, uint length, stat s, __global const uchar *next)
+static inline bool is_usual(const struct row *row, uint n, stat s, uint head)
+{
+    bool weight = has(row->flags, WEIGHT) && type_of(row->types, WEIGHT) == FLOAT32;
+    bool bias = has(row->flags, BIAS) && type_of(row->types, BIAS) == FLOAT32;
+    return n % 8 == 0 && s.w == 1.0f && head == 0 && weight && (RMS ? !has(row->flags, BIAS) : bias);
+}
+
+// Elements begin .. end-1: vectors from `head` on, and what lies before and behind them one by one. begin is 0 or where a
+// vector begins. next: as above.
+OUTLINE void apply(const struct row *row, uint begin, uint end, uint head, stat s, __global const uchar *next)
 {
     uint weight = has(row->flags, WEIGHT) ? type_of(row->types, WEIGHT) : ABSENT;
     uint bias = has(row->flags, BIAS) ? type_of(row->types, BIAS) : ABSENT;
-    uint head = has(row->flags, STREAM) ? unaligned_head(row) : 0;
     bool stream = has(row->flags, STREAM) && head < 8;
-    head = min(head % 8, length);
-    uint end = head + (length - head) / 8 * 8, i = head;
-    if (s.w == 1.0f && weight == FLOAT32 && bias == (RMS ? ABSENT : FLOAT32)) {
-        i = stream ? apply_usual(row, i, end, s, true, next) : apply_usual(row, i, end, s, false, next);
-    } else {
+    uint first = begin > 0 ? begin : min(head % 8, end);
+    uint full = first + (end - first) / 8 * 8, i = first;
 #pragma unroll 1
-        for (; i < end; i += 8) {
-            PREFETCH(next + i * element_bytes(X_TYPE));
-            apply8(row, i, s, weight, bias, true, stream);
-        }
+    for (; i < full; i += 8) {
+        PREFETCH(next + i * element_bytes(X_TYPE) + AHEAD);
+        apply8(row, i, s, weight, bias, true, stream);
     }
 #pragma unroll 1
-    for (i = head > 0 ? 0 : end; i < length; i++) {
+    for (i = first > begin ? begin : full; i < end; i++) {
         apply1(row, i, s);
-        if (i + 1 == head)
-            i = end - 1;
+        if (i + 1 == first)
+            i = full - 1;
     }
 }
 
@@ -391,35 +403,79 @@ static inline stat row_statistics(const struct row *row, uint n, float eps)
     return finish_row(chunks > 1 ? merge(results, chunks, CHUNK, n) : results[0], n, eps);
 }
 
+static inline void apply_row(const struct row *row, uint n, stat s, __global const uchar *next)
+{
+    uint head = unaligned_head(row);
+    if (is_usual(row, n, s, head))
+        apply_usual(row, 0, n, s, has(row->flags, STREAM), next);
+    else
+        apply(row, 0, n, head, s, next);
+}
+
+// Writes the row's outputs and takes the next one's statistics, a block of each in turn: memory would rest while there is
+// only arithmetic, and its answers would be waited for while there are only loads. finish_row of the next row is left.
+static inline stat apply_and_read(const struct row *row, const struct row *next, uint n, stat s, float eps)
+{
+    stat results[FAN];
+    uint head = unaligned_head(row), from = 0, chunks = (n + CHUNK - 1) / CHUNK;
+    bool usual = is_usual(row, n, s, head), stream = has(row->flags, STREAM);
+    for (uint j = 0; j < chunks; j++) {
+        uint begin = j * CHUNK, end = min(begin + CHUNK, n);
+        struct attempt at = {pivot(next, begin, end - begin, 1.0f), 1.0f, false, true};
+        float8 t1 = 0, t2 = 0, q1, q2;
+        for (uint b = begin; b < end; b += BLOCK) {
+            uint to = min(b + BLOCK, end), until = to == n ? n : min(to + head % 8, n);
+            if (usual)
+                apply_usual(row, from, until, s, stream, next->x);
+            else
+                apply(row, from, until, head, s, next->x);
+            from = until;
+            block_sums(next, b, to, at.k, 1.0f, &q1, &q2);
+            t1 += q1;
+            t2 += q2;
+        }
+        if (judge(fold_threads(t1), fold_threads(t2), end - begin, eps, &at, &results[j]))
+            results[j] = chunk_statistics(next, begin, end - begin, eps);
+    }
+    return chunks > 1 ? merge(results, chunks, CHUNK, n) : results[0];
+}
+
 SERIAL row_whole(BINDINGS)
 {
     uint r = unit_begin(&args), end = min(r + args.per_group, args.rows), n = args.n;
-    while (r < end) {
-        uint side_by_side = n >= 16 && n <= SHORT && end - r >= 8 ? 8 : 1;
+#pragma unroll 1
+    for (; n >= 16 && n <= SHORT && end - r >= 8; r += 8) {
+        struct rows8 rows;
+        float k[8];
         stat early[8];
-        if (side_by_side == 8) {
-            struct rows8 rows;
-            float k[8];
 #pragma unroll 1
-            for (uint b = 0; b < 8; b++) {
-                struct row row = ROW_AT(r + b, 0);
-                k[b] = pivot(&row, 0, n, 1.0f);
-                block_sums(&row, 0, n, k[b], 1.0f, &rows.t1[b], &rows.t2[b]);
-            }
-            rows.k = vload8(0, k);
-            finish_rows8(&rows, n, args.eps, early);
+        for (uint b = 0; b < 8; b++) {
+            struct row row = ROW_AT(r + b, 0);
+            k[b] = pivot(&row, 0, n, 1.0f);
+            block_sums(&row, 0, n, k[b], 1.0f, &rows.t1[b], &rows.t2[b]);
         }
+        rows.k = vload8(0, k);
+        finish_rows8(&rows, n, args.eps, early);
 #pragma unroll 1
-        for (uint b = 0; b < side_by_side; b++, r++) {
-            struct row row = ROW_AT(r, 0);
-            stat s = early[b];
-            if (side_by_side == 1 || isnan(s.z))
-                s = row_statistics(&row, n, args.eps);
-            write_statistics(b8, b9, &args, &offsets, r, s);
-            ulong ahead = r + side_by_side < end ? (ulong)side_by_side * args.stride_x * element_bytes(X_TYPE) : 0;
-            apply(&row, n, s, row.x + ahead);
+        for (uint b = 0; b < 8; b++) {
+            struct row row = ROW_AT(r + b, 0);
+            stat s = isnan(early[b].z) ? row_statistics(&row, n, args.eps) : early[b];
+            write_statistics(b8, b9, &args, &offsets, r + b, s);
+            apply_row(&row, n, s, row.x);
         }
     }
+    if (r >= end)
+        return;
+    struct row row = ROW_AT(r, 0);
+    stat s = row_statistics(&row, n, args.eps);
+    for (; r + 1 < end; r++) {
+        struct row next = ROW_AT(r + 1, 0);
+        write_statistics(b8, b9, &args, &offsets, r, s);
+        s = finish_row(apply_and_read(&row, &next, n, s, args.eps), n, args.eps);
+        row = next;
+    }
+    write_statistics(b8, b9, &args, &offsets, r, s);
+    apply_row(&row, n, s, row.x);
 }
 #endif
 
@@ -471,7 +527,8 @@ SERIAL row_apply(BINDINGS)
     for (; u < end; u++) {
         uint r = u / here, j = u % here;
         struct row row = ROW_AT(r, j * CHUNK);
-        apply(&row, min(CHUNK, args.part - j * CHUNK), workspace_at(b10, &offsets)[args.row_stat + r], row.x);
+        uint length = min(CHUNK, args.part - j * CHUNK);
+        apply(&row, 0, length, unaligned_head(&row), workspace_at(b10, &offsets)[args.row_stat + r], row.x);
     }
 }
 #endif
