@@ -13,13 +13,13 @@ struct owned_description {
 norma_status norma_describe(norma_device *device, const norma_problem *problem, const char *variant,
                             norma_description **out)
 {
-    struct row_problem rows;
+    struct norma_work work;
     if (!device || !out)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: NULL", device ? "description" : "device");
     *out = NULL;
     norma_status status = norma_device_ready(device);
     if (status == NORMA_OK)
-        status = norma_rows_from_problem(problem, NORMA_PLACE_NONE, 0, &rows);
+        status = norma_work_from_problem(problem, NORMA_PLACE_NONE, 0, &work);
     if (status != NORMA_OK)
         return status;
     struct owned_description *owned = calloc(1, sizeof(*owned));
@@ -28,7 +28,8 @@ norma_status norma_describe(norma_device *device, const norma_problem *problem, 
     struct norma_schedule *s = &owned->schedule;
     const struct norma_plan_options options =
         norma_execute_options(device, variant, NORMA_MEMORY_RESIDENT, device->context->memory_budget);
-    status = norma_schedule_rows(&rows, &device->caps, &options, s);
+    status = work.strided ? norma_schedule_form(&work.form, &device->caps, &options, s)
+                          : norma_schedule_rows(&work.rows, &device->caps, &options, s);
     norma_description *description = &owned->description;
     if (status != NORMA_OK) {
         norma_description_destroy(&description);

@@ -1,5 +1,6 @@
 #include "execute.h"
 #include "problem.h"
+#include "strided_table.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,9 +125,29 @@ static void shift_arg(struct norma_row_args *args, norma_arg arg, uint32_t eleme
     case NORMA_ARG_RSTD:
         args->off_stats += elements << 16;
         break;
-    case NORMA_ARG_COUNT:
-    case NORMA_ARG_WORKSPACE:
+    default: // the row kernels have no others
         break;
+    }
+}
+
+// The strided kernels' tables hold the offsets of their slots.
+static void place_strided(const struct norma_caps *caps, norma_dispatch *dispatch,
+                          const struct norma_place_in_buffer *places, struct norma_buffer *workspace,
+                          struct norma_command *command)
+{
+    const uint64_t align = caps->offset_align ? caps->offset_align : 1;
+    uint32_t *words = (uint32_t *)(uintptr_t)dispatch->table; // the schedule's own
+    for (uint32_t i = 0; i < dispatch->binding_count; i++) {
+        norma_bound *b = &dispatch->bindings[i];
+        const bool is_workspace = b->arg == NORMA_ARG_WORKSPACE;
+        const uint64_t offset = is_workspace ? 0 : places[b->arg].offset, rest = offset % align;
+        command->bound[i] = is_workspace ? workspace : places[b->arg].buffer;
+        command->bound_offset[i] = offset - rest + b->offset;
+        b->size += rest;
+        if (rest > 0) {
+            uint32_t *tensor = words + ST_TENSOR + b->slot * ST_TENSOR_WORDS;
+            tensor[1] += (uint32_t)(rest / (tensor[0] == 0 ? 4 : 2));
+        }
     }
 }
 
@@ -145,6 +166,10 @@ static void place_dispatch(const struct norma_caps *caps, norma_dispatch *dispat
     memcpy(&args, dispatch->args, sizeof(args));
     const uint64_t align = caps->offset_align ? caps->offset_align : 1;
     *command = (struct norma_command){.kind = NORMA_COMMAND_DISPATCH, .dispatch = dispatch};
+    if (dispatch->table) {
+        place_strided(caps, dispatch, places, workspace, command);
+        return;
+    }
     for (uint32_t i = 0; i < dispatch->binding_count; i++) {
         norma_bound *b = &dispatch->bindings[i];
         const bool own = b->slot == (uint32_t)b->arg;
@@ -407,9 +432,9 @@ error:
     return status;
 }
 
-static norma_status execute(struct norma_device *device, const struct row_problem *rows,
-                            const norma_tensor *const tensors[NORMA_ARG_COUNT],
-                            const struct norma_plan_options *options)
+static norma_status execute_rows(struct norma_device *device, const struct row_problem *rows,
+                                 const norma_tensor *const tensors[NORMA_ARG_COUNT],
+                                 const struct norma_plan_options *options)
 {
     struct run run = {.device = device, .backend = device->backend, .tensors = tensors};
     norma_status status = norma_schedule_rows(rows, &device->caps, options, &run.schedule);
@@ -426,10 +451,120 @@ norma_status norma_execute_host(struct norma_device *device, const struct row_pr
 {
     struct norma_plan_options options = norma_execute_options(device, variant, NORMA_MEMORY_IMPORT, budget);
     if (device->caps.host_memory && device->backend->buffer_import) {
-        const norma_status status = execute(device, rows, tensors, &options);
+        const norma_status status = execute_rows(device, rows, tensors, &options);
         if (status != NORMA_ERROR_UNSUPPORTED || device->caps.api == NORMA_DRIVER_SCALAR)
             return status;
     }
     options.memory = NORMA_MEMORY_STAGE;
-    return execute(device, rows, tensors, &options);
+    return execute_rows(device, rows, tensors, &options);
+}
+
+// Between a tensor in host memory and its span as it lies on the device, element by element where it has gaps.
+static void gather(const norma_tensor *t, char *host, const char *span)
+{
+    const size_t size = norma_dtype_size(t->dtype);
+    int64_t index[NORMA_MAX_RANK] = {0};
+    for (;;) {
+        int64_t at = 0;
+        for (int32_t d = 0; d < t->rank; d++)
+            at += index[d] * t->strides[d];
+        memcpy(host + (size_t)at * size, span + (size_t)at * size, size);
+        int32_t d = t->rank - 1;
+        while (d >= 0 && ++index[d] == t->shape[d])
+            index[d--] = 0;
+        if (d < 0)
+            return;
+    }
+}
+
+static norma_status transfer_span(struct run *run, enum norma_command_kind kind, struct norma_buffer *buffer,
+                                  void *host, uint64_t size)
+{
+    const struct norma_command c = {
+        .kind = kind, .buffer = buffer, .host = host, .host_pitch = size, .row_bytes = size, .rows = 1};
+    struct norma_event event = {.device = run->device};
+    norma_status status = run->backend->submit(run->device, &c, 1, NULL, 0, false, &event);
+    if (status != NORMA_OK)
+        return status;
+    status = run->backend->event_wait(&event);
+    run->backend->event_finish(&event);
+    return status;
+}
+
+static norma_status read_back(struct run *run, struct norma_buffer *buffer, const norma_tensor *t)
+{
+    const uint64_t span = norma_tensor_span(t);
+    char *room = malloc(span);
+    if (!room)
+        return out_of_memory();
+    const norma_status status = transfer_span(run, NORMA_COMMAND_READ, buffer, room, span);
+    if (status == NORMA_OK)
+        gather(t, t->data, room);
+    free(room);
+    return status;
+}
+
+// Whole tensors on the device; each transfer is waited for.
+static norma_status run_whole(struct run *run, const struct norma_form *form, uint32_t outputs, uint64_t budget)
+{
+    struct norma_place_in_buffer places[NORMA_ARG_COUNT] = {{0}};
+    struct norma_buffer *workspace = NULL;
+    struct norma_event event = {.device = run->device};
+    uint64_t total = run->schedule.workspace;
+    norma_status status = NORMA_OK;
+    for (int a = 0; a < NORMA_ARG_COUNT; a++)
+        if (run->tensors[a])
+            total += norma_tensor_span(run->tensors[a]);
+    if (budget && total > budget)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: the tensors exceed memory_budget on %s", run->device->id);
+    (void)form;
+    TRY(reserve_buffers(run, NORMA_ARG_COUNT + 1));
+    if (run->schedule.workspace)
+        TRY(add_buffer(run, NULL, run->schedule.workspace, &workspace));
+    for (int a = 0; a < NORMA_ARG_COUNT; a++) {
+        const norma_tensor *t = run->tensors[a];
+        const uint64_t span = t ? norma_tensor_span(t) : 0;
+        if (span == 0)
+            continue;
+        TRY(add_buffer(run, NULL, span, &places[a].buffer));
+        TRY(transfer_span(run, NORMA_COMMAND_WRITE, places[a].buffer, t->data, span));
+    }
+    status = norma_execute_resident(run->device, &run->schedule, places, workspace, false, &event);
+    if (status == NORMA_OK && event.impl)
+        status = run->backend->event_wait(&event);
+    if (event.impl)
+        run->backend->event_finish(&event);
+    for (int a = 0; a < NORMA_ARG_COUNT && status == NORMA_OK; a++)
+        if (places[a].buffer && (outputs >> a & 1))
+            status = read_back(run, places[a].buffer, run->tensors[a]);
+error:
+    return status;
+}
+
+static norma_status execute_form(struct norma_device *device, const struct norma_form *form, uint32_t outputs,
+                                 const norma_tensor *const tensors[NORMA_ARG_COUNT],
+                                 const struct norma_plan_options *options)
+{
+    struct run run = {.device = device, .backend = device->backend, .tensors = tensors};
+    norma_status status = norma_schedule_form(form, &device->caps, options, &run.schedule);
+    if (status == NORMA_OK)
+        status = prepare_all(device, &run.schedule);
+    if (status == NORMA_OK && run.schedule.dispatch_count > 0)
+        status = options->memory == NORMA_MEMORY_IMPORT ? run_imported(&run)
+                                                        : run_whole(&run, form, outputs, options->memory_budget);
+    return finish(&run, status);
+}
+
+norma_status norma_execute_form(struct norma_device *device, const struct norma_form *form, uint32_t outputs,
+                                const norma_tensor *const tensors[NORMA_ARG_COUNT], const char *variant,
+                                uint64_t budget)
+{
+    struct norma_plan_options options = norma_execute_options(device, variant, NORMA_MEMORY_IMPORT, budget);
+    if (device->caps.host_memory && device->backend->buffer_import) {
+        const norma_status status = execute_form(device, form, outputs, tensors, &options);
+        if (status != NORMA_ERROR_UNSUPPORTED || device->caps.api == NORMA_DRIVER_SCALAR)
+            return status;
+    }
+    options.memory = NORMA_MEMORY_RESIDENT;
+    return execute_form(device, form, outputs, tensors, &options);
 }

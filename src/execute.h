@@ -11,6 +11,11 @@ norma_status norma_execute_host(struct norma_device *device, const struct row_pr
                                 const norma_tensor *const tensors[NORMA_ARG_COUNT], const char *variant,
                                 uint64_t budget);
 
+// The same for any form. outputs: bit a: tensor a is written.
+norma_status norma_execute_form(struct norma_device *device, const struct norma_form *form, uint32_t outputs,
+                                const norma_tensor *const tensors[NORMA_ARG_COUNT], const char *variant,
+                                uint64_t budget);
+
 // Where a tensor lies for norma_execute_resident.
 struct norma_place_in_buffer {
     struct norma_buffer *buffer;

@@ -9,8 +9,8 @@
 
 struct norma_plan {
     struct norma_device *device;
-    struct row_problem rows; // as it was created: type, length and set of tensors
-    const char *variant;     // a static string, or NULL
+    struct norma_work work; // as it was created: types, length and set of tensors
+    const char *variant;    // a static string, or NULL
     uint64_t budget;
     bool timestamps;
     norma_buffer *parameter[NORMA_ARG_COUNT];
@@ -51,7 +51,7 @@ static norma_status prepare_row_counts(const norma_plan *plan)
 {
     const struct norma_plan_options options = planner_options(plan);
     for (int64_t count = 1; count <= INT64_C(1) << 20; count *= 4) {
-        struct row_problem rows = plan->rows;
+        struct row_problem rows = plan->work.rows;
         struct norma_schedule schedule = {0};
         rows.rows = rows.outer[0] = count;
         rows.outer_rank = 1;
@@ -65,6 +65,16 @@ static norma_status prepare_row_counts(const norma_plan *plan)
             return status;
     }
     return NORMA_OK;
+}
+
+static norma_status prepare_form(const norma_plan *plan)
+{
+    norma_dispatch programs[NORMA_FORM_PROGRAMS];
+    const size_t count = norma_form_programs(&plan->work.form, &plan->device->caps, programs);
+    norma_status status = NORMA_OK;
+    for (size_t i = 0; i < count && status == NORMA_OK; i++)
+        status = plan->device->backend->prepare(plan->device, &programs[i]);
+    return status;
 }
 
 static norma_status hold_parameter(norma_plan *plan, norma_arg arg, const norma_tensor *tensor)
@@ -93,7 +103,7 @@ static const char *find_variant(const struct norma_device *device, const char *n
 
 static norma_status create(norma_plan *plan, const norma_problem *problem, const norma_plan_params *params)
 {
-    norma_status status = norma_rows_from_problem(problem, NORMA_PLACE_NONE, 0, &plan->rows);
+    norma_status status = norma_work_from_problem(problem, NORMA_PLACE_NONE, 0, &plan->work);
     if (status != NORMA_OK)
         return status;
     if (params->variant && !(plan->variant = find_variant(plan->device, params->variant)))
@@ -107,7 +117,9 @@ static norma_status create(norma_plan *plan, const norma_problem *problem, const
                               norma_arg_name(a));
         status = hold_parameter(plan, a, t);
     }
-    return status == NORMA_OK && plan->rows.n > 0 ? prepare_row_counts(plan) : status;
+    if (status != NORMA_OK || plan->work.n == 0)
+        return status;
+    return plan->work.strided ? prepare_form(plan) : prepare_row_counts(plan);
 }
 
 norma_status norma_plan_create(norma_device *device, const norma_problem *problem, const norma_plan_params *params,
@@ -175,44 +187,71 @@ static norma_status get_workspace(norma_plan *plan, uint64_t size, norma_buffer 
     return status;
 }
 
-// The run's rows must be the plan's but for the outer shape and the strides.
-static norma_status check_same(const norma_plan *plan, const struct row_problem *rows)
+// The run's problem must be the plan's but for the outer shape and the strides.
+static norma_status check_same(const norma_plan *plan, const struct norma_work *work)
 {
-    if (rows->op != plan->rows.op || rows->eps != plan->rows.eps || rows->weight_offset != plan->rows.weight_offset)
+    const struct norma_form *a = &work->form, *b = &plan->work.form;
+    if (a->op != b->op || a->backward != b->backward || a->eps64 != b->eps64 ||
+        a->weight_offset64 != b->weight_offset64 || a->statistic != b->statistic || a->scale != b->scale ||
+        a->activation != b->activation || a->z_activation != b->z_activation || a->z_first != b->z_first ||
+        a->slope64 != b->slope64 || a->momentum64 != b->momentum64)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT,
-                          "op: the plan was made for another operator, eps or weight_offset");
-    if (rows->n != plan->rows.n)
-        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "x: rows of %lld elements, the plan was made for %lld",
-                          (long long)rows->n, (long long)plan->rows.n);
-    for (int a = 0; a < NORMA_ARG_COUNT; a++) {
-        if (rows->arg[a].present != plan->rows.arg[a].present)
-            return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: is %s, unlike in the plan", norma_arg_name(a),
-                              rows->arg[a].present ? "present" : "absent");
-        if (rows->arg[a].present && rows->arg[a].dtype != plan->rows.arg[a].dtype)
-            return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: has another type than in the plan", norma_arg_name(a));
+                          "op: the plan was made for another operator, direction, eps, weight_offset, momentum or "
+                          "activation");
+    for (int i = 0; i < NORMA_ARG_COUNT; i++) {
+        if (a->arg[i].present != b->arg[i].present)
+            return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: is %s, unlike in the plan", norma_arg_name(i),
+                              a->arg[i].present ? "present" : "absent");
+        if (a->arg[i].present && a->arg[i].dtype != b->arg[i].dtype)
+            return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: has another type than in the plan", norma_arg_name(i));
     }
+    if (work->strided != plan->work.strided)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT,
+                          "x: rows are contiguous in the plan or in the run alone; the strides must be of one kind");
+    if (!work->strided && work->n != plan->work.n)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "x: rows of %lld elements, the plan was made for %lld",
+                          (long long)work->n, (long long)plan->work.n);
     return NORMA_OK;
 }
 
-// Rows without elements: their statistics are NaN.
-static norma_status write_empty(const norma_tensor *t, int64_t rows)
+// Statistics of no elements are NaN, gradients of parameters 0.
+static norma_status write_empty(const norma_tensor *t, bool nan)
 {
-    const float nan = NAN;
-    for (int64_t r = 0; t && r < rows; r++) {
-        int64_t rest = r, at = 0;
-        for (int32_t d = t->rank - 1; d >= 0; d--) {
-            at += rest % t->shape[d] * t->strides[d];
-            rest /= t->shape[d];
-        }
-        const norma_status status =
-            norma_buffer_write(t->buffer, t->offset + (uint64_t)at * sizeof(float), &nan, sizeof(nan));
-        if (status != NORMA_OK)
+    const float single = NAN;
+    const double wide = NAN;
+    static const char zero[sizeof(double)];
+    const size_t size = norma_dtype_size(t->dtype);
+    const void *value = !nan ? (const void *)zero : t->dtype == NORMA_FLOAT64 ? (const void *)&wide : &single;
+    int64_t index[NORMA_MAX_RANK] = {0};
+    for (int32_t d = 0; d < t->rank; d++)
+        if (t->shape[d] == 0)
+            return NORMA_OK;
+    for (;;) {
+        uint64_t at = t->offset;
+        for (int32_t d = 0; d < t->rank; d++)
+            at += (uint64_t)(index[d] * t->strides[d]) * size;
+        const norma_status status = norma_buffer_write(t->buffer, at, value, size);
+        int32_t d = t->rank - 1;
+        while (d >= 0 && ++index[d] == t->shape[d])
+            index[d--] = 0;
+        if (status != NORMA_OK || d < 0)
             return status;
     }
-    return NORMA_OK;
 }
 
-static norma_status run(norma_plan *plan, const norma_problem *problem, const struct row_problem *rows,
+static norma_status write_all_empty(const norma_problem *problem)
+{
+    norma_status status = NORMA_OK;
+    for (int a = 0; a < NORMA_ARG_COUNT && status == NORMA_OK; a++) {
+        const norma_tensor *t = norma_problem_tensor(problem, a);
+        const bool statistic = a == NORMA_ARG_MEAN || a == NORMA_ARG_RSTD;
+        if (t && norma_arg_is_output(problem, a) && (statistic || norma_arg_is_gradient(a)))
+            status = write_empty(t, statistic);
+    }
+    return status;
+}
+
+static norma_status run(norma_plan *plan, const norma_problem *problem, const struct norma_work *work,
                         struct norma_event *event)
 {
     struct norma_place_in_buffer places[NORMA_ARG_COUNT] = {{0}};
@@ -228,7 +267,8 @@ static norma_status run(norma_plan *plan, const norma_problem *problem, const st
         places[a] = (struct norma_place_in_buffer){t->buffer, t->offset};
     }
     const struct norma_plan_options options = planner_options(plan);
-    norma_status status = norma_schedule_rows(rows, &plan->device->caps, &options, &schedule);
+    norma_status status = work->strided ? norma_schedule_form(&work->form, &plan->device->caps, &options, &schedule)
+                                        : norma_schedule_rows(&work->rows, &plan->device->caps, &options, &schedule);
     if (status == NORMA_OK)
         status = get_workspace(plan, schedule.workspace, &workspace);
     if (status == NORMA_OK)
@@ -239,7 +279,7 @@ static norma_status run(norma_plan *plan, const norma_problem *problem, const st
 
 norma_status norma_plan_run(norma_plan *plan, const norma_problem *problem, norma_event **out)
 {
-    struct row_problem rows;
+    struct norma_work work;
     if (!plan || !problem)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: NULL", plan ? "problem" : "plan");
     if (out)
@@ -252,22 +292,16 @@ norma_status norma_plan_run(norma_plan *plan, const norma_problem *problem, norm
             *slots[i] = &plan->held[args[i]];
     norma_status status = norma_device_ready(plan->device);
     if (status == NORMA_OK)
-        status = norma_rows_from_problem(&whole, NORMA_PLACE_BUFFER, 0, &rows);
+        status = norma_work_from_problem(&whole, NORMA_PLACE_BUFFER, 0, &work);
     if (status == NORMA_OK)
-        status = check_same(plan, &rows);
+        status = check_same(plan, &work);
     if (status != NORMA_OK)
         return status;
     norma_event *event = calloc(1, sizeof(*event));
     if (!event)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "event: out of memory");
     event->device = plan->device;
-    if (rows.n == 0 || rows.rows == 0) {
-        status = write_empty(whole.mean, rows.rows);
-        if (status == NORMA_OK)
-            status = write_empty(whole.rstd, rows.rows);
-    } else {
-        status = run(plan, &whole, &rows, event);
-    }
+    status = work.n == 0 || work.groups == 0 ? write_all_empty(&whole) : run(plan, &whole, &work, event);
     norma_device_failed(plan->device, status);
     if (status != NORMA_OK || !out)
         norma_event_destroy(&event);

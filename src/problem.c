@@ -8,16 +8,54 @@ static const struct {
     const char *name;
     size_t offset;
 } arg_table[NORMA_ARG_COUNT] = {
-    [NORMA_ARG_X] = {"x", offsetof(norma_problem, x)},
-    [NORMA_ARG_Y] = {"y", offsetof(norma_problem, y)},
-    [NORMA_ARG_WEIGHT] = {"weight", offsetof(norma_problem, weight)},
-    [NORMA_ARG_BIAS] = {"bias", offsetof(norma_problem, bias)},
-    [NORMA_ARG_RESIDUAL] = {"residual", offsetof(norma_problem, residual)},
-    [NORMA_ARG_GATE] = {"gate", offsetof(norma_problem, gate)},
-    [NORMA_ARG_INPUT_BIAS] = {"input_bias", offsetof(norma_problem, input_bias)},
-    [NORMA_ARG_SUM] = {"sum", offsetof(norma_problem, sum)},
-    [NORMA_ARG_MEAN] = {"mean", offsetof(norma_problem, mean)},
-    [NORMA_ARG_RSTD] = {"rstd", offsetof(norma_problem, rstd)},
+#define ARG(index, member) [index] = {#member, offsetof(norma_problem, member)}
+    ARG(NORMA_ARG_X, x),
+    ARG(NORMA_ARG_Y, y),
+    ARG(NORMA_ARG_WEIGHT, weight),
+    ARG(NORMA_ARG_BIAS, bias),
+    ARG(NORMA_ARG_RESIDUAL, residual),
+    ARG(NORMA_ARG_GATE, gate),
+    ARG(NORMA_ARG_INPUT_BIAS, input_bias),
+    ARG(NORMA_ARG_SUM, sum),
+    ARG(NORMA_ARG_MEAN, mean),
+    ARG(NORMA_ARG_RSTD, rstd),
+    ARG(NORMA_ARG_Z, z),
+    ARG(NORMA_ARG_ADDEND, addend),
+    ARG(NORMA_ARG_SCALE, scale),
+    ARG(NORMA_ARG_SHIFT, shift),
+    ARG(NORMA_ARG_RUNNING_MEAN, running_mean),
+    ARG(NORMA_ARG_RUNNING_VAR, running_var),
+    ARG(NORMA_ARG_DY, dy),
+    ARG(NORMA_ARG_DSUM, dsum),
+    ARG(NORMA_ARG_DX, dx),
+    ARG(NORMA_ARG_DWEIGHT, dweight),
+    ARG(NORMA_ARG_DBIAS, dbias),
+    ARG(NORMA_ARG_DRESIDUAL, dresidual),
+    ARG(NORMA_ARG_DGATE, dgate),
+    ARG(NORMA_ARG_DINPUT_BIAS, dinput_bias),
+    ARG(NORMA_ARG_DZ, dz),
+    ARG(NORMA_ARG_DADDEND, daddend),
+    ARG(NORMA_ARG_DSCALE, dscale),
+    ARG(NORMA_ARG_DSHIFT, dshift),
+#undef ARG
+};
+
+static const struct {
+    const char *name;
+    double eps;
+} op_table[NORMA_OP_COUNT] = {
+    [NORMA_LAYER_NORM] = {"layer_norm", 1e-5},
+    [NORMA_RMS_NORM] = {"rms_norm", 1e-6},
+    [NORMA_BATCH_NORM] = {"batch_norm", 1e-5},
+    [NORMA_GROUP_NORM] = {"group_norm", 1e-5},
+    [NORMA_INSTANCE_NORM] = {"instance_norm", 1e-5},
+    [NORMA_WEIGHT_STANDARDIZATION] = {"weight_standardization", 1e-10},
+    [NORMA_NORMALIZE] = {"normalize", 1e-12},
+    [NORMA_MEAN_VARIANCE_NORMALIZATION] = {"mean_variance_normalization", 1e-9},
+    [NORMA_ADA_LAYER_NORM] = {"ada_layer_norm", 1e-6},
+    [NORMA_ADA_RMS_NORM] = {"ada_rms_norm", 1e-6},
+    [NORMA_ADA_GROUP_NORM] = {"ada_group_norm", 1e-6},
+    [NORMA_ADA_INSTANCE_NORM] = {"ada_instance_norm", 1e-6},
 };
 
 const char *norma_arg_name(norma_arg arg)
@@ -29,16 +67,22 @@ const char *norma_arg_name(norma_arg arg)
 
 const char *norma_op_name(norma_op op)
 {
-    switch (op) {
-    case NORMA_LAYER_NORM:
-        return "layer_norm";
-    case NORMA_RMS_NORM:
-        return "rms_norm";
-    case NORMA_OP_INVALID:
-    case NORMA_OP_COUNT:
-        break;
-    }
-    return NULL;
+    return (unsigned)op < NORMA_OP_COUNT ? op_table[op].name : NULL;
+}
+
+const char *norma_activation_name(norma_activation activation)
+{
+    static const char *const names[NORMA_ACTIVATION_COUNT] = {"none",      "relu", "leaky_relu", "gelu",
+                                                              "gelu_tanh", "silu", "sigmoid"};
+    return (unsigned)activation < NORMA_ACTIVATION_COUNT ? names[activation] : NULL;
+}
+
+norma_problem norma_problem_defaults(norma_op op)
+{
+    norma_problem p = NORMA_LAYER_NORM_DEFAULTS;
+    p.op = op;
+    p.eps = (unsigned)op < NORMA_OP_COUNT ? op_table[op].eps : 0;
+    return p;
 }
 
 const norma_tensor *norma_problem_tensor(const norma_problem *problem, norma_arg arg)
@@ -46,6 +90,26 @@ const norma_tensor *norma_problem_tensor(const norma_problem *problem, norma_arg
     const norma_tensor *tensor;
     memcpy(&tensor, (const char *)problem + arg_table[arg].offset, sizeof(tensor));
     return tensor;
+}
+
+bool norma_arg_is_gradient(norma_arg arg)
+{
+    return arg >= NORMA_ARG_DX && arg < NORMA_ARG_COUNT;
+}
+
+static bool updates_running(const norma_problem *p)
+{
+    return p->direction == NORMA_FORWARD &&
+           (p->op == NORMA_BATCH_NORM ? p->training != 0 : p->op == NORMA_INSTANCE_NORM && p->use_input_stats != 0);
+}
+
+bool norma_arg_is_output(const norma_problem *p, norma_arg arg)
+{
+    if (arg == NORMA_ARG_RUNNING_MEAN || arg == NORMA_ARG_RUNNING_VAR)
+        return updates_running(p);
+    if (arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD)
+        return p->direction == NORMA_FORWARD;
+    return arg == NORMA_ARG_Y || arg == NORMA_ARG_SUM || norma_arg_is_gradient(arg);
 }
 
 #define BAD(...) norma_fail(NORMA_ERROR_INVALID_ARGUMENT, __VA_ARGS__)
@@ -78,11 +142,8 @@ uint64_t norma_tensor_span(const norma_tensor *t)
 static norma_status check_form(const char *name, const norma_tensor *t, bool output)
 {
     if (norma_dtype_size(t->dtype) == 0)
-        return BAD("%s: unknown type %d; one of NORMA_FLOAT32, NORMA_FLOAT16, NORMA_BFLOAT16 is right", name,
-                   (int)t->dtype);
-    if (t->dtype == NORMA_FLOAT64)
-        return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: float64 is not supported; float32, float16 and bfloat16 are",
-                          name);
+        return BAD("%s: unknown type %d; one of NORMA_FLOAT32, NORMA_FLOAT16, NORMA_BFLOAT16, NORMA_FLOAT64 is right",
+                   name, (int)t->dtype);
     if (t->rank < 0 || t->rank > NORMA_MAX_RANK)
         return BAD("%s: rank %d is not in 0..%d", name, (int)t->rank, NORMA_MAX_RANK);
     // 2^62 bytes keep every later sum of offsets in 64 bits.
@@ -139,59 +200,31 @@ static norma_status check_memory(const char *name, const norma_tensor *t, enum n
     return NORMA_OK;
 }
 
-// The last k dimensions equal those of x, and lie row-major without gaps.
-static norma_status check_normalized(const char *name, const norma_tensor *t, const norma_tensor *x, int32_t k)
+static norma_status check_numbers(const norma_problem *p)
 {
-    if (t->rank < k)
-        return BAD("%s: rank %d has not the %d normalised dimensions", name, (int)t->rank, (int)k);
-    int64_t stride = 1;
-    for (int32_t i = 1; i <= k; i++) {
-        const int64_t size = t->shape[t->rank - i];
-        if (size != x->shape[x->rank - i])
-            return BAD("%s: dimension %d has %lld elements, that of x has %lld", name, (int)(t->rank - i),
-                       (long long)size, (long long)x->shape[x->rank - i]);
-        if (size > 1 && t->strides[t->rank - i] != stride)
-            return BAD("%s: the normalised dimensions are not contiguous (strides[%d] is %lld, not %lld)", name,
-                       (int)(t->rank - i), (long long)t->strides[t->rank - i], (long long)stride);
-        stride *= size > 0 ? size : 1;
-    }
-    return NORMA_OK;
-}
-
-static norma_status check_outer(const char *name, const norma_tensor *t, const norma_tensor *x, int32_t outer,
-                                bool broadcast)
-{
-    for (int32_t d = 0; d < outer; d++)
-        if (t->shape[d] != x->shape[d] && !(broadcast && t->shape[d] == 1))
-            return BAD("%s: shape[%d] is %lld, that of x is %lld", name, (int)d, (long long)t->shape[d],
-                       (long long)x->shape[d]);
-    return NORMA_OK;
-}
-
-static norma_status check_shape(norma_arg arg, const norma_tensor *t, const norma_tensor *x, int32_t k)
-{
-    const char *name = norma_arg_name(arg);
-    const int32_t outer = x->rank - k;
-    if (arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD) {
-        if (t->dtype != NORMA_FLOAT32)
-            return BAD("%s: the type must be float32", name);
-        if (t->rank != outer && t->rank != x->rank)
-            return BAD("%s: rank %d; %d, or %d with ones behind, is right", name, (int)t->rank, (int)outer,
-                       (int)x->rank);
-        for (int32_t d = outer; d < t->rank; d++)
-            if (t->shape[d] != 1)
-                return BAD("%s: shape[%d] is %lld, not 1", name, (int)d, (long long)t->shape[d]);
-        return check_outer(name, t, x, outer, false);
-    }
-    TRY(check_normalized(name, t, x, k));
-    if (row_arg_is_shared(arg) || (arg == NORMA_ARG_GATE && t->rank == k)) {
-        if (t->rank != k)
-            return BAD("%s: rank %d, not that of the normalised shape (%d)", name, (int)t->rank, (int)k);
+    if (!(p->eps >= 0) || !isfinite((float)p->eps))
+        return BAD("eps: %g; a finite float32 of 0 or more is right", p->eps);
+    if (!isfinite((float)p->weight_offset))
+        return BAD("weight_offset: %g; a finite float32 is right", p->weight_offset);
+    if (p->weight_offset != 0 && p->op != NORMA_RMS_NORM)
+        return BAD("weight_offset: %g; only rms_norm has one", p->weight_offset);
+    if (!(p->momentum >= 0 && p->momentum <= 1))
+        return BAD("momentum: %g is not in 0..1", p->momentum);
+    if (!isfinite((float)p->activation_slope))
+        return BAD("activation_slope: %g; a finite float32 is right", p->activation_slope);
+    if (!norma_activation_name(p->activation))
+        return BAD("activation: unknown activation %d", (int)p->activation);
+    if (!norma_activation_name(p->z_activation))
+        return BAD("z_activation: unknown activation %d", (int)p->z_activation);
+    if (p->op != NORMA_NORMALIZE)
         return NORMA_OK;
-    }
-    if (t->rank != x->rank)
-        return BAD("%s: rank %d, that of x is %d", name, (int)t->rank, (int)x->rank);
-    return check_outer(name, t, x, outer, arg == NORMA_ARG_GATE);
+    if (p->norm_order != 1 && p->norm_order != 2)
+        return BAD("norm_order: %d; 1 or 2 is right", (int)p->norm_order);
+    if ((unsigned)p->eps_mode >= NORMA_EPS_MODE_COUNT)
+        return BAD("eps_mode: unknown mode %d", (int)p->eps_mode);
+    if (p->eps_mode == NORMA_EPS_INSIDE && p->norm_order != 2)
+        return BAD("eps_mode: inside a root is for norm_order 2");
+    return NORMA_OK;
 }
 
 static norma_status check_scalars(const norma_problem *p)
@@ -202,160 +235,108 @@ static norma_status check_scalars(const norma_problem *p)
         return BAD("size: %zu, not sizeof(norma_problem) (%zu)", p->size, sizeof(norma_problem));
     if (!norma_op_name(p->op))
         return BAD("op: unknown operator %d", (int)p->op);
+    if (p->direction != NORMA_FORWARD && p->direction != NORMA_BACKWARD)
+        return BAD("direction: %d; NORMA_FORWARD or NORMA_BACKWARD is right", (int)p->direction);
     if (!p->x)
         return BAD("x: NULL");
-    if (!p->y)
+    if (p->direction == NORMA_FORWARD && !p->y)
         return BAD("y: NULL");
-    if (!(p->eps >= 0) || !isfinite((float)p->eps))
-        return BAD("eps: %g; a finite float32 of 0 or more is right", p->eps);
-    if (!isfinite((float)p->weight_offset))
-        return BAD("weight_offset: %g; a finite float32 is right", p->weight_offset);
-    if (p->weight_offset != 0 && p->op != NORMA_RMS_NORM)
-        return BAD("weight_offset: %g; only rms_norm has one", p->weight_offset);
+    if (p->direction == NORMA_BACKWARD && !p->dy)
+        return BAD("dy: NULL");
+    return check_numbers(p);
+}
+
+static bool is_adaptive(norma_op op)
+{
+    return op >= NORMA_ADA_LAYER_NORM && op <= NORMA_ADA_INSTANCE_NORM;
+}
+
+// Tensors that an operator or a direction does not have.
+static norma_status check_presence(const norma_problem *p, norma_arg arg)
+{
+    static const norma_arg forward_of[NORMA_ARG_COUNT] = {[NORMA_ARG_DWEIGHT] = NORMA_ARG_WEIGHT,
+                                                          [NORMA_ARG_DRESIDUAL] = NORMA_ARG_RESIDUAL,
+                                                          [NORMA_ARG_DGATE] = NORMA_ARG_GATE,
+                                                          [NORMA_ARG_DZ] = NORMA_ARG_Z,
+                                                          [NORMA_ARG_DINPUT_BIAS] = NORMA_ARG_INPUT_BIAS,
+                                                          [NORMA_ARG_DADDEND] = NORMA_ARG_ADDEND,
+                                                          [NORMA_ARG_DSCALE] = NORMA_ARG_SCALE};
+    const char *name = norma_arg_name(arg), *op = norma_op_name(p->op);
+    const bool backward = arg == NORMA_ARG_DY || arg == NORMA_ARG_DSUM || norma_arg_is_gradient(arg);
+    if (backward != (p->direction == NORMA_BACKWARD) && (backward || arg == NORMA_ARG_Y || arg == NORMA_ARG_SUM))
+        return BAD("%s: not in %s", name, backward ? "forward" : "backward");
+    if (norma_arg_is_gradient(arg) && forward_of[arg] && !norma_problem_tensor(p, forward_of[arg]))
+        return BAD("%s: there is no %s", name, norma_arg_name(forward_of[arg]));
+    const bool scales =
+        arg == NORMA_ARG_SCALE || arg == NORMA_ARG_SHIFT || arg == NORMA_ARG_DSCALE || arg == NORMA_ARG_DSHIFT;
+    const bool weights =
+        arg == NORMA_ARG_WEIGHT || arg == NORMA_ARG_BIAS || arg == NORMA_ARG_DWEIGHT || arg == NORMA_ARG_DBIAS;
+    if ((scales && !is_adaptive(p->op)) || (weights && (is_adaptive(p->op) || p->op == NORMA_NORMALIZE)))
+        return BAD("%s: %s has none", name, op);
+    if ((arg == NORMA_ARG_RUNNING_MEAN || arg == NORMA_ARG_RUNNING_VAR) && p->op != NORMA_BATCH_NORM &&
+        p->op != NORMA_INSTANCE_NORM)
+        return BAD("%s: %s has none", name, op);
     return NORMA_OK;
 }
 
-static norma_status check_overlaps(const norma_problem *p)
+// Outputs with an element for each of x, which is written once all else that needs its place has been read.
+static bool may_lie_in_place(norma_arg arg)
+{
+    return arg == NORMA_ARG_Y || arg == NORMA_ARG_SUM || arg == NORMA_ARG_DX || arg == NORMA_ARG_DRESIDUAL ||
+           arg == NORMA_ARG_DZ || arg == NORMA_ARG_DADDEND;
+}
+
+// *in_place: the gradient that lies in the place of an input.
+static norma_status check_overlaps(const norma_problem *p, norma_arg *in_place)
 {
     for (int out = 0; out < NORMA_ARG_COUNT; out++) {
         const norma_tensor *t = norma_problem_tensor(p, out);
-        if (!t || !row_arg_is_output(out))
+        if (!t || !norma_arg_is_output(p, out))
             continue;
         for (int other = 0; other < NORMA_ARG_COUNT; other++) {
             const norma_tensor *o = norma_problem_tensor(p, other);
-            if (!o || other == out || (row_arg_is_output(other) && other > out))
+            const bool input = o && !norma_arg_is_output(p, other);
+            if (!o || other == out || (!input && other > out))
                 continue; // two outputs are compared once
-            if (!norma_shares_elements(t, o) || (!row_arg_is_output(other) && norma_same_view(t, o)))
+            if (!norma_shares_elements(t, o))
                 continue;
-            return BAD("%s: shares elements with %s; an output may do so only with an input that is the same view",
-                       norma_arg_name(out), norma_arg_name(other));
+            if (!input || !may_lie_in_place(out) || !norma_same_view(t, o))
+                return BAD("%s: shares elements with %s; an output may do so only with an input that is the same view",
+                           norma_arg_name(out), norma_arg_name(other));
+            if (p->direction == NORMA_BACKWARD && *in_place != NORMA_ARG_COUNT && *in_place != (norma_arg)out)
+                return BAD("%s: lies in the place of %s, %s in that of another input; one gradient at most may",
+                           norma_arg_name(out), norma_arg_name(other), norma_arg_name(*in_place));
+            if (p->direction == NORMA_BACKWARD)
+                *in_place = out;
         }
     }
     return NORMA_OK;
 }
 
-// Row strides of one tensor for each outer dimension of x.
-static void outer_strides(norma_arg arg, const norma_tensor *t, const norma_tensor *x, int32_t outer, int64_t *stride)
-{
-    const bool repeated = row_arg_is_shared(arg) || (arg == NORMA_ARG_GATE && t->rank < x->rank);
-    for (int32_t d = 0; d < outer; d++)
-        stride[d] = repeated || t->shape[d] == 1 ? 0 : t->strides[d];
-}
-
-// A gate's rows over a dimension: index i reads row i/period at stride.
-struct gate_pattern {
-    int64_t period, stride;
-};
-
-// Tries to fold outer dimension `o` (size so) into the run below it (size si), for gate. Returns false where one
-// pattern cannot say both.
-static bool fold_gate(struct gate_pattern *run, int64_t si, int64_t outer_stride)
-{
-    if (run->stride == 0) {
-        run->period = outer_stride ? si : 1;
-        run->stride = outer_stride;
-        return true;
-    }
-    return si % run->period == 0 && outer_stride == run->stride * (si / run->period);
-}
-
-// Folds neighbouring outer dimensions wherever every tensor steps evenly over both.
-static void fold_outer(struct row_problem *r)
-{
-    int32_t top = r->outer_rank - 1; // the dimension being grown, from the innermost outwards
-    struct gate_pattern gate = {1, r->arg[NORMA_ARG_GATE].stride[top]};
-    int32_t write = top;
-    bool is_run = true;
-    for (int32_t d = top - 1; d >= 0; d--) {
-        bool even = true;
-        for (int a = 0; a < NORMA_ARG_COUNT && even; a++)
-            if (r->arg[a].present && !(is_run && a == NORMA_ARG_GATE))
-                even = r->arg[a].stride[d] == r->arg[a].stride[write] * r->outer[write];
-        const struct gate_pattern before = gate;
-        if (even && is_run && r->arg[NORMA_ARG_GATE].present)
-            even = fold_gate(&gate, r->outer[write], r->arg[NORMA_ARG_GATE].stride[d]);
-        if (even) {
-            r->outer[write] *= r->outer[d];
-            continue;
-        }
-        gate = before;
-        is_run = false;
-        write--;
-        r->outer[write] = r->outer[d];
-        for (int a = 0; a < NORMA_ARG_COUNT; a++)
-            r->arg[a].stride[write] = r->arg[a].stride[d];
-    }
-    r->outer_rank = top - write + 1;
-    r->gate_rows = gate.period;
-    r->arg[NORMA_ARG_GATE].stride[top] = gate.stride;
-    memmove(r->outer, r->outer + write, (size_t)r->outer_rank * sizeof(r->outer[0]));
-    for (int a = 0; a < NORMA_ARG_COUNT; a++)
-        memmove(r->arg[a].stride, r->arg[a].stride + write, (size_t)r->outer_rank * sizeof(r->outer[0]));
-}
-
-static void fill_rows(const norma_problem *p, struct row_problem *r)
-{
-    const norma_tensor *x = p->x;
-    const int32_t outer = x->rank - p->normalized_dims;
-    *r = (struct row_problem){
-        .op = p->op, .eps = (float)p->eps, .weight_offset = (float)p->weight_offset, .n = 1, .rows = 1};
-    for (int32_t d = outer; d < x->rank; d++)
-        r->n *= x->shape[d];
-    int32_t kept = 0;
-    for (int32_t d = 0; d < outer; d++) {
-        r->rows *= x->shape[d];
-        if (x->shape[d] == 1)
-            continue; // a dimension of one row has no stride worth keeping
-        r->outer[kept] = x->shape[d];
-        for (int a = 0; a < NORMA_ARG_COUNT; a++) {
-            const norma_tensor *t = norma_problem_tensor(p, a);
-            int64_t stride[NORMA_MAX_RANK] = {0};
-            if (t)
-                outer_strides(a, t, x, outer, stride);
-            r->arg[a].stride[kept] = stride[d];
-        }
-        kept++;
-    }
-    r->outer_rank = kept;
-    for (int a = 0; a < NORMA_ARG_COUNT; a++) {
-        const norma_tensor *t = norma_problem_tensor(p, a);
-        r->arg[a].present = t != NULL;
-        r->arg[a].dtype = t ? t->dtype : NORMA_DTYPE_INVALID;
-        r->arg[a].length = a == NORMA_ARG_MEAN || a == NORMA_ARG_RSTD ? 1 : r->n;
-    }
-    if (kept == 0) {
-        r->outer_rank = 1;
-        r->outer[0] = 1;
-        for (int a = 0; a < NORMA_ARG_COUNT; a++) // one row: a dense stride suits every device
-            r->arg[a].stride[0] = r->arg[a].present && !row_arg_is_shared(a) ? r->arg[a].length : 0;
-    }
-    r->gate_rows = 1;
-    if (r->rows > 0)
-        fold_outer(r);
-}
-
-norma_status norma_rows_from_problem(const norma_problem *problem, enum norma_place place, uint32_t optional,
-                                     struct row_problem *rows)
+norma_status norma_work_from_problem(const norma_problem *problem, enum norma_place place, uint32_t optional,
+                                     struct norma_work *work)
 {
     TRY(check_scalars(problem));
     for (int a = 0; a < NORMA_ARG_COUNT; a++) {
         const norma_tensor *t = norma_problem_tensor(problem, a);
         if (!t)
             continue;
-        TRY(check_form(norma_arg_name(a), t, row_arg_is_output(a)));
-        if (a == NORMA_ARG_X && (problem->normalized_dims < 1 || problem->normalized_dims > t->rank))
-            return BAD("normalized_dims: %d is not in 1..%d (the rank of x)", (int)problem->normalized_dims,
-                       (int)t->rank);
-        TRY(check_shape(a, t, problem->x, problem->normalized_dims));
+        TRY(check_presence(problem, a));
+        TRY(check_form(norma_arg_name(a), t, norma_arg_is_output(problem, a)));
     }
-    fill_rows(problem, rows);
-    if (rows->n > INT32_MAX)
-        return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: rows of %lld elements; at most %d are supported",
-                          (long long)rows->n, INT32_MAX);
+    TRY(norma_form_fill(problem, &work->form));
+    work->strided = !norma_rows_suit(problem);
+    work->groups = work->form.groups;
+    work->n = work->form.n;
+    if (work->n > INT32_MAX)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: groups of %lld elements; at most %d are supported",
+                          (long long)work->n, INT32_MAX);
+    if (!work->strided)
+        norma_rows_fill(problem, &work->rows);
     for (int a = 0; a < NORMA_ARG_COUNT; a++) {
         const norma_tensor *t = norma_problem_tensor(problem, a);
         if (t && !(optional >> a & 1 && !t->data && !t->buffer))
             TRY(check_memory(norma_arg_name(a), t, place));
     }
-    return place == NORMA_PLACE_NONE ? NORMA_OK : check_overlaps(problem);
+    return place == NORMA_PLACE_NONE ? NORMA_OK : check_overlaps(problem, &work->form.in_place);
 }

@@ -1,8 +1,8 @@
-// From the caller's problem to the canonical one: every check that can fail for a reason of the caller's is here.
+// From the caller's problem to the canonical ones: every check that can fail for a reason of the caller's is here.
 #ifndef NORMA_SRC_PROBLEM_H
 #define NORMA_SRC_PROBLEM_H
 
-#include "rows.h"
+#include "form.h"
 
 enum norma_place {
     NORMA_PLACE_NONE,   // shapes alone: memory is not looked at
@@ -10,14 +10,30 @@ enum norma_place {
     NORMA_PLACE_BUFFER, // every tensor with elements lies in a buffer, in bounds
 };
 
-// Checks problem and fills *rows. NORMA_ERROR_INVALID_ARGUMENT or NORMA_ERROR_UNSUPPORTED with a message that begins
+// A problem in canonical form. Every problem has `form`; those that the row kernels take have `rows` as well.
+struct norma_work {
+    bool strided;      // rows is not filled
+    int64_t groups, n; // 0: there is nothing to compute
+    struct norma_form form;
+    struct row_problem rows;
+};
+
+// Checks problem and fills *work. NORMA_ERROR_INVALID_ARGUMENT or NORMA_ERROR_UNSUPPORTED with a message that begins
 // with the name of the argument at fault. optional: bit a set where tensor a need not have memory though place asks for
 // it.
-norma_status norma_rows_from_problem(const norma_problem *problem, enum norma_place place, uint32_t optional,
-                                     struct row_problem *rows);
+norma_status norma_work_from_problem(const norma_problem *problem, enum norma_place place, uint32_t optional,
+                                     struct norma_work *work);
+
+// form.c: checks shapes. rows.c: whether the row kernels take the problem, whose shapes have been checked, and its
+// rows.
+norma_status norma_form_fill(const norma_problem *problem, struct norma_form *form);
+bool norma_rows_suit(const norma_problem *problem);
+void norma_rows_fill(const norma_problem *problem, struct row_problem *rows);
 
 // The tensor of an argument, NULL where it is absent.
 const norma_tensor *norma_problem_tensor(const norma_problem *problem, norma_arg arg);
+bool norma_arg_is_output(const norma_problem *problem, norma_arg arg);
+bool norma_arg_is_gradient(norma_arg arg);
 // Bytes from a tensor's first element to the end of its last; 0 where it has no elements.
 uint64_t norma_tensor_span(const norma_tensor *tensor);
 

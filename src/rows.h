@@ -13,6 +13,9 @@ enum {
     NORMA_FAN = 64,
 };
 
+// The tensors that row kernels know come first in norma_arg: their slots. The workspace has the slot behind them.
+enum { NORMA_ROW_ARGS = NORMA_ARG_RSTD + 1 };
+
 // Bits of the kernel argument `flags`: bit s says that binding slot s (a norma_arg) is present; and:
 enum {
     NORMA_FLAG_ALIGNED = 1 << 16, // every bound tensor's rows begin at a multiple of 4 elements

@@ -13,26 +13,41 @@ enum { NOMINAL_ROWS = 4096 };
 // Below this the scalar path is faster than any launch, so nothing else is opened or measured for it.
 #define SCALAR_BYTES (64 << 10)
 
+static uint64_t bytes_of(const struct norma_work *work)
+{
+    return work->strided ? norma_form_bytes(&work->form) : norma_rows_bytes(&work->rows);
+}
+
 static bool is_scalar(const struct norma_device *device)
 {
     return device->backend == &norma_backend_scalar;
 }
 
-static double predict(const norma_context *context, struct norma_device *device, const struct row_problem *rows)
+// The figures are those of rows. The strided kernels, one work-item an element or a chunk, suit GPUs; on a CPU driver
+// they take so many times as long (32x64x56x56, batch norm, on PoCL and lavapipe).
+static double strided_handicap(const struct norma_device *device)
 {
-    struct row_problem nominal = *rows;
+    const bool cpu = device->caps.kind == NORMA_DEVICE_CPU;
+    return !cpu ? 1 : device->caps.api == NORMA_DRIVER_VULKAN ? 200 : device->caps.api == NORMA_DRIVER_OPENCL ? 50 : 3;
+}
+
+static double predict(const norma_context *context, struct norma_device *device, const struct norma_work *work)
+{
+    if (norma_figures_get(device, false) != NORMA_OK)
+        return INFINITY;
+    if (work->strided)
+        return norma_predict_form(&work->form, &device->figures) * strided_handicap(device);
+    struct row_problem nominal = work->rows;
     if (context->invariant) {
         nominal.rows = NOMINAL_ROWS;
         nominal.outer_rank = 1;
         nominal.outer[0] = NOMINAL_ROWS;
     }
-    if (norma_figures_get(device, false) != NORMA_OK)
-        return INFINITY;
     return norma_predict(&nominal, &device->figures);
 }
 
 // The best usable device not in `tried`; *out is NULL where none is left.
-static void choose(norma_context *context, const struct row_problem *rows, const bool tried[NORMA_MAX_DEVICES],
+static void choose(norma_context *context, const struct norma_work *work, const bool tried[NORMA_MAX_DEVICES],
                    struct norma_device **out)
 {
     double best = INFINITY;
@@ -43,7 +58,7 @@ static void choose(norma_context *context, const struct row_problem *rows, const
         struct norma_device *d = context->devices[i];
         if (tried[i] || !context->allowed[i])
             continue;
-        if (is_scalar(d) && !context->invariant && norma_rows_bytes(rows) <= SCALAR_BYTES &&
+        if (is_scalar(d) && !context->invariant && bytes_of(work) <= SCALAR_BYTES &&
             norma_device_ready(d) == NORMA_OK) {
             *out = d;
             return;
@@ -59,7 +74,7 @@ static void choose(norma_context *context, const struct row_problem *rows, const
         struct norma_device *d = context->devices[i];
         if (tried[i] || !context->allowed[i] || norma_device_ready(d) != NORMA_OK)
             continue;
-        const double seconds = predict(context, d, rows);
+        const double seconds = predict(context, d, work);
         if (seconds < best || !*out) {
             best = seconds;
             *out = d;
@@ -67,21 +82,41 @@ static void choose(norma_context *context, const struct row_problem *rows, const
     }
 }
 
-static void fill_empty_statistics(const norma_problem *problem, const struct row_problem *rows)
+// Every element: 0, or NaN (float32 and float64).
+static void fill(const norma_tensor *t, bool nan)
 {
-    const norma_tensor *outputs[] = {problem->mean, problem->rstd};
-    for (int o = 0; o < 2; o++) {
-        const norma_tensor *t = outputs[o];
-        if (!t)
-            continue;
-        for (int64_t r = 0; r < rows->rows; r++) {
-            int64_t rest = r, at = 0;
-            for (int32_t d = t->rank - 1; d >= 0; d--) {
-                at += rest % t->shape[d] * t->strides[d];
-                rest /= t->shape[d];
-            }
-            ((float *)t->data)[at] = NAN;
-        }
+    const size_t size = norma_dtype_size(t->dtype);
+    const float single = NAN;
+    const double wide = NAN;
+    int64_t index[NORMA_MAX_RANK] = {0};
+    for (int32_t d = 0; d < t->rank; d++)
+        if (t->shape[d] == 0)
+            return;
+    for (;;) {
+        int64_t at = 0;
+        for (int32_t d = 0; d < t->rank; d++)
+            at += index[d] * t->strides[d];
+        char *element = (char *)t->data + (size_t)at * size;
+        if (nan)
+            memcpy(element, t->dtype == NORMA_FLOAT64 ? (const void *)&wide : (const void *)&single, size);
+        else
+            memset(element, 0, size);
+        int32_t d = t->rank - 1;
+        while (d >= 0 && ++index[d] == t->shape[d])
+            index[d--] = 0;
+        if (d < 0)
+            return;
+    }
+}
+
+// Nothing to compute: statistics of no elements are NaN, gradients of parameters 0.
+static void fill_empty(const norma_problem *problem)
+{
+    for (int a = 0; a < NORMA_ARG_COUNT; a++) {
+        const norma_tensor *t = norma_problem_tensor(problem, a);
+        const bool statistic = a == NORMA_ARG_MEAN || a == NORMA_ARG_RSTD;
+        if (t && norma_arg_is_output(problem, a) && (statistic || norma_arg_is_gradient(a)))
+            fill(t, statistic);
     }
 }
 
@@ -96,30 +131,41 @@ static void warn_once(norma_context *context, const struct norma_device *device)
 }
 
 // An output that is also an input: a device that failed half way has destroyed what the next one would need.
-static bool in_place(const norma_tensor *const tensors[NORMA_ARG_COUNT])
+static bool in_place(const norma_problem *problem, const norma_tensor *const tensors[NORMA_ARG_COUNT])
 {
     for (int out = 0; out < NORMA_ARG_COUNT; out++)
         for (int in = 0; in < NORMA_ARG_COUNT; in++)
-            if (row_arg_is_output(out) && !row_arg_is_output(in) && tensors[out] && tensors[in] &&
+            if (norma_arg_is_output(problem, out) && !norma_arg_is_output(problem, in) && tensors[out] && tensors[in] &&
                 norma_same_view(tensors[out], tensors[in]))
                 return true;
     return false;
 }
 
+static norma_status execute(norma_context *context, struct norma_device *device, const norma_problem *problem,
+                            const struct norma_work *work, const norma_tensor *const tensors[NORMA_ARG_COUNT])
+{
+    uint32_t outputs = 0;
+    if (!work->strided)
+        return norma_execute_host(device, &work->rows, tensors, NULL, context->memory_budget);
+    for (int a = 0; a < NORMA_ARG_COUNT; a++)
+        outputs |= (uint32_t)norma_arg_is_output(problem, a) << a;
+    return norma_execute_form(device, &work->form, outputs, tensors, NULL, context->memory_budget);
+}
+
 norma_status norma_run(norma_context *context, const norma_problem *problem)
 {
-    struct row_problem rows;
+    struct norma_work work;
     bool tried[NORMA_MAX_DEVICES] = {false};
     const norma_tensor *tensors[NORMA_ARG_COUNT];
     if (!context)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "context: NULL");
     norma_status status = norma_context_check_fork(context);
     if (status == NORMA_OK)
-        status = norma_rows_from_problem(problem, NORMA_PLACE_HOST, 0, &rows);
+        status = norma_work_from_problem(problem, NORMA_PLACE_HOST, 0, &work);
     if (status != NORMA_OK)
         return status;
-    if (rows.rows == 0 || rows.n == 0) {
-        fill_empty_statistics(problem, &rows);
+    if (work.groups == 0 || work.n == 0) {
+        fill_empty(problem);
         return NORMA_OK;
     }
     for (int a = 0; a < NORMA_ARG_COUNT; a++)
@@ -127,13 +173,13 @@ norma_status norma_run(norma_context *context, const norma_problem *problem)
     status = norma_fail(NORMA_ERROR_NO_DEVICE, "device: no usable device matches \"%s\"", context->wanted);
     for (;;) {
         struct norma_device *device;
-        choose(context, &rows, tried, &device);
+        choose(context, &work, tried, &device);
         if (!device)
             return status;
-        status = norma_execute_host(device, &rows, tensors, NULL, context->memory_budget);
+        status = execute(context, device, problem, &work, tensors);
         norma_device_failed(device, status);
         if (status == NORMA_OK || status == NORMA_ERROR_INVALID_ARGUMENT ||
-            (status != NORMA_ERROR_UNSUPPORTED && in_place(tensors)))
+            (status != NORMA_ERROR_UNSUPPORTED && in_place(problem, tensors)))
             return status;
         warn_once(context, device);
         for (size_t i = 0; i < context->device_count; i++)
@@ -142,7 +188,7 @@ norma_status norma_run(norma_context *context, const norma_problem *problem)
     }
 }
 
-static void explain_device(norma_context *context, struct norma_device *device, const struct row_problem *rows,
+static void explain_device(norma_context *context, struct norma_device *device, const struct norma_work *work,
                            norma_prediction *p)
 {
     struct norma_schedule schedule = {0};
@@ -154,15 +200,16 @@ static void explain_device(norma_context *context, struct norma_device *device, 
     if (status == NORMA_OK) {
         const struct norma_plan_options options = norma_execute_options(
             device, NULL, import ? NORMA_MEMORY_IMPORT : NORMA_MEMORY_STAGE, context->memory_budget);
-        status = norma_schedule_rows(rows, &device->caps, &options, &schedule);
+        status = work->strided ? norma_schedule_form(&work->form, &device->caps, &options, &schedule)
+                               : norma_schedule_rows(&work->rows, &device->caps, &options, &schedule);
     }
     if (status != NORMA_OK) {
         snprintf(p->why, sizeof(p->why), "%s", norma_last_error());
         norma_schedule_finish(&schedule);
         return;
     }
-    const double bytes = (double)norma_rows_bytes(rows);
-    p->seconds = predict(context, device, rows);
+    const double bytes = (double)bytes_of(work);
+    p->seconds = predict(context, device, work);
     p->tiles = schedule.tiles;
     p->tile_rows = schedule.tile_rows;
     p->dispatches = (uint32_t)schedule.dispatch_count;
@@ -178,7 +225,7 @@ static void explain_device(norma_context *context, struct norma_device *device, 
 norma_status norma_explain(norma_context *context, const norma_problem *problem, norma_prediction *predictions,
                            size_t capacity, size_t *count)
 {
-    struct row_problem rows;
+    struct norma_work work;
     struct norma_device *chosen;
     const bool tried[NORMA_MAX_DEVICES] = {false};
     if (!context || !count || (capacity && !predictions))
@@ -188,7 +235,7 @@ norma_status norma_explain(norma_context *context, const norma_problem *problem,
                                    : "predictions");
     norma_status status = norma_context_check_fork(context);
     if (status == NORMA_OK)
-        status = norma_rows_from_problem(problem, NORMA_PLACE_NONE, 0, &rows);
+        status = norma_work_from_problem(problem, NORMA_PLACE_NONE, 0, &work);
     if (status != NORMA_OK)
         return status;
     *count = 0;
@@ -196,10 +243,10 @@ norma_status norma_explain(norma_context *context, const norma_problem *problem,
         if (!context->allowed[i])
             continue;
         if (*count < capacity)
-            explain_device(context, context->devices[i], &rows, &predictions[*count]);
+            explain_device(context, context->devices[i], &work, &predictions[*count]);
         ++*count;
     }
-    choose(context, &rows, tried, &chosen);
+    choose(context, &work, tried, &chosen);
     for (size_t i = 0; i < *count && i < capacity; i++)
         predictions[i].chosen = predictions[i].device == chosen;
     return NORMA_OK;

@@ -3,7 +3,7 @@
 #define NORMA_SRC_SCHEDULE_H
 
 #include "caps.h"
-#include "rows.h"
+#include "form.h"
 #include <norma/describe.h>
 
 // Where the tensors are.
@@ -52,6 +52,7 @@ struct norma_schedule {
     uint32_t tiles;
     int64_t tile_rows; // rows of the largest tile
     const char *variant;
+    bool strided; // each dispatch owns its table
 };
 
 // Fills *schedule, to be released with norma_schedule_finish (also after an error). NORMA_ERROR_UNSUPPORTED with a
@@ -61,6 +62,14 @@ norma_status norma_schedule_rows(const struct row_problem *problem, const struct
 // The same, with no more than one dispatch of each program that norma_schedule_rows would use, and no steps.
 norma_status norma_schedule_programs(const struct row_problem *problem, const struct norma_caps *caps,
                                      const struct norma_plan_options *options, struct norma_schedule *schedule);
+// The same for any form, by the strided kernels; no steps, so in STAGE the tensors lie whole on the device. A form's
+// programs are those of its schedule.
+norma_status norma_schedule_form(const struct norma_form *form, const struct norma_caps *caps,
+                                 const struct norma_plan_options *options, struct norma_schedule *schedule);
+// The programs that the forms of one direction need: kernels and constants, no more. Returns how many.
+enum { NORMA_FORM_PROGRAMS = 9 };
+size_t norma_form_programs(const struct norma_form *form, const struct norma_caps *caps,
+                           norma_dispatch programs[NORMA_FORM_PROGRAMS]);
 void norma_schedule_finish(struct norma_schedule *schedule);
 
 // The names of the variants of a device, in order of preference for tests; NULL behind the last.
@@ -70,6 +79,8 @@ const char *norma_variant_name(const struct norma_caps *caps, size_t index);
 double norma_predict(const struct row_problem *problem, const struct norma_figures *figures);
 // Bytes of each input and output once: the measure of every rate.
 uint64_t norma_rows_bytes(const struct row_problem *problem);
+double norma_predict_form(const struct norma_form *form, const struct norma_figures *figures);
+uint64_t norma_form_bytes(const struct norma_form *form);
 
 // Specialisation constant ids, and the -D names in that order.
 enum norma_constant_id {

@@ -117,7 +117,8 @@ static void fill_dispatch(const struct copies *c, const struct copy_kind *kind, 
     d->args_size = sizeof args;
     *command = (struct norma_command){.kind = NORMA_COMMAND_DISPATCH, .dispatch = d};
     for (uint32_t i = 0; i < d->binding_count; ++i) {
-        d->bindings[i] = (norma_bound){i, i == NORMA_ARG_Y ? NORMA_ARG_Y : NORMA_ARG_X, offset, bytes};
+        d->bindings[i] =
+            (norma_bound){i, i == NORMA_ARG_Y ? NORMA_ARG_Y : NORMA_ARG_X, offset, bytes, i == NORMA_ARG_Y};
         command->bound[i] = i == NORMA_ARG_Y ? c->to : c->from;
         command->bound_offset[i] = offset;
     }

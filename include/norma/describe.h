@@ -10,7 +10,7 @@ extern "C" {
 
 // Level 4: a plan as plain data, to run with pipelines and command buffers of one's own.
 
-#define NORMA_MAX_BINDINGS 12
+#define NORMA_MAX_BINDINGS 28
 #define NORMA_MAX_CONSTANTS 8
 #define NORMA_ARGS_BYTES 128
 
@@ -23,9 +23,10 @@ typedef struct norma_constant {
 // A storage buffer: binding number (Vulkan, set 0) or kernel argument index (OpenCL).
 typedef struct norma_bound {
     uint32_t slot;
-    norma_arg arg;   // which tensor, or NORMA_ARG_WORKSPACE
-    uint64_t offset; // bytes from the tensor's first element, or into the workspace
-    uint64_t size;   // bytes
+    norma_arg arg;    // which tensor, or NORMA_ARG_WORKSPACE
+    uint64_t offset;  // bytes from the tensor's first element, or into the workspace
+    uint64_t size;    // bytes
+    uint32_t written; // 1: the dispatch writes to it
 } norma_bound;
 
 typedef struct norma_dispatch {
@@ -37,12 +38,16 @@ typedef struct norma_dispatch {
     uint32_t
         args[NORMA_ARGS_BYTES / 4]; // push constants; OpenCL: a struct by value, the argument after the last binding
     uint32_t args_size;             // bytes
-    uint32_t groups[3];             // workgroups
-    uint32_t local[3];              // work-items a workgroup; also constants 0 in Vulkan
-    uint32_t barrier;               // 1: the writes of the dispatches before must be visible to this one
-    uint32_t tile;                  // which tile it belongs to
-    const void *code;               // SPIR-V words, or OpenCL C text; static storage
-    size_t code_size;               // bytes
+    // The strided kernels have no args but a table of words: the storage buffer behind the last binding; OpenCL: the
+    // struct by value in the place of args. NULL: none. Lives as long as the description.
+    const uint32_t *table;
+    uint32_t table_size; // bytes
+    uint32_t groups[3];  // workgroups
+    uint32_t local[3];   // work-items a workgroup; also constants 0 in Vulkan
+    uint32_t barrier;    // 1: the writes of the dispatches before must be visible to this one
+    uint32_t tile;       // which tile it belongs to
+    const void *code;    // SPIR-V words, or OpenCL C text; static storage
+    size_t code_size;    // bytes
 } norma_dispatch;
 
 typedef struct norma_description {

@@ -7,13 +7,45 @@
 extern "C" {
 #endif
 
+// A statistics group is the set of elements that share a mean. x is [N, C, ...] where an operator has channels.
 typedef enum norma_op {
     NORMA_OP_INVALID = 0,
-    NORMA_LAYER_NORM, // y = (h - mean)/sqrt(var + eps) * weight + bias, var the biased one (Ba et al.,
-                      // arXiv:1607.06450)
-    NORMA_RMS_NORM,   // y = h/sqrt(mean(h^2) + eps) * (weight_offset + weight) + bias (arXiv:1910.07467)
+    NORMA_LAYER_NORM,             // over the last normalized_dims dimensions (Ba et al., arXiv:1607.06450)
+    NORMA_RMS_NORM,               // the same without a mean: h/sqrt(mean(h^2) + eps) (arXiv:1910.07467)
+    NORMA_BATCH_NORM,             // a channel over N and space (arXiv:1502.03167); training or with running statistics
+    NORMA_GROUP_NORM,             // a sample's num_groups groups of channels (arXiv:1803.08494)
+    NORMA_INSTANCE_NORM,          // a sample's channel (arXiv:1607.08022)
+    NORMA_WEIGHT_STANDARDIZATION, // an output channel of a convolution's weights (arXiv:1903.10520)
+    NORMA_NORMALIZE,              // h/max(norm, eps) over axes, the norm of order norm_order
+    NORMA_MEAN_VARIANCE_NORMALIZATION, // over axes (ONNX)
+    // xhat of the base, times 1 + scale plus shift, which differ from sample to sample (AdaLN of DiT, AdaGN, AdaIN).
+    NORMA_ADA_LAYER_NORM,
+    NORMA_ADA_RMS_NORM,
+    NORMA_ADA_GROUP_NORM,
+    NORMA_ADA_INSTANCE_NORM,
     NORMA_OP_COUNT
 } norma_op;
+
+typedef enum norma_direction { NORMA_FORWARD = 0, NORMA_BACKWARD = 1 } norma_direction;
+
+typedef enum norma_activation {
+    NORMA_ACTIVATION_NONE = 0,
+    NORMA_RELU,
+    NORMA_LEAKY_RELU, // activation_slope below 0
+    NORMA_GELU,       // v * Phi(v), by erf
+    NORMA_GELU_TANH,  // its approximation 0.5*v*(1 + tanh(sqrt(2/pi)*(v + 0.044715*v^3)))
+    NORMA_SILU,
+    NORMA_SIGMOID,
+    NORMA_ACTIVATION_COUNT
+} norma_activation;
+
+// How normalize keeps clear of a division by zero.
+typedef enum norma_eps_mode {
+    NORMA_EPS_MAX = 0, // max(norm, eps)
+    NORMA_EPS_ADD,     // norm + eps
+    NORMA_EPS_INSIDE,  // sqrt(sum of squares + eps); norm_order 2 alone
+    NORMA_EPS_MODE_COUNT
+} norma_eps_mode;
 
 // The tensors of a problem, as an index.
 typedef enum norma_arg {
@@ -27,6 +59,24 @@ typedef enum norma_arg {
     NORMA_ARG_SUM,
     NORMA_ARG_MEAN,
     NORMA_ARG_RSTD,
+    NORMA_ARG_Z,
+    NORMA_ARG_ADDEND,
+    NORMA_ARG_SCALE,
+    NORMA_ARG_SHIFT,
+    NORMA_ARG_RUNNING_MEAN,
+    NORMA_ARG_RUNNING_VAR,
+    NORMA_ARG_DY,
+    NORMA_ARG_DSUM,
+    NORMA_ARG_DX,
+    NORMA_ARG_DWEIGHT,
+    NORMA_ARG_DBIAS,
+    NORMA_ARG_DRESIDUAL,
+    NORMA_ARG_DGATE,
+    NORMA_ARG_DINPUT_BIAS,
+    NORMA_ARG_DZ,
+    NORMA_ARG_DADDEND,
+    NORMA_ARG_DSCALE,
+    NORMA_ARG_DSHIFT,
     NORMA_ARG_COUNT,
     NORMA_ARG_WORKSPACE = 31 // in descriptions: scratch memory that the plan needs
 } norma_arg;
@@ -35,23 +85,61 @@ typedef enum norma_arg {
 // range.
 NORMA_API const char *norma_op_name(norma_op op);
 NORMA_API const char *norma_arg_name(norma_arg arg);
+NORMA_API const char *norma_activation_name(norma_activation activation);
 
-// One operator with its tensors: the last normalized_dims dimensions of x are normalised together.
-// Required: op, x, y. A NULL tensor is absent. The tensors' structs are read during the call only.
-//   h = residual + gate * (x + input_bias), in float32, absent parts left out; statistics are those of h
-//   y = xhat * (weight_offset + weight) + bias; an absent weight leaves out the factor
-// Shapes: y, residual and sum as x; weight, bias and input_bias the normalised shape; gate the normalised shape, or the
-// shape of x with outer dimensions that may be 1 (repeated); mean and rstd the outer shape, or that with ones behind.
-// The normalised dimensions of every tensor are contiguous; outer strides are free. Types: x, y and the rest float32,
-// float16 or bfloat16, each on its own; mean and rstd float32.
+// One operator with its tensors. Required: op, x, and y (forward) or dy (backward). A NULL tensor is absent. The
+// tensors' structs are read during the call only. In float32:
+//   h = residual + gate * (x + input_bias)                absent parts left out; `sum` is h
+//   t = h * act_z(z) where z_first, else h                statistics are those of t
+//   xhat = (t - mean) * rstd                              (normalize: t / norm)
+//   v = xhat * (weight_offset + weight) + bias            an absent weight leaves out the factor
+//   v = v * act_z(z) where z is there and not z_first; then v + addend
+//   y = activation(v)
+// var is the biased variance and rstd = 1/sqrt(var + eps) unless said.
+//
+// Shapes. y, residual, sum, z, addend: as x. weight and bias: the normalised shape (layer_norm, rms_norm,
+// mean_variance_normalization), [C] (batch, group and instance norm), [O] (weight_standardization, whose weight is its
+// gain; normalize has none), or a shape of x's rank with x's dimensions or ones, which are repeated. scale and shift:
+// [N, D] (adaptive layer and RMS norm, D the last dimension of x), [N, C] (group and instance norm), or a shape of x's
+// rank as before. input_bias: as weight. gate: as weight, or a shape of x's rank as before. mean and rstd: x's shape
+// without the dimensions of a group, or with ones in their place; group_norm: [N, num_groups]. running_mean and
+// running_var: [C].
+// Types: float32, float16 or bfloat16, each on its own; float64 on the scalar path, then of every tensor; mean, rstd
+// and running_* float32 (or float64). Strides are free. The row kernels, which are the fastest, want the normalised
+// dimensions contiguous.
+//
 // An output may share elements with another tensor only if both are the same view (y in place of x, sum of residual).
-// A dimension of 0 is no error: nothing is computed, and mean and rstd of empty rows are NaN.
+// A dimension of 0 is no error: nothing is computed, outputs that are not empty are written: gradients of parameters 0,
+// mean and rstd NaN.
+//
+// batch_norm and instance_norm. training (batch_norm) or use_input_stats (instance_norm): statistics are x's, and
+// running_mean and running_var, where given, become (1 - momentum)*running + momentum*batch; the variance that goes in
+// is the unbiased one unless running_var_biased (ONNX). Otherwise running_mean and running_var are the statistics.
+//
+// Backward. dy (of y) and, where it is given, dsum (of sum) are the gradients that come in; those of the tensors that
+// are given as dx, dweight, ... go out, each of the shape of its tensor, summed over what the tensor repeats. x and the
+// tensors that forward had are read again. mean and rstd are inputs: those of forward where they are given (a float32
+// mean is corrected by the mean of x - mean), recomputed where they are not. Statistics that were given (running ones)
+// have no gradient.
 typedef struct norma_problem {
     size_t size; // sizeof(norma_problem)
     norma_op op;
-    int32_t normalized_dims; // 1 to the rank of x
-    double eps;              // not negative, not NaN
-    double weight_offset;    // RMS norm; 1 is Gemma's
+    norma_direction direction;
+    int32_t normalized_dims; // layer_norm, rms_norm: 1 to the rank of x
+    uint32_t axes;           // normalize, mean_variance_normalization: bit d: dimension d belongs to a group
+    int32_t num_groups;      // group_norm: divides C
+    int32_t training;        // batch_norm
+    int32_t use_input_stats; // instance_norm
+    int32_t running_var_biased;
+    int32_t norm_order; // normalize: 1 or 2
+    norma_eps_mode eps_mode;
+    norma_activation activation;
+    norma_activation z_activation;
+    int32_t z_first;
+    double activation_slope;
+    double momentum;
+    double eps;           // not negative, not NaN
+    double weight_offset; // 1 is Gemma's
     const norma_tensor *x;
     const norma_tensor *y;
     const norma_tensor *weight;
@@ -60,17 +148,44 @@ typedef struct norma_problem {
     const norma_tensor *gate;
     const norma_tensor *input_bias;
     const norma_tensor *sum;  // output: h
-    const norma_tensor *mean; // output
-    const norma_tensor *rstd; // output: 1/sqrt(var + eps)
+    const norma_tensor *mean; // output; backward: input
+    const norma_tensor *rstd; // the same
+    const norma_tensor *z;
+    const norma_tensor *addend;
+    const norma_tensor *scale; // adaptive norms: in the place of weight and bias
+    const norma_tensor *shift;
+    const norma_tensor *running_mean; // read; training: updated in place
+    const norma_tensor *running_var;
+    const norma_tensor *dy;
+    const norma_tensor *dsum;
+    const norma_tensor *dx;
+    const norma_tensor *dweight;
+    const norma_tensor *dbias;
+    const norma_tensor *dresidual;
+    const norma_tensor *dgate;
+    const norma_tensor *dinput_bias;
+    const norma_tensor *dz;
+    const norma_tensor *daddend;
+    const norma_tensor *dscale;
+    const norma_tensor *dshift;
 } norma_problem;
 
-#define NORMA_LAYER_NORM_DEFAULTS                                                         \
-    {                                                                                     \
-        sizeof(norma_problem), NORMA_LAYER_NORM, 1, 1e-5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+// The operator's defaults, no tensors: eps 1e-5 (rms_norm 1e-6, weight_standardization 1e-10, normalize 1e-12, adaptive
+// norms 1e-6, mean_variance_normalization 1e-9), normalized_dims 1, num_groups 1, momentum 0.1, norm_order 2,
+// use_input_stats 1, activation_slope 0.01, z_activation silu.
+NORMA_API norma_problem norma_problem_defaults(norma_op op);
+
+#define NORMA_LAYER_NORM_DEFAULTS                                                                                     \
+    {                                                                                                                 \
+        .size = sizeof(norma_problem), .op = NORMA_LAYER_NORM, .normalized_dims = 1, .num_groups = 1,                 \
+        .use_input_stats = 1, .norm_order = 2, .z_activation = NORMA_SILU, .activation_slope = 0.01, .momentum = 0.1, \
+        .eps = 1e-5                                                                                                   \
     }
-#define NORMA_RMS_NORM_DEFAULTS                                                         \
-    {                                                                                   \
-        sizeof(norma_problem), NORMA_RMS_NORM, 1, 1e-6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+#define NORMA_RMS_NORM_DEFAULTS                                                                                       \
+    {                                                                                                                 \
+        .size = sizeof(norma_problem), .op = NORMA_RMS_NORM, .normalized_dims = 1, .num_groups = 1,                   \
+        .use_input_stats = 1, .norm_order = 2, .z_activation = NORMA_SILU, .activation_slope = 0.01, .momentum = 0.1, \
+        .eps = 1e-6                                                                                                   \
     }
 
 #ifdef __cplusplus

@@ -1,5 +1,4 @@
 #include "opencl.h"
-#include "rows.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,24 +90,24 @@ error:
 static norma_status dispatch(struct submission *s, const struct norma_command *c)
 {
     const norma_dispatch *d = c->dispatch;
-    const struct norma_row_args *args = (const void *)d->args;
     struct ncl_program *program = NULL;
-    uint64_t offsets[11] = {0};
+    uint64_t offsets[NCL_BINDINGS] = {0};
     size_t global[3], local[3];
     cl_uint index = 0;
     norma_status status = ncl_program_get(s->device, d, &program);
     if (status != NORMA_OK)
         return status;
-    for (; index < d->binding_count && index < 11; index++) {
+    for (; index < d->binding_count && index < NCL_BINDINGS; index++) {
         const struct norma_buffer *bound = c->bound[index] ? c->bound[index] : c->bound[0];
         const struct ncl_buffer *buffer = ncl_buffer(bound);
         offsets[index] = buffer->before + (c->bound[index] ? c->bound_offset[index] : 0);
-        if (row_arg_is_output((norma_arg)index) && args->flags >> index & 1)
+        if (d->bindings[index].written && d->bindings[index].arg != NORMA_ARG_X) // x stands for what is absent
             ncl_buffer(bound)->written = buffer->imported;
         CL(SetKernelArg(program->kernel, index, sizeof(cl_mem), &buffer->memory));
     }
-    CL(SetKernelArg(program->kernel, index, d->args_size, d->args));
-    CL(SetKernelArg(program->kernel, index + 1, sizeof(offsets), offsets));
+    CL(SetKernelArg(program->kernel, index, d->table ? d->table_size : d->args_size,
+                    d->table ? (const void *)d->table : (const void *)d->args));
+    CL(SetKernelArg(program->kernel, index + 1, d->binding_count * sizeof(*offsets), offsets));
     for (int i = 0; i < 3; i++) {
         local[i] = d->local[i];
         global[i] = (size_t)d->groups[i] * d->local[i];
@@ -158,7 +157,7 @@ static norma_status hand_back_all(struct submission *s, const struct norma_comma
 {
     norma_status status = NORMA_OK;
     for (size_t i = 0; i < count; i++)
-        for (uint32_t j = NORMA_ARG_Y; commands[i].kind == NORMA_COMMAND_DISPATCH && j <= NORMA_ARG_RSTD; j++) {
+        for (uint32_t j = 0; commands[i].kind == NORMA_COMMAND_DISPATCH && j < NCL_BINDINGS; j++) {
             const struct norma_buffer *bound = commands[i].bound[j];
             if (!bound || !ncl_buffer(bound)->written || status != NORMA_OK)
                 continue;

@@ -89,15 +89,15 @@ static norma_bound bind_tensor(const struct npl *plan, const struct npl_tile *ti
     assert(step <= UINT32_MAX && elements <= INT32_MAX);
     *offset = (uint32_t)(rest / tensor->size);
     *stride = (uint32_t)step;
-    return (norma_bound){(uint32_t)arg, (norma_arg)arg, bytes - rest, elements * tensor->size};
+    return (norma_bound){(uint32_t)arg, (norma_arg)arg, bytes - rest, elements * tensor->size, 0};
 }
 
 static void set_bindings(const struct npl *plan, const struct npl_tile *tile, norma_dispatch *dispatch,
                          struct norma_row_args *args)
 {
-    uint32_t offset[NORMA_ARG_COUNT] = {0}, stride[NORMA_ARG_COUNT] = {0};
+    uint32_t offset[NORMA_ROW_ARGS] = {0}, stride[NORMA_ROW_ARGS] = {0};
     bool aligned = true, ignored;
-    for (int i = 0; i < NORMA_ARG_COUNT; i++) {
+    for (int i = 0; i < NORMA_ROW_ARGS; i++) {
         bool stats = i == NORMA_ARG_MEAN || i == NORMA_ARG_RSTD;
         norma_bound *bound = &dispatch->bindings[i];
         if (plan->tensor[i].present)
@@ -105,12 +105,14 @@ static void set_bindings(const struct npl *plan, const struct npl_tile *tile, no
         else
             *bound = dispatch->bindings[NORMA_ARG_X];
         bound->slot = (uint32_t)i;
+        bound->written = row_arg_is_output((norma_arg)i); // as far as the module says: it may not be there
     }
-    norma_bound *workspace = &dispatch->bindings[NORMA_ARG_COUNT];
+    norma_bound *workspace = &dispatch->bindings[NORMA_ROW_ARGS];
     *workspace = dispatch->bindings[NORMA_ARG_X];
     if (plan->workspace)
-        *workspace = (norma_bound){0, NORMA_ARG_WORKSPACE, 0, plan->workspace};
-    workspace->slot = NORMA_ARG_COUNT;
+        *workspace = (norma_bound){0, NORMA_ARG_WORKSPACE, 0, plan->workspace, 1};
+    workspace->slot = NORMA_ROW_ARGS;
+    workspace->written = 1;
     dispatch->binding_count = NPL_SLOTS;
     args->flags = plan->flags | (aligned ? NORMA_FLAG_ALIGNED : 0);
     args->stride_x = stride[NORMA_ARG_X];

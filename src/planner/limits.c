@@ -59,7 +59,7 @@ static uint64_t unit_iterations(const struct npl *plan, const char *kernel)
     if (kernel == npl_row_apply)
         return chunk_iterations(plan, npl_min(n, NORMA_CHUNK), 1);
     uint64_t together = npl_max(plan->team / CHUNK_THREADS, 1); // chunks that a team has in hand at a time
-    if (plan->chunks <= together) // a CPU driver's pipeline first copies the row to private memory
+    if (plan->chunks <= together) // a CPU driver's pipeline has loops of its own for the usual pass and the usual scale
         return chunk_iterations(plan, npl_min(n, NORMA_CHUNK), PASSES + 2);
     return npl_mul(npl_ceil(plan->chunks, together), chunk_iterations(plan, NORMA_CHUNK, PASSES + 1));
 }
@@ -81,7 +81,7 @@ uint64_t npl_max_workgroups(const struct npl *plan)
 uint64_t npl_tile_bytes(const struct npl *plan, uint64_t rows, uint64_t part)
 {
     uint64_t bytes = 0;
-    for (int i = 0; i < NORMA_ARG_COUNT; i++) {
+    for (int i = 0; i < NORMA_ROW_ARGS; i++) {
         const struct npl_tensor *tensor = &plan->tensor[i];
         uint64_t length = tensor->length ? tensor->length : part;
         if (tensor->present)
@@ -128,7 +128,7 @@ bool npl_fits(const struct npl *plan, uint64_t rows, uint64_t part, uint32_t slo
     uint64_t max_slot = plan->stage ? npl_min(plan->max_range, plan->max_alloc) : plan->max_range;
     if (total > npl_min(plan->max_range, plan->max_alloc) || total / sizeof(float) > max_elements)
         return false;
-    for (int i = 0; i < NORMA_ARG_COUNT; i++) {
+    for (int i = 0; i < NORMA_ROW_ARGS; i++) {
         const struct npl_tensor *tensor = &plan->tensor[i];
         if (!tensor->present)
             continue;

@@ -5,8 +5,8 @@
 #include "schedule.h"
 
 enum {
-    NPL_SLOTS = NORMA_ARG_COUNT + 1, // the workspace is slot 10
-    NPL_MAX_LEVELS = 6,              // 64^6 chunks are more than 2^32 elements
+    NPL_SLOTS = NORMA_ROW_ARGS + 1, // the workspace is slot 10
+    NPL_MAX_LEVELS = 6,             // 64^6 chunks are more than 2^32 elements
 };
 
 struct npl_variant {
@@ -28,7 +28,7 @@ struct npl {
     const struct norma_caps *caps;
     const struct norma_plan_options *options;
     const struct npl_variant *variant;
-    struct npl_tensor tensor[NORMA_ARG_COUNT];
+    struct npl_tensor tensor[NORMA_ROW_ARGS];
     uint64_t align, max_range, max_alloc, budget, time_bytes; // UINT64_MAX: no limit
     uint32_t team, local;
     uint32_t flags, types;
@@ -47,7 +47,7 @@ struct npl {
 // A piece of the work: rows of one run, and of these a part; which of the kernels run on it.
 struct npl_tile {
     uint64_t index, run, row, rows, begin, part;
-    uint64_t start[NORMA_ARG_COUNT]; // element of the tensor at which the tile's run begins
+    uint64_t start[NORMA_ROW_ARGS]; // element of the tensor at which the tile's run begins
     bool statistics, merge, apply;
 };
 

@@ -5,7 +5,7 @@
 uint64_t norma_rows_bytes(const struct row_problem *problem)
 {
     uint64_t bytes = 0;
-    for (int i = 0; i < NORMA_ARG_COUNT; i++) {
+    for (int i = 0; i < NORMA_ROW_ARGS; i++) {
         const struct row_arg *arg = &problem->arg[i];
         if (!arg->present)
             continue;
@@ -37,13 +37,36 @@ static double rate_at(const struct norma_figures *figures, double bytes)
     return rate > 0 ? rate : figures->copy_rate;
 }
 
-double norma_predict(const struct row_problem *problem, const struct norma_figures *figures)
+static double seconds_of(double bytes, const struct norma_figures *figures)
 {
-    double bytes = (double)norma_rows_bytes(problem);
     if (!figures->known)
         return INFINITY;
     if (bytes == 0)
         return 0;
     double rate = rate_at(figures, bytes);
     return rate > 0 ? figures->launch + bytes / rate : INFINITY;
+}
+
+double norma_predict(const struct row_problem *problem, const struct norma_figures *figures)
+{
+    return seconds_of((double)norma_rows_bytes(problem), figures);
+}
+
+uint64_t norma_form_bytes(const struct norma_form *form)
+{
+    uint64_t bytes = 0;
+    for (int a = 0; a < NORMA_ARG_COUNT; a++) {
+        uint64_t elements = form->arg[a].present;
+        for (int d = 0; d < form->rank; d++)
+            elements *= form->arg[a].stride[d] ? (uint64_t)form->extent[d] : 1;
+        if (elements)
+            bytes += elements * norma_dtype_size(form->arg[a].dtype);
+    }
+    return bytes;
+}
+
+// As for rows: the caller knows how much slower the strided kernels are.
+double norma_predict_form(const struct norma_form *form, const struct norma_figures *figures)
+{
+    return seconds_of((double)norma_form_bytes(form), figures);
 }

@@ -36,7 +36,7 @@ static void longest_last(struct row_problem *problem)
     int64_t extent = problem->outer[best];
     problem->outer[best] = problem->outer[last];
     problem->outer[last] = extent;
-    for (int i = 0; i < NORMA_ARG_COUNT; i++) {
+    for (int i = 0; i < NORMA_ROW_ARGS; i++) {
         int64_t *stride = problem->arg[i].stride, kept = stride[best];
         stride[best] = stride[last];
         stride[last] = kept;
@@ -103,7 +103,7 @@ static void prepare(struct npl *plan)
     set_levels(plan);
     plan->run_rows = (uint64_t)problem->outer[problem->outer_rank - 1];
     plan->runs = (uint64_t)problem->rows / plan->run_rows;
-    for (int i = 0; i < NORMA_ARG_COUNT; i++)
+    for (int i = 0; i < NORMA_ROW_ARGS; i++)
         if (problem->arg[i].present)
             set_tensor(plan, i);
     plan->gate_runs = npl_ceil(plan->run_rows, (uint64_t)problem->gate_rows);
@@ -122,7 +122,7 @@ static norma_status check(const struct row_problem *problem)
     if (problem->n > UINT32_MAX)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: rows of %lld elements; at most %lu", (long long)problem->n,
                           (unsigned long)UINT32_MAX);
-    for (int i = 0; i < NORMA_ARG_COUNT; i++)
+    for (int i = 0; i < NORMA_ROW_ARGS; i++)
         if (problem->arg[i].present && problem->arg[i].dtype == NORMA_FLOAT64)
             return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: float64 is not supported", norma_arg_name((norma_arg)i));
     return NORMA_OK;
@@ -189,6 +189,8 @@ norma_status norma_schedule_programs(const struct row_problem *problem, const st
 
 void norma_schedule_finish(struct norma_schedule *schedule)
 {
+    for (size_t i = 0; schedule->strided && i < schedule->dispatch_count; i++)
+        free((void *)(uintptr_t)schedule->dispatches[i].table);
     free(schedule->dispatches);
     free(schedule->steps);
     *schedule = (struct norma_schedule){0};

@@ -121,7 +121,7 @@ void npl_emit(const struct npl *plan, struct norma_schedule *schedule)
 uint64_t npl_step_count(const struct npl *plan, uint64_t tiles, uint64_t dispatches)
 {
     uint64_t transfers = 0;
-    for (int i = 0; plan->stage && i < NORMA_ARG_COUNT; i++)
+    for (int i = 0; plan->stage && i < NORMA_ROW_ARGS; i++)
         transfers += plan->tensor[i].present && !plan->tensor[i].shared;
     return npl_add(dispatches, npl_mul(tiles, transfers));
 }

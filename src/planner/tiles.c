@@ -93,7 +93,7 @@ uint64_t npl_tile_count(const struct npl *plan)
 static void begin_run(const struct npl *plan, struct npl_tile *tile)
 {
     const struct row_problem *problem = &plan->problem;
-    for (int i = 0; i < NORMA_ARG_COUNT; i++) {
+    for (int i = 0; i < NORMA_ROW_ARGS; i++) {
         uint64_t rest = tile->run;
         tile->start[i] = 0;
         for (int d = problem->outer_rank - 2; d >= 0; d--) {

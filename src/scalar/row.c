@@ -16,7 +16,7 @@ struct rows {
     const struct nsc_loops *loops;
     struct norma_row_args args;
     bool rms, plain; // plain: h is x itself, in memory as float32
-    char *base[NORMA_ARG_COUNT];
+    char *base[NORMA_ROW_ARGS];
 };
 
 static bool present(const struct rows *rows, norma_arg arg)
@@ -172,13 +172,13 @@ norma_status nsc_rows_dispatch(struct norma_device *device, const struct norma_c
     memcpy(&rows.args, dispatch->args, sizeof rows.args);
     for (uint32_t i = 0; i < dispatch->binding_count; i++) {
         const uint32_t slot = dispatch->bindings[i].slot;
-        if (slot < NORMA_ARG_COUNT && command->bound[i])
+        if (slot < NORMA_ROW_ARGS && command->bound[i])
             rows.base[slot] = (char *)command->bound[i]->host + command->bound_offset[i];
     }
     rows.plain = type_of(&rows, NORMA_ARG_X) == NSC_FLOAT32 && !present(&rows, NORMA_ARG_INPUT_BIAS) &&
                  !present(&rows, NORMA_ARG_GATE) && !present(&rows, NORMA_ARG_RESIDUAL);
     uint64_t bytes = 0, piece_bytes = 64 << 10;
-    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
+    for (int arg = 0; arg < NORMA_ROW_ARGS; arg++)
         if (present(&rows, (norma_arg)arg))
             bytes += type_of(&rows, (norma_arg)arg) == NSC_FLOAT32 ? 4 : 2;
     bytes *= rows.args.n; // of a row; the few that do not grow with it make no difference

@@ -53,7 +53,8 @@ void nsc_event_finish(struct norma_event *event);
 #define NSC_PARALLEL_BYTES ((uint64_t)256 << 10)
 void nsc_run(struct norma_device *device, const struct nsc_job *job, uint64_t bytes);
 
-// A dispatch of row_whole.
+// A dispatch of row_whole, and one of strided_whole, whose table is a struct norma_form.
 norma_status nsc_rows_dispatch(struct norma_device *device, const struct norma_command *command);
+norma_status nsc_strided_dispatch(struct norma_device *device, const struct norma_command *command);
 
 #endif

@@ -67,7 +67,7 @@ static double seconds_now(void)
 norma_status nsc_prepare(struct norma_device *device, const norma_dispatch *dispatch)
 {
     (void)device;
-    if (strcmp(dispatch->kernel, "row_whole") != 0)
+    if (strcmp(dispatch->kernel, "row_whole") != 0 && strcmp(dispatch->kernel, "strided_whole") != 0)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "scalar: there is no kernel %s", dispatch->kernel);
     return NORMA_OK;
 }
@@ -90,7 +90,8 @@ norma_status nsc_submit(struct norma_device *device, const struct norma_command 
     for (size_t i = 0; i < count && status == NORMA_OK; i++) {
         const struct norma_command *command = &commands[i];
         if (command->kind == NORMA_COMMAND_DISPATCH)
-            status = nsc_rows_dispatch(device, command);
+            status =
+                command->dispatch->table ? nsc_strided_dispatch(device, command) : nsc_rows_dispatch(device, command);
         else if (command->kind == NORMA_COMMAND_COPY)
             copy_bytes(device, (char *)command->other->host + command->other_offset,
                        (char *)command->buffer->host + command->offset, command->row_bytes);

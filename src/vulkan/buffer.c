@@ -78,6 +78,11 @@ norma_status nvk_buffer_create(struct norma_device *device, uint64_t size, struc
     return create(device, size, nvk_device_of(device)->memory_type, map, buffer);
 }
 
+norma_status nvk_mapped_create(struct norma_device *device, uint64_t size, struct norma_buffer *buffer)
+{
+    return create(device, size, nvk_device_of(device)->staging_type, true, buffer);
+}
+
 norma_status nvk_staging(struct norma_device *device, uint64_t size)
 {
     struct nvk_device *d = nvk_device_of(device);

@@ -11,6 +11,7 @@ static void destroy(struct nvk_device *d, struct nvk_call *call)
 {
     drop_views(d, call);
     free(call->views);
+    nvk_buffer_finish(&call->tables);
     if (call->queries)
         d->api->DestroyQueryPool(d->handle, call->queries, NULL);
     if (call->sets)
@@ -63,7 +64,7 @@ static norma_status reserve_sets(struct nvk_device *d, struct nvk_call *call, ui
     const uint32_t capacity = count > NVK_CALL_SETS ? count : NVK_CALL_SETS;
     const uint32_t sets = d->lean ? 2 : 1;
     const VkDescriptorPoolSize sizes[2] = {
-        {.type = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, .descriptorCount = NVK_BINDINGS * capacity},
+        {.type = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, .descriptorCount = (NVK_STRIDED + 1) * capacity},
         {.type = VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, .descriptorCount = NVK_TEXELS * capacity}};
     const VkDescriptorPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
                                              .maxSets = sets * capacity,
@@ -105,8 +106,9 @@ static void collect(struct nvk_device *d)
     }
 }
 
-norma_status nvk_call_take(struct nvk_device *d, uint32_t sets, bool timed, struct nvk_call **out)
+norma_status nvk_call_take(struct norma_device *device, uint32_t sets, bool timed, struct nvk_call **out)
 {
+    struct nvk_device *d = nvk_device_of(device);
     norma_status status = NORMA_OK;
     pthread_mutex_lock(&d->queue_lock);
     collect(d);
@@ -117,6 +119,7 @@ norma_status nvk_call_take(struct nvk_device *d, uint32_t sets, bool timed, stru
     if (!call && (status = create(d, &call)) != NORMA_OK)
         return status;
     call->timed = timed;
+    call->table_count = 0;
     NVK(d->api->ResetFences(d->handle, 1, &call->fence));
     NVK(d->api->ResetCommandPool(d->handle, call->commands, 0));
     if ((status = reserve_sets(d, call, sets)) != NORMA_OK)

@@ -236,7 +236,7 @@ static norma_status create_set_layout(struct nvk_device *d, VkDescriptorType typ
 {
     norma_status status = NORMA_OK;
     const bool texels = type == VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER;
-    VkDescriptorSetLayoutBinding bindings[NVK_BINDINGS];
+    VkDescriptorSetLayoutBinding bindings[NVK_STRIDED + 1];
     for (uint32_t i = 0; i < count; i++)
         bindings[i] = (VkDescriptorSetLayoutBinding){.binding = texels ? nvk_texel_slots[i] : i,
                                                      .descriptorType = type,
@@ -251,17 +251,22 @@ error:
 
 static norma_status create_layouts(struct nvk_device *d)
 {
-    norma_status status = create_set_layout(d, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, NVK_BINDINGS, &d->set_layouts[0]);
-    if (status == NORMA_OK && d->lean)
-        status = create_set_layout(d, VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, NVK_TEXELS, &d->set_layouts[1]);
-    if (status != NORMA_OK)
-        return status;
+    static const VkDescriptorType types[NVK_LAYOUTS] = {
+        VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER};
+    static const uint32_t counts[NVK_LAYOUTS] = {NVK_BINDINGS, NVK_TEXELS, NVK_STRIDED + 1};
+    norma_status status = NORMA_OK;
     const VkPushConstantRange range = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = NORMA_ARGS_BYTES};
-    for (uint32_t i = 0; i <= (d->lean ? 1u : 0u); i++) {
+    for (int i = 0; i < NVK_LAYOUTS; i++) {
+        if (i == NVK_LAYOUT_LEAN && !d->lean)
+            continue;
+        status = create_set_layout(d, types[i], counts[i], &d->set_layouts[i]);
+        if (status != NORMA_OK)
+            return status;
         const VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
-                                                   .setLayoutCount = i + 1,
-                                                   .pSetLayouts = d->set_layouts,
-                                                   .pushConstantRangeCount = 1,
+                                                   .setLayoutCount = i == NVK_LAYOUT_LEAN ? 2 : 1,
+                                                   .pSetLayouts = d->set_layouts +
+                                                                  (i == NVK_LAYOUT_STRIDED ? NVK_LAYOUT_STRIDED : 0),
+                                                   .pushConstantRangeCount = i == NVK_LAYOUT_STRIDED ? 0 : 1,
                                                    .pPushConstantRanges = &range};
         NVK(d->api->CreatePipelineLayout(d->handle, &layout, NULL, &d->layouts[i]));
     }
@@ -279,7 +284,7 @@ static void shut(struct norma_device *device)
     nvk_calls_finish(d);
     nvk_buffer_finish(&d->staging);
     nvk_pipelines_finish(d);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < NVK_LAYOUTS; i++) {
         if (d->layouts[i])
             d->api->DestroyPipelineLayout(d->handle, d->layouts[i], NULL);
         if (d->set_layouts[i])

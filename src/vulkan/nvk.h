@@ -93,6 +93,9 @@ enum { NVK_CONST_ROLLED = NORMA_CONST_COUNT, NVK_CONST_CUT, NVK_CONST_PARAM_TYPE
 // Storage buffers of set 0; the inputs among them, which lean modules read as texel buffers of set 1, by the same
 // slots.
 enum { NVK_BINDINGS = 11, NVK_TEXELS = 6, NVK_CALL_SETS = 16 };
+// Those of the strided kernels, and behind them the table, of at most so many bytes.
+enum { NVK_STRIDED = 12, NVK_TABLE_BYTES = 768 };
+enum nvk_layout { NVK_LAYOUT_ROWS, NVK_LAYOUT_LEAN, NVK_LAYOUT_STRIDED, NVK_LAYOUTS };
 extern const uint32_t nvk_texel_slots[NVK_TEXELS];
 
 // Bytes of a buffer that dispatches behind the last barrier bind.
@@ -101,7 +104,7 @@ struct nvk_range {
     uint64_t begin, end;
     bool written;
 };
-enum { NVK_MOST_RANGES = 64 * NVK_BINDINGS };
+enum { NVK_MOST_RANGES = 64 * NVK_STRIDED };
 
 // One submission: everything that has to live until the device is through with it. Recycled.
 struct nvk_call {
@@ -112,6 +115,8 @@ struct nvk_call {
     uint32_t set_capacity; // dispatches
     VkBufferView *views;   // NVK_TEXELS a dispatch
     uint32_t view_count;
+    struct norma_buffer tables; // NVK_TABLE_BYTES a dispatch; no impl until a strided kernel needs it
+    uint32_t table_count;
     VkQueryPool queries; // null until timestamps are asked for
     VkFence fence;
     bool timed;
@@ -121,8 +126,8 @@ struct nvk_call {
 
 struct nvk_pipeline {
     struct nvk_pipeline *next;
-    uint32_t module;
-    bool lean;
+    const struct module *module;
+    enum nvk_layout layout;
     uint32_t constants[NVK_CONST_COUNT];
     VkPipeline handle;
 };
@@ -148,8 +153,8 @@ struct nvk_device {
     VkDevice handle;
     VkQueue queue;
     uint32_t family;
-    VkDescriptorSetLayout set_layouts[2]; // storage buffers, texel buffers
-    VkPipelineLayout layouts[2];          // with the first set alone; with both, for lean modules
+    VkDescriptorSetLayout set_layouts[NVK_LAYOUTS]; // storage buffers, texel buffers, the strided kernels' buffers
+    VkPipelineLayout layouts[NVK_LAYOUTS];          // the first set; the first two; the third
     pthread_mutex_t pipeline_lock;
     struct nvk_pipeline *pipelines; // guarded by pipeline_lock
     pthread_mutex_t queue_lock;
@@ -192,6 +197,8 @@ void nvk_close(struct norma_device *device);
 norma_status nvk_buffer_create(struct norma_device *device, uint64_t size, struct norma_buffer *buffer);
 norma_status nvk_buffer_import(struct norma_device *device, void *host, uint64_t size, struct norma_buffer *buffer);
 void nvk_buffer_finish(struct norma_buffer *buffer);
+// Mapped memory that both see without flushes, of that size at least.
+norma_status nvk_mapped_create(struct norma_device *device, uint64_t size, struct norma_buffer *buffer);
 // Mapped memory for transfers to buffers that the host cannot map; the caller holds staging_lock.
 norma_status nvk_staging(struct norma_device *device, uint64_t size);
 
@@ -205,7 +212,7 @@ uint32_t nvk_texel_bytes(const norma_dispatch *dispatch, uint32_t slot);
 void nvk_pipelines_finish(struct nvk_device *d);
 
 // call.c
-norma_status nvk_call_take(struct nvk_device *d, uint32_t sets, bool timed, struct nvk_call **call);
+norma_status nvk_call_take(struct norma_device *device, uint32_t sets, bool timed, struct nvk_call **call);
 void nvk_call_drop(struct nvk_device *d, struct nvk_call *call); // one that was not submitted
 void nvk_calls_finish(struct nvk_device *d);
 norma_status nvk_event_wait(struct norma_event *event);

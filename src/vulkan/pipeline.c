@@ -2,52 +2,61 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Made by the build from shaders/*.comp, each without and with subgroup operations.
-#define MODULES(X) X(row_whole) X(row_stats) X(row_merge) X(row_apply) X(copy) X(row_whole_lean) X(copy_lean)
-#define X(name)                                    \
-    extern const uint32_t nvk_##name##_local[];    \
-    extern const size_t nvk_##name##_local_size;   \
-    extern const uint32_t nvk_##name##_subgroup[]; \
-    extern const size_t nvk_##name##_subgroup_size;
-MODULES(X)
+// Made by the build from shaders/*.comp: ROW modules without and with subgroup operations, the others once.
+#define ROW_MODULES(X) X(row_whole) X(row_stats) X(row_merge) X(row_apply) X(copy) X(row_whole_lean) X(copy_lean)
+#define STRIDED_MODULES(X)                                                                                    \
+    X(strided_stats)                                                                                          \
+    X(strided_merge)                                                                                          \
+    X(strided_finish) X(strided_apply) X(strided_sums) X(strided_add) X(strided_coefficients) X(strided_grad) \
+        X(strided_write)
+#define MODULE(name)                    \
+    extern const uint32_t nvk_##name[]; \
+    extern const size_t nvk_##name##_size;
+#define X(name) MODULE(name##_local) MODULE(name##_subgroup)
+ROW_MODULES(X)
 #undef X
+STRIDED_MODULES(MODULE)
 
-static const struct {
-    const char *name;
-    const uint32_t *code[2]; // by NORMA_CONST_SUBGROUP
-    const size_t *size[2];
+static const struct module {
+    const char *kernel, *kind; // kind: "_local", "_subgroup", "_lean_local", "_lean_subgroup" or ""
+    const uint32_t *code;
+    const size_t *size;
 } modules[] = {
-#define X(name) \
-    {#name, {nvk_##name##_local, nvk_##name##_subgroup}, {&nvk_##name##_local_size, &nvk_##name##_subgroup_size}},
-    MODULES(X)
+#define KIND(name, suffix) {#name, #suffix, nvk_##name##suffix, &nvk_##name##suffix##_size},
+#define X(name) KIND(name, _local) KIND(name, _subgroup)
+    X(row_whole) X(row_stats) X(row_merge) X(row_apply) X(copy)
+#undef X
+#define X(name) KIND(name, _lean_local) KIND(name, _lean_subgroup)
+        X(row_whole) X(copy)
+#undef X
+#define X(name) {#name, "", nvk_##name, &nvk_##name##_size},
+            STRIDED_MODULES(X)
 #undef X
 };
 
-enum { MODULE_COUNT = sizeof(modules) / sizeof(modules[0]) };
-
-// Index of the dispatch's module, the lean one or the one for every case: 2 * module + subgroup; 2 * MODULE_COUNT where
-// there is none.
-static uint32_t module_of(const norma_dispatch *dispatch, bool lean)
+static const struct module *module_of(const norma_dispatch *dispatch, bool lean)
 {
-    const size_t length = strlen(dispatch->kernel);
-    uint32_t subgroup = 0;
+    bool subgroup = false;
     for (uint32_t i = 0; i < dispatch->constant_count; i++)
         if (dispatch->constants[i].id == NORMA_CONST_SUBGROUP)
-            subgroup = dispatch->constants[i].value ? 1 : 0;
-    for (uint32_t i = 0; i < MODULE_COUNT; i++)
-        if (!strncmp(modules[i].name, dispatch->kernel, length) &&
-            !strcmp(modules[i].name + length, lean ? "_lean" : ""))
-            return 2 * i + subgroup;
-    return 2 * MODULE_COUNT;
+            subgroup = dispatch->constants[i].value != 0;
+    const char *kind = dispatch->table ? ""
+                       : lean          ? subgroup ? "_lean_subgroup" : "_lean_local"
+                       : subgroup      ? "_subgroup"
+                                       : "_local";
+    for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++)
+        if (!strcmp(modules[i].kernel, dispatch->kernel) && !strcmp(modules[i].kind, kind))
+            return &modules[i];
+    return NULL;
 }
 
 const void *nvk_code(const norma_dispatch *dispatch, size_t *size)
 {
-    const uint32_t module = module_of(dispatch, false);
-    if (module == 2 * MODULE_COUNT)
+    const struct module *module = module_of(dispatch, false);
+    if (!module)
         return NULL;
-    *size = *modules[module / 2].size[module % 2];
-    return modules[module / 2].code[module % 2];
+    *size = *module->size;
+    return module->code;
 }
 
 static norma_status compile(struct norma_device *device, struct nvk_pipeline *pipeline, const norma_dispatch *dispatch)
@@ -56,8 +65,8 @@ static norma_status compile(struct norma_device *device, struct nvk_pipeline *pi
     norma_status status = NORMA_OK;
     VkShaderModule module = VK_NULL_HANDLE;
     const VkShaderModuleCreateInfo code = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-                                           .codeSize = *modules[pipeline->module / 2].size[pipeline->module % 2],
-                                           .pCode = modules[pipeline->module / 2].code[pipeline->module % 2]};
+                                           .codeSize = *pipeline->module->size,
+                                           .pCode = pipeline->module->code};
     VkSpecializationMapEntry entries[NVK_CONST_COUNT];
     uint32_t count = 0;
     for (uint32_t i = 0; i < NVK_CONST_COUNT; i++)
@@ -74,7 +83,7 @@ static norma_status compile(struct norma_device *device, struct nvk_pipeline *pi
                                                         .module = module,
                                                         .pName = "main",
                                                         .pSpecializationInfo = &constants},
-                                              .layout = d->layouts[pipeline->lean]};
+                                              .layout = d->layouts[pipeline->layout]};
     NVK(d->api->CreateComputePipelines(d->handle, VK_NULL_HANDLE, 1, &info, NULL, &pipeline->handle));
 error:
     if (module)
@@ -141,8 +150,9 @@ static norma_status find_or_compile(struct norma_device *device, const norma_dis
     struct norma_row_args args;
     memcpy(&args, dispatch->args, sizeof(args));
     const bool lean = is_lean(device, dispatch, &args);
-    struct nvk_pipeline key = {.module = module_of(dispatch, lean), .lean = lean};
-    if (key.module == 2 * MODULE_COUNT)
+    struct nvk_pipeline key = {.module = module_of(dispatch, lean)};
+    key.layout = dispatch->table ? NVK_LAYOUT_STRIDED : lean ? NVK_LAYOUT_LEAN : NVK_LAYOUT_ROWS;
+    if (!key.module)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s has no kernel %s", device->id, dispatch->kernel);
     for (uint32_t i = 0; i < dispatch->constant_count; i++)
         if (dispatch->constants[i].id < NORMA_CONST_COUNT)

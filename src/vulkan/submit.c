@@ -62,13 +62,11 @@ error:
 }
 
 // The bytes that a dispatch binds. Slots without a tensor count too: the module may write them as far as Vulkan knows.
-static void find_ranges(const struct norma_command *command, struct nvk_range ranges[NVK_BINDINGS])
+static uint32_t find_ranges(const struct norma_command *command, struct nvk_range ranges[NVK_STRIDED])
 {
-    static const uint32_t written = 1u << NORMA_ARG_Y | 1u << NORMA_ARG_SUM | 1u << NORMA_ARG_MEAN |
-                                    1u << NORMA_ARG_RSTD | 1u << NORMA_ARG_COUNT; // the last is the workspace
     const norma_dispatch *dispatch = command->dispatch;
-    assert(dispatch->binding_count == NVK_BINDINGS);
-    for (uint32_t i = 0; i < NVK_BINDINGS; i++) {
+    assert(dispatch->binding_count == (dispatch->table ? NVK_STRIDED : NVK_BINDINGS));
+    for (uint32_t i = 0; i < dispatch->binding_count; i++) {
         const struct nvk_buffer *b = handle_of(command->bound[i]);
         const uint64_t offset = b->shift + command->bound_offset[i];
         // Whole words: an odd number of 16-bit elements ends within one.
@@ -76,18 +74,17 @@ static void find_ranges(const struct norma_command *command, struct nvk_range ra
         assert(offset % 16 == 0 && offset < b->size);
         if (size > b->size - offset)
             size = b->size - offset;
-        ranges[i] = (struct nvk_range){.buffer = b->handle,
-                                       .begin = offset,
-                                       .end = offset + size,
-                                       .written = written >> dispatch->bindings[i].slot & 1};
+        ranges[i] = (struct nvk_range){
+            .buffer = b->handle, .begin = offset, .end = offset + size, .written = dispatch->bindings[i].written};
     }
+    return dispatch->binding_count;
 }
 
 // Whether a range meets one that a dispatch behind the last barrier writes, or writes what one of them uses. Tiles of
 // nested rows bind ranges that overlap although their elements do not; Vulkan knows ranges alone.
-static bool meets(const struct nvk_call *call, const struct nvk_range ranges[NVK_BINDINGS])
+static bool meets(const struct nvk_call *call, const struct nvk_range ranges[NVK_STRIDED], uint32_t count)
 {
-    for (uint32_t i = 0; i < NVK_BINDINGS; i++)
+    for (uint32_t i = 0; i < count; i++)
         for (uint32_t k = 0; k < call->range_count; k++) {
             const struct nvk_range *a = &ranges[i], *b = &call->ranges[k];
             if (a->buffer == b->buffer && a->begin < b->end && b->begin < a->end && (a->written || b->written))
@@ -136,62 +133,88 @@ static norma_status fill_texels(struct nvk_device *d, struct nvk_call *call, con
 }
 
 static void fill_buffers(struct nvk_device *d, const norma_dispatch *dispatch,
-                         const struct nvk_range ranges[NVK_BINDINGS], VkDescriptorSet set)
+                         const struct nvk_range ranges[NVK_STRIDED], const struct nvk_range *table, VkDescriptorSet set)
 {
-    VkDescriptorBufferInfo buffers[NVK_BINDINGS];
-    VkWriteDescriptorSet writes[NVK_BINDINGS];
-    for (uint32_t i = 0; i < NVK_BINDINGS; i++) {
-        const struct nvk_range *r = &ranges[i];
+    VkDescriptorBufferInfo buffers[NVK_STRIDED + 1];
+    VkWriteDescriptorSet writes[NVK_STRIDED + 1];
+    const uint32_t count = dispatch->binding_count + (table != NULL);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct nvk_range *r = i < dispatch->binding_count ? &ranges[i] : table;
         buffers[i] = (VkDescriptorBufferInfo){.buffer = r->buffer, .offset = r->begin, .range = r->end - r->begin};
         writes[i] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
                                            .dstSet = set,
-                                           .dstBinding = dispatch->bindings[i].slot,
+                                           .dstBinding = i < dispatch->binding_count ? dispatch->bindings[i].slot : i,
                                            .descriptorCount = 1,
                                            .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
                                            .pBufferInfo = &buffers[i]};
     }
-    d->api->UpdateDescriptorSets(d->handle, NVK_BINDINGS, writes, 0, NULL);
+    d->api->UpdateDescriptorSets(d->handle, count, writes, 0, NULL);
+}
+
+// Puts the dispatch's table into mapped memory of the call's, which has room for `most` of them.
+static norma_status put_table(struct norma_device *device, struct nvk_call *call, const norma_dispatch *dispatch,
+                              uint32_t most, struct nvk_range *range)
+{
+    const uint64_t size = (uint64_t)most * NVK_TABLE_BYTES;
+    assert(dispatch->table_size <= NVK_TABLE_BYTES && NVK_TABLE_BYTES % device->caps.offset_align == 0);
+    if (call->tables.impl && call->tables.size < size && call->table_count == 0)
+        nvk_buffer_finish(&call->tables);
+    if (!call->tables.impl) {
+        const norma_status status = nvk_mapped_create(device, size, &call->tables);
+        if (status != NORMA_OK)
+            return status;
+    }
+    const uint64_t begin = (uint64_t)call->table_count++ * NVK_TABLE_BYTES;
+    memcpy((char *)call->tables.host + begin, dispatch->table, dispatch->table_size);
+    *range =
+        (struct nvk_range){.buffer = handle_of(&call->tables)->handle, .begin = begin, .end = begin + NVK_TABLE_BYTES};
+    return NORMA_OK;
 }
 
 static norma_status bind(struct nvk_device *d, struct nvk_call *call, const norma_dispatch *dispatch,
-                         const struct nvk_range ranges[NVK_BINDINGS], bool lean)
+                         const struct nvk_range ranges[NVK_STRIDED], const struct nvk_range *table,
+                         enum nvk_layout layout)
 {
     norma_status status = NORMA_OK;
     VkDescriptorSet sets[2];
+    const bool lean = layout == NVK_LAYOUT_LEAN;
     const VkDescriptorSetAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
                                               .descriptorPool = call->sets,
                                               .descriptorSetCount = lean ? 2 : 1,
-                                              .pSetLayouts = d->set_layouts};
+                                              .pSetLayouts = d->set_layouts + (table ? NVK_LAYOUT_STRIDED : 0)};
     NVK(d->api->AllocateDescriptorSets(d->handle, &info, sets));
-    fill_buffers(d, dispatch, ranges, sets[0]);
+    fill_buffers(d, dispatch, ranges, table, sets[0]);
     if (lean && (status = fill_texels(d, call, dispatch, ranges, sets[1])) != NORMA_OK)
         return status;
-    d->api->CmdBindDescriptorSets(call->command, VK_PIPELINE_BIND_POINT_COMPUTE, d->layouts[lean], 0,
+    d->api->CmdBindDescriptorSets(call->command, VK_PIPELINE_BIND_POINT_COMPUTE, d->layouts[layout], 0,
                                   info.descriptorSetCount, sets, 0, NULL);
 error:
     return status;
 }
 
 static norma_status record_dispatch(struct norma_device *device, struct nvk_call *call,
-                                    const struct norma_command *command)
+                                    const struct norma_command *command, uint32_t most)
 {
     struct nvk_device *d = nvk_device_of(device);
     const norma_dispatch *dispatch = command->dispatch;
-    struct nvk_range ranges[NVK_BINDINGS];
+    struct nvk_range ranges[NVK_STRIDED], table;
     const struct nvk_pipeline *pipeline;
-    find_ranges(command, ranges);
+    const uint32_t count = find_ranges(command, ranges);
     norma_status status = nvk_pipeline(device, dispatch, &pipeline);
+    if (status == NORMA_OK && dispatch->table)
+        status = put_table(device, call, dispatch, most, &table);
     if (status == NORMA_OK)
-        status = bind(d, call, dispatch, ranges, pipeline->lean);
+        status = bind(d, call, dispatch, ranges, dispatch->table ? &table : NULL, pipeline->layout);
     if (status != NORMA_OK)
         return status;
-    if (dispatch->barrier || call->range_count + NVK_BINDINGS > NVK_MOST_RANGES || meets(call, ranges))
+    if (dispatch->barrier || call->range_count + count > NVK_MOST_RANGES || meets(call, ranges, count))
         device_barrier(d, call);
-    memcpy(call->ranges + call->range_count, ranges, sizeof(ranges));
-    call->range_count += NVK_BINDINGS;
+    memcpy(call->ranges + call->range_count, ranges, count * sizeof(ranges[0]));
+    call->range_count += count;
     d->api->CmdBindPipeline(call->command, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline->handle);
-    d->api->CmdPushConstants(call->command, d->layouts[pipeline->lean], VK_SHADER_STAGE_COMPUTE_BIT, 0,
-                             dispatch->args_size, dispatch->args);
+    if (!dispatch->table)
+        d->api->CmdPushConstants(call->command, d->layouts[pipeline->layout], VK_SHADER_STAGE_COMPUTE_BIT, 0,
+                                 dispatch->args_size, dispatch->args);
     d->api->CmdDispatch(call->command, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
     return NORMA_OK;
 }
@@ -209,14 +232,14 @@ static norma_status compute(struct norma_device *device, const struct norma_comm
 {
     struct nvk_device *d = nvk_device_of(device);
     struct nvk_call *call;
-    norma_status status = nvk_call_take(d, (uint32_t)count, timestamps && device->caps.timestamps, &call);
+    norma_status status = nvk_call_take(device, (uint32_t)count, timestamps && device->caps.timestamps, &call);
     if (status != NORMA_OK)
         return status;
     status = begin(d, call);
     for (size_t i = 0; i < count && status == NORMA_OK; i++) {
         const struct norma_command *c = &commands[i];
         if (c->kind == NORMA_COMMAND_DISPATCH) {
-            status = record_dispatch(device, call, c);
+            status = record_dispatch(device, call, c, (uint32_t)count);
         } else {
             assert(c->kind == NORMA_COMMAND_COPY);
             if (i > 0)

@@ -69,7 +69,7 @@ static bool locate(const struct replay *state, norma_arg arg, uint64_t r, uint64
          (unsigned long long)r, (unsigned long long)i);
     uint64_t byte = bound->offset + element * size;
     if (state->stage && !row_arg_is_shared(arg)) {
-        uint32_t index = state->transfer[state->dispatch->tile * NORMA_ARG_COUNT + arg];
+        uint32_t index = state->transfer[state->dispatch->tile * NORMA_ROW_ARGS + arg];
         want(index != NORMA_STEP_NONE, "arg %d of tile %u is not transferred", arg, state->dispatch->tile);
         const struct norma_step *step = &state->schedule->steps[index];
         want(byte < step->rows * step->row_bytes, "arg %d of tile %u: beyond its transfer", arg, state->dispatch->tile);
@@ -140,7 +140,7 @@ static bool write_chunk(struct replay *state, uint64_t r, uint64_t j, bool stati
     if (!locate_chunk(state, NORMA_ARG_Y, r, i, &base) || !decode(state, base, index, &row))
         return false;
     want(base == expected(state, NORMA_ARG_Y, index), "y: row %llu begins elsewhere", (unsigned long long)row);
-    for (int a = 0; a < NORMA_ARG_COUNT; a++) {
+    for (int a = 0; a < NORMA_ROW_ARGS; a++) {
         norma_arg arg = (norma_arg)a;
         if (!state->problem->arg[arg].present || (is_statistic(arg) && !statistics))
             continue;
@@ -335,8 +335,8 @@ const char *replay(const struct row_problem *problem, const struct norma_caps *c
     state.cells = calloc(state.cell_count + 1, sizeof *state.cells);
     state.written = calloc((size_t)(problem->rows * state.chunks), 1);
     state.stats = calloc((size_t)problem->rows, 1);
-    state.transfer = malloc((size_t)schedule->tiles * NORMA_ARG_COUNT * sizeof *state.transfer);
-    memset(state.transfer, 0xff, (size_t)schedule->tiles * NORMA_ARG_COUNT * sizeof *state.transfer);
+    state.transfer = malloc((size_t)schedule->tiles * NORMA_ROW_ARGS * sizeof *state.transfer);
+    memset(state.transfer, 0xff, (size_t)schedule->tiles * NORMA_ROW_ARGS * sizeof *state.transfer);
     bool right = walk(&state);
     free(state.cells);
     free(state.written);

@@ -79,7 +79,7 @@ static bool check_binding(const struct replay *state, int slot)
 {
     const norma_bound *bound = &state->dispatch->bindings[slot];
     const struct norma_caps *caps = state->caps;
-    bool tensor = slot < NORMA_ARG_COUNT;
+    bool tensor = slot < NORMA_ROW_ARGS;
     want(bound->slot == (uint32_t)slot, "slot %d", slot);
     if (tensor && !state->problem->arg[slot].present) {
         want(bound->arg == NORMA_ARG_X && !(state->args.flags & 1u << slot), "absent slot %d", slot);
@@ -115,11 +115,11 @@ bool replay_limits(const struct replay *state)
     const struct norma_row_args *args = &state->args;
     uint32_t types = 0;
     bool aligned = true, prologue = false;
-    want(state->dispatch->binding_count == NORMA_ARG_COUNT + 1, "bindings");
-    for (int slot = 0; slot <= NORMA_ARG_COUNT; slot++)
+    want(state->dispatch->binding_count == NORMA_ROW_ARGS + 1, "bindings");
+    for (int slot = 0; slot <= NORMA_ROW_ARGS; slot++)
         if (!check_binding(state, slot))
             return false;
-    for (int i = 0; i < NORMA_ARG_COUNT; i++) {
+    for (int i = 0; i < NORMA_ROW_ARGS; i++) {
         norma_dtype dtype = problem->arg[i].dtype;
         if (!problem->arg[i].present)
             continue;
@@ -153,7 +153,7 @@ bool replay_budget(const struct replay *state)
     double moved = 0;
     if (state->caps->api == NORMA_DRIVER_SCALAR)
         return true;
-    for (int i = 0; i < NORMA_ARG_COUNT; i++) {
+    for (int i = 0; i < NORMA_ROW_ARGS; i++) {
         bool shared = row_arg_is_shared((norma_arg)i);
         uint64_t size = element_size(state, (norma_arg)i);
         if (!problem->arg[i].present)
@@ -209,8 +209,8 @@ static bool check_tile(const struct replay *state, const struct clock *clocks, u
                        uint32_t last)
 {
     const struct norma_step *steps = state->schedule->steps;
-    const uint32_t *transfer = &state->transfer[tile * NORMA_ARG_COUNT];
-    for (int i = 0; i < NORMA_ARG_COUNT; i++) {
+    const uint32_t *transfer = &state->transfer[tile * NORMA_ROW_ARGS];
+    for (int i = 0; i < NORMA_ROW_ARGS; i++) {
         if (transfer[i] == NORMA_STEP_NONE)
             continue;
         const struct norma_step *step = &steps[transfer[i]];
@@ -230,17 +230,17 @@ static bool check_slots(const struct replay *state, const struct clock *clocks, 
     const struct norma_schedule *schedule = state->schedule;
     const struct norma_step *steps = schedule->steps;
     for (uint32_t t = 0; t + 1 < schedule->tiles; t++) {
-        const uint32_t *own = &state->transfer[t * NORMA_ARG_COUNT];
-        uint32_t upload = own[NORMA_ARG_COUNT + NORMA_ARG_X];
+        const uint32_t *own = &state->transfer[t * NORMA_ROW_ARGS];
+        uint32_t upload = own[NORMA_ROW_ARGS + NORMA_ARG_X];
         want(!before(steps, clocks, last[t], upload) && !before(steps, clocks, upload, first[t]),
              "tile %u does not overlap the upload of the next", t);
-        for (int i = 0; i < NORMA_ARG_COUNT; i++) {
+        for (int i = 0; i < NORMA_ROW_ARGS; i++) {
             if (own[i] == NORMA_STEP_NONE)
                 continue;
             want(!row_arg_is_output((norma_arg)i) || upload < own[i], "tile %u: download before the next upload", t);
             if (t + schedule->slots >= schedule->tiles)
                 continue;
-            uint32_t other = own[schedule->slots * NORMA_ARG_COUNT + (uint32_t)i];
+            uint32_t other = own[schedule->slots * NORMA_ROW_ARGS + (uint32_t)i];
             if (row_arg_is_output((norma_arg)i))
                 want(before(steps, clocks, own[i], first[t + schedule->slots]), "tile %u: output overwritten", t);
             else
@@ -254,12 +254,12 @@ static bool check_slots(const struct replay *state, const struct clock *clocks, 
 static bool check_downloads(const struct replay *state)
 {
     const struct row_problem *problem = state->problem;
-    uint64_t bytes[NORMA_ARG_COUNT] = {0};
+    uint64_t bytes[NORMA_ROW_ARGS] = {0};
     for (size_t i = 0; i < state->schedule->step_count; i++)
         if (state->schedule->steps[i].kind == NORMA_STEP_DOWNLOAD)
             bytes[state->schedule->steps[i].arg] +=
                 state->schedule->steps[i].rows * state->schedule->steps[i].row_bytes;
-    for (int i = 0; i < NORMA_ARG_COUNT; i++) {
+    for (int i = 0; i < NORMA_ROW_ARGS; i++) {
         uint64_t all = (uint64_t)(problem->rows * problem->arg[i].length) * element_size(state, (norma_arg)i);
         bool output = problem->arg[i].present && row_arg_is_output((norma_arg)i);
         want(bytes[i] == (output ? all : 0), "arg %d: %llu bytes downloaded", i, (unsigned long long)bytes[i]);
@@ -284,7 +284,7 @@ static bool check_streams(const struct replay *state, struct clock *clocks, uint
             if (first[step->tile] == NORMA_STEP_NONE)
                 first[step->tile] = i;
         } else {
-            uint32_t *transfer = &state->transfer[step->tile * NORMA_ARG_COUNT + step->arg];
+            uint32_t *transfer = &state->transfer[step->tile * NORMA_ROW_ARGS + step->arg];
             want(*transfer == NORMA_STEP_NONE, "tile %u: arg %d twice", step->tile, step->arg);
             *transfer = i;
         }

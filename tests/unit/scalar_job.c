@@ -56,7 +56,7 @@ bool job_is_output(int arg)
 
 void job_allocate(struct job *job)
 {
-    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
+    for (int arg = 0; arg < NORMA_ROW_ARGS; arg++) {
         bool one = arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD;
         size_t last = job_index(job, (norma_arg)arg, job->rows - 1, one ? 0 : job->n - 1);
         job->tensor[arg].elements = last + 1;
@@ -68,7 +68,7 @@ void job_allocate(struct job *job)
 
 void job_release(struct job *job)
 {
-    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
+    for (int arg = 0; arg < NORMA_ROW_ARGS; arg++)
         free(job->tensor[arg].memory);
 }
 
@@ -83,7 +83,7 @@ static struct norma_row_args arguments(const struct job *job)
                                   .gate_phase = job->gate_phase,
                                   .eps = job->eps,
                                   .weight_offset = job->weight_offset};
-    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
+    for (int arg = 0; arg < NORMA_ROW_ARGS; arg++) {
         args.flags |= (uint32_t)job->tensor[arg].present << arg;
         args.types |= (uint32_t)job->tensor[arg].type << (2 * arg);
     }
@@ -110,16 +110,16 @@ void job_run(const struct job *job, struct norma_device *device)
 {
     const struct norma_backend *backend = &norma_backend_scalar;
     const struct norma_row_args args = arguments(job);
-    struct norma_buffer buffers[NORMA_ARG_COUNT];
+    struct norma_buffer buffers[NORMA_ROW_ARGS];
     norma_dispatch dispatch = {.kernel = "row_whole",
                                .constants = {{"RMS", NORMA_CONST_RMS, job->op == NORMA_RMS_NORM}},
                                .constant_count = 1,
-                               .binding_count = NORMA_ARG_COUNT};
+                               .binding_count = NORMA_ROW_ARGS};
     struct norma_command command = {.kind = NORMA_COMMAND_DISPATCH, .dispatch = &dispatch};
     struct norma_event event;
     double seconds = -1;
     memcpy(dispatch.args, &args, sizeof args);
-    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
+    for (int arg = 0; arg < NORMA_ROW_ARGS; arg++) {
         const int bound = job->tensor[arg].present ? arg : NORMA_ARG_X;
         dispatch.bindings[arg].slot = (uint32_t)arg;
         dispatch.bindings[arg].arg = (norma_arg)bound;
@@ -135,14 +135,14 @@ void job_run(const struct job *job, struct norma_device *device)
     assert_int_equal(backend->event_seconds(&event, &seconds), NORMA_OK);
     assert_true(seconds >= 0);
     backend->event_finish(&event);
-    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
+    for (int arg = 0; arg < NORMA_ROW_ARGS; arg++)
         backend->buffer_finish(&buffers[arg]);
 }
 
 struct job job_dense(norma_op op, uint32_t rows, uint32_t n)
 {
     struct job job = {.op = op, .n = n, .rows = rows, .gate_rows = 1, .eps = 1e-5f};
-    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
+    for (int arg = 0; arg < NORMA_ROW_ARGS; arg++) {
         const bool one = arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD;
         job.tensor[arg].present = arg <= NORMA_ARG_Y;
         job.tensor[arg].stride = row_arg_is_shared((norma_arg)arg) ? 0 : one ? 1 : n;
@@ -153,7 +153,7 @@ struct job job_dense(norma_op op, uint32_t rows, uint32_t n)
 struct job job_copy(const struct job *job)
 {
     struct job copy = *job;
-    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
+    for (int arg = 0; arg < NORMA_ROW_ARGS; arg++) {
         const size_t bytes = job->tensor[arg].elements * job_element_size(job->tensor[arg].type);
         copy.tensor[arg].memory = malloc(bytes);
         assert_non_null(copy.tensor[arg].memory);

@@ -16,7 +16,7 @@ struct job {
         uint32_t stride, offset;
         size_t elements;
         unsigned char *memory;
-    } tensor[NORMA_ARG_COUNT];
+    } tensor[NORMA_ROW_ARGS];
 };
 
 // Rows without gaps, x and y alone present, all float32; no memory yet.

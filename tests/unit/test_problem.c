@@ -91,9 +91,11 @@ static void canonical_rows_have_the_callers_addresses(void **state)
         p.weight = &weight;
         p.gate = below(2) ? &gate : NULL;
         p.mean = below(2) ? &mean : NULL;
-        struct row_problem r;
-        if (norma_rows_from_problem(&p, NORMA_PLACE_NONE, 0, &r) != NORMA_OK)
+        struct norma_work work;
+        if (norma_work_from_problem(&p, NORMA_PLACE_NONE, 0, &work) != NORMA_OK)
             fail_msg("round %d: %s", round, norma_last_error());
+        assert_false(work.strided);
+        const struct row_problem r = work.rows;
         int64_t rows = 1;
         for (int d = 0; d < outer; d++)
             rows *= shape[d];
@@ -124,11 +126,12 @@ static void a_gate_per_sample_is_one_run(void **state)
     norma_tensor x = norma_tensor_host(NORMA_FLOAT32, 3, shape, memory), y = x;
     norma_tensor gate = norma_tensor_host(NORMA_FLOAT32, 3, gate_shape, memory);
     norma_problem p = NORMA_LAYER_NORM_DEFAULTS;
-    struct row_problem r;
+    struct norma_work work;
     p.x = &x;
     p.y = &y;
     p.gate = &gate;
-    assert_int_equal(norma_rows_from_problem(&p, NORMA_PLACE_NONE, 0, &r), NORMA_OK);
+    assert_int_equal(norma_work_from_problem(&p, NORMA_PLACE_NONE, 0, &work), NORMA_OK);
+    const struct row_problem r = work.rows;
     assert_int_equal(r.outer_rank, 1);
     assert_int_equal(r.outer[0], 300);
     assert_int_equal(r.gate_rows, 50);

@@ -60,9 +60,9 @@ static float *row_of(const struct job *job, norma_arg arg, uint32_t row)
 // inputs: the job before it ran; after: the same with outputs, whose memory is its own.
 static void verify_row(const struct job *inputs, const struct job *after, uint32_t r)
 {
-    float *part[NORMA_ARG_COUNT] = {NULL}, *h = malloc(inputs->n * sizeof *h);
+    float *part[NORMA_ROW_ARGS] = {NULL}, *h = malloc(inputs->n * sizeof *h);
     assert_non_null(h);
-    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
+    for (int arg = 0; arg < NORMA_ROW_ARGS; arg++)
         if (!job_is_output(arg))
             part[arg] = row_of(inputs, (norma_arg)arg, r);
     const struct reference_prologue before = {part[NORMA_ARG_X], part[NORMA_ARG_INPUT_BIAS], part[NORMA_ARG_GATE],
@@ -84,7 +84,7 @@ static void verify_row(const struct job *inputs, const struct job *after, uint32
         compare(after, NORMA_ARG_MEAN, r, 0, stats.mean, stats.mean_bound);
     if (after->tensor[NORMA_ARG_RSTD].present)
         compare(after, NORMA_ARG_RSTD, r, 0, stats.rstd, stats.rstd_bound);
-    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
+    for (int arg = 0; arg < NORMA_ROW_ARGS; arg++)
         free(part[arg]);
     free(h);
 }
@@ -92,7 +92,7 @@ static void verify_row(const struct job *inputs, const struct job *after, uint32
 // What is between the rows of outputs keeps its NaN bytes.
 static void verify_gaps(const struct job *after)
 {
-    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
+    for (int arg = 0; arg < NORMA_ROW_ARGS; arg++) {
         if (!job_is_output(arg))
             continue;
         const size_t size = job_element_size(after->tensor[arg].type);
@@ -110,7 +110,7 @@ static void verify_gaps(const struct job *after)
 static void fill_random(struct job *job, int kind)
 {
     static const double scales[] = {1, 1, 65504, 3e38, 1e-40}, offsets[] = {0, 1e4, 0, 0, 0};
-    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
+    for (int arg = 0; arg < NORMA_ROW_ARGS; arg++) {
         if (job_is_output(arg))
             continue;
         const bool x = arg == NORMA_ARG_X;
@@ -132,7 +132,7 @@ static struct job random_job(void)
     job.gate_phase = below(job.gate_rows);
     job.weight_offset = job.op == NORMA_RMS_NORM ? (float)below(2) : 0;
     const bool prologue = below(2);
-    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
+    for (int arg = 0; arg < NORMA_ROW_ARGS; arg++) {
         const bool one = arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD;
         const bool before = arg >= NORMA_ARG_RESIDUAL && arg <= NORMA_ARG_INPUT_BIAS;
         job.tensor[arg].present = arg <= NORMA_ARG_Y || (below(2) && (prologue || !before));
@@ -147,7 +147,7 @@ static struct job random_job(void)
 
 static void assert_same(const struct job *a, const struct job *b)
 {
-    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
+    for (int arg = 0; arg < NORMA_ROW_ARGS; arg++)
         assert_memory_equal(a->tensor[arg].memory, b->tensor[arg].memory,
                             a->tensor[arg].elements * job_element_size(a->tensor[arg].type));
 }

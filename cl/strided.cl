@@ -1,0 +1,533 @@
+// The strided kernels: every operator over any strides (src/form.h), for what the row kernels do not take. A work-item
+// takes a chunk, a merge, a group or an element by itself: right everywhere, tuned for nothing. The arguments are the
+// table of src/strided_table.h.
+#include "strided_prelude.cl"
+
+#define FINISH_SAVED 1 // ST_OUTPUT of finish: mean and rstd are inputs
+#define UPDATE 1u      // ST_UPDATE
+#define UPDATE_BIASED 2u
+
+#define LANE_STEP 32u   // elements between the steps of a lane
+#define LANE_GROUP 128u // four steps
+
+static inline uint chunk_begin(const struct view *view, uint chunk)
+{
+    uint n = word(view, ST_N), run = word(view, ST_RUN);
+    if (run > CHUNK) {
+        uint per_run = (run + CHUNK - 1) / CHUNK;
+        return chunk / per_run * run + min(chunk % per_run * CHUNK, run);
+    }
+    return min(chunk * (CHUNK / run * run), n);
+}
+
+// The two values that one element adds: d and d*d of the statistics about k, or those of a sum.
+static inline float2 statistics_term(const struct view *view, const struct index *index, float k, float a)
+{
+    float z = element_at(view, index).t * a;
+    if (word(view, ST_STATISTIC) == FORM_ABSOLUTES)
+        return (float2)(fabs(z), 0);
+    float d = z - k;
+    return (float2)(d, d * d);
+}
+
+static inline float2 sums_term(const struct view *view, const struct index *index)
+{
+    uint output = word(view, ST_OUTPUT);
+    struct element e = element_at(view, index);
+    if (output == ST_SUM_ABOUT_MEAN)
+        return (float2)(e.t - load(view, ST_TO, index), 0);
+    stat cell = cell_at(view, index);
+    struct value v = value_at(view, index, &e, cell);
+    struct gradient d = gradient_at(view, index, &e, &v);
+    if (output == ST_SUM_STATISTICS)
+        return (float2)(d.g, d.g * (word(view, ST_STATISTIC) == FORM_ABSOLUTES ? e.t : v.xhat));
+    if (output == ST_SUM_DWEIGHT)
+        return (float2)(d.dv1 * v.xhat, 0);
+    if (output == ST_SUM_DBIAS)
+        return (float2)(d.dv1, 0);
+    float dh = dh_of(view, index, &e, dt_at(view, index, &e, &v, d.g, cell));
+    return (float2)(dh * (output == ST_SUM_DGATE ? e.biased : e.gate), 0);
+}
+
+// A lane's 16 steps in a block, from the group's element i on.
+static inline float2 lane_sums(const struct view *view, struct index *index, bool sums, uint i, uint end, float k,
+                               float a)
+{
+    float2 sum = 0;
+    for (; i < end; i += LANE_GROUP) {
+        float2 d[4];
+        for (uint s = 0; s < 4; s++) {
+            uint at = i + s * LANE_STEP;
+            d[s] = 0;
+            if (at >= end)
+                continue;
+            set_element(view, at, index);
+            d[s] = sums ? sums_term(view, index) : statistics_term(view, index, k, a);
+        }
+        sum = sum + ((d[0] + d[1]) + (d[2] + d[3]));
+    }
+    return sum;
+}
+
+// The tree's S1 and S2 of elements [begin, end), a chunk. One lane after the other: their order is free, that of a
+// lane's additions and of the lanes' sums is not.
+static inline float2 chunk_sums(const struct view *view, struct index *index, bool sums, uint begin, uint end, float k,
+                                float a)
+{
+    float2 T[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+    for (uint block = begin; block < end; block += BLOCK) {
+        uint stop = min(block + BLOCK, end);
+        for (uint t = 0; t < 8; t++) {
+            float2 A[4];
+            for (uint v = 0; v < 4; v++)
+                A[v] = lane_sums(view, index, sums, block + 4 * t + v, stop, k, a);
+            T[t] = T[t] + ((A[0] + A[1]) + (A[2] + A[3]));
+        }
+    }
+    return ((T[0] + T[4]) + (T[2] + T[6])) + ((T[1] + T[5]) + (T[3] + T[7]));
+}
+
+// Units of stats and sums: a chunk of a group.
+struct chunk {
+    uint group, begin, end, out;
+};
+
+static inline struct chunk chunk_of(const struct view *view, uint unit)
+{
+    uint groups = word(view, ST_GROUPS), c = word(view, ST_CHUNK0) + unit / groups;
+    struct chunk chunk = {word(view, ST_GROUP0) + unit % groups, chunk_begin(view, c), chunk_begin(view, c + 1), 0};
+    chunk.out = word(view, ST_OUT) + chunk.group * word(view, ST_OUTPUTS) + c;
+    return chunk;
+}
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_stats)
+static inline float scaled_t(const struct view *view, struct index *index, uint element, float a)
+{
+    set_element(view, element, index);
+    return element_at(view, index).t * a;
+}
+
+static inline float pivot(const struct view *view, struct index *index, uint begin, uint end, float a)
+{
+    if (word(view, ST_STATISTIC) != FORM_MOMENTS)
+        return 0;
+    if (end - begin < 16)
+        return scaled_t(view, index, begin, a);
+    float f[4];
+    for (uint t = 0; t < 4; t++) {
+        float p[4];
+        for (uint v = 0; v < 4; v++)
+            p[v] = scaled_t(view, index, begin + 4 * t + v, a) * 0.0625f;
+        f[t] = (p[0] + p[1]) + (p[2] + p[3]);
+    }
+    return (f[0] + f[2]) + (f[1] + f[3]);
+}
+
+// The scale that a chunk's sum S of squares (or of absolutes) asks for, 1 where it is good. eps is compared as what is
+// added to a square: it is added to a norm where the scale is MAX or ADD.
+static inline float rescue(const struct view *view, float S, float k)
+{
+    uint scale = word(view, ST_SCALE);
+    float eps = real(view, ST_EPS), floor = scale == FORM_MAX || scale == FORM_ADD ? eps * eps : eps;
+    if (!isfinite(S))
+        return SHRINK;
+    return S < 0x1p-80f && floor < 0x1p-73f && fabs(k) < 0x1p+20f ? GROW : 1.0f;
+}
+
+static inline stat chunk_statistics(const struct view *view, struct index *index, uint begin, uint end)
+{
+    uint statistic = word(view, ST_STATISTIC);
+    float a = 1.0f, k = pivot(view, index, begin, end, a), c, q, M2, m, r;
+    for (bool first = true;; first = false) {
+        float2 S = chunk_sums(view, index, false, begin, end, k, a);
+        float sum = statistic == FORM_ABSOLUTES ? S.x : S.y, next = first ? rescue(view, sum, k) : 1.0f;
+        if (next != 1.0f) {
+            a = next;
+            k = pivot(view, index, begin, end, a);
+            S = chunk_sums(view, index, false, begin, end, k, a);
+            sum = statistic == FORM_ABSOLUTES ? S.x : S.y;
+        }
+        if (statistic != FORM_MOMENTS)
+            return (stat)(0, 0, sum, a);
+        c = S.x / (float)(end - begin);
+        q = S.x * c;
+        M2 = S.y - q;
+        if (!first || !(q > M2 * 0.25f))
+            break;
+        k = k + c;
+    }
+    two_sum(k, c, &m, &r);
+    return (stat)(m, r, M2 < 0 ? 0.0f : M2, a);
+}
+
+STRIDED(strided_stats)
+{
+    struct view view = VIEW;
+    struct index index;
+    uint unit = unit_index();
+    if (unit >= word(&view, ST_CHUNKS) * word(&view, ST_GROUPS))
+        return;
+    struct chunk chunk = chunk_of(&view, unit);
+    set_group(&view, chunk.group, &index);
+    cells(&view)[chunk.out] = chunk_statistics(&view, &index, chunk.begin, chunk.end);
+}
+#endif
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_sums)
+STRIDED(strided_sums)
+{
+    struct view view = VIEW;
+    struct index index;
+    uint unit = unit_index();
+    if (unit >= word(&view, ST_CHUNKS) * word(&view, ST_GROUPS))
+        return;
+    struct chunk chunk = chunk_of(&view, unit);
+    set_group(&view, chunk.group, &index);
+    float2 S = chunk_sums(&view, &index, true, chunk.begin, chunk.end, 0, 1.0f);
+    cells(&view)[chunk.out] = (stat)(S, 0, 0);
+}
+#endif
+
+// Units of merge and add: up to 64 of a group's inputs.
+struct merge {
+    __global const stat *in;
+    uint count, first, out; // first: the group's number of in[0]
+};
+
+static inline struct merge merge_of(const struct view *view, uint unit)
+{
+    uint groups = word(view, ST_GROUPS), inputs = word(view, ST_INPUTS), o = unit / groups;
+    uint group = word(view, ST_GROUP0) + unit % groups;
+    struct merge merge = {cells(view) + word(view, ST_IN) + group * inputs + o * FAN, 0, o * FAN, 0};
+    merge.count = min(FAN, inputs - o * FAN);
+    merge.out = word(view, ST_OUT) + group * word(view, ST_OUTPUTS) + o;
+    return merge;
+}
+
+static inline float fold(float *w, uint count)
+{
+    for (uint stride = 32; stride > 0; stride /= 2)
+        for (uint i = 0; i < stride && i + stride < count; i++)
+            w[i] = w[i] + w[i + stride];
+    return w[0];
+}
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_merge)
+// Elements of the inputs [first, end) of a group.
+static inline float elements(const struct view *view, uint first, uint end)
+{
+    uint level = word(view, ST_LEVEL), all = word(view, ST_ALL_CHUNKS);
+    return (float)(chunk_begin(view, min(end * level, all)) - chunk_begin(view, first * level));
+}
+
+// (m, r, M2) of an input at the scale a.
+static inline float4 rescaled(const struct view *view, stat in, float a)
+{
+    float f = rescale(in.w, a);
+    float M2 = word(view, ST_STATISTIC) == FORM_ABSOLUTES ? in.z * f : (in.z * f) * f;
+    return (float4)(in.x * f, in.y * f, M2, 0);
+}
+
+static inline stat merge_moments(const struct view *view, const struct merge *merge, float a)
+{
+    float v[FAN], w[FAN], m, r;
+    float K = rescaled(view, merge->in[0], a).x, N = elements(view, merge->first, merge->first + merge->count);
+    for (uint i = 0; i < merge->count; i++) {
+        float4 in = rescaled(view, merge->in[i], a);
+        w[i] = elements(view, merge->first + i, merge->first + i + 1) * ((in.x - K) + in.y);
+    }
+    two_sum(K, fold(w, merge->count) / N, &m, &r);
+    for (uint i = 0; i < merge->count; i++) {
+        float4 in = rescaled(view, merge->in[i], a);
+        float e = ((in.x - m) - r) + in.y;
+        w[i] = elements(view, merge->first + i, merge->first + i + 1) * e;
+        v[i] = in.z + w[i] * e;
+    }
+    two_sum(m, r + fold(w, merge->count) / N, &m, &r);
+    return (stat)(m, r, fold(v, merge->count), a);
+}
+
+static inline stat merge_scaled(const struct view *view, const struct merge *merge, float a)
+{
+    if (word(view, ST_STATISTIC) == FORM_MOMENTS)
+        return merge_moments(view, merge, a);
+    float v[FAN];
+    for (uint i = 0; i < merge->count; i++)
+        v[i] = rescaled(view, merge->in[i], a).z;
+    return (stat)(0, 0, fold(v, merge->count), a);
+}
+
+STRIDED(strided_merge)
+{
+    struct view view = VIEW;
+    uint unit = unit_index();
+    if (unit >= word(&view, ST_GROUPS) * word(&view, ST_OUTPUTS))
+        return;
+    struct merge merge = merge_of(&view, unit);
+    stat result = merge.in[0];
+    if (merge.count > 1) {
+        float a = result.w;
+        for (uint i = 1; i < merge.count; i++)
+            a = min(a, merge.in[i].w);
+        result = merge_scaled(&view, &merge, a);
+        while (!isfinite(result.z) && a != SHRINK) {
+            a = a == GROW ? 1.0f : SHRINK;
+            result = merge_scaled(&view, &merge, a);
+        }
+    }
+    cells(&view)[merge.out] = result;
+}
+#endif
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_add)
+STRIDED(strided_add)
+{
+    struct view view = VIEW;
+    uint unit = unit_index();
+    if (unit >= word(&view, ST_GROUPS) * word(&view, ST_OUTPUTS))
+        return;
+    struct merge merge = merge_of(&view, unit);
+    float p[FAN], q[FAN];
+    for (uint i = 0; i < merge.count; i++) {
+        stat in = merge.in[i];
+        p[i] = in.x;
+        q[i] = in.y;
+    }
+    cells(&view)[merge.out] = (stat)(fold(p, merge.count), fold(q, merge.count), 0, 0);
+}
+#endif
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_finish)
+static inline float load_group(const struct view *view, uint slot, const struct index *index)
+{
+    return load_at(view, slot, word(view, ST_GROUP_RANK), index);
+}
+
+static inline void store_group(const struct view *view, uint slot, const struct index *index, float value)
+{
+    store_at(view, slot, word(view, ST_GROUP_RANK), index, value);
+}
+
+// The factor s of (m, r, M2, a), or of (0, 0, A, a).
+static inline float finished(const struct view *view, stat in)
+{
+    uint scale = word(view, ST_SCALE);
+    float eps = real(view, ST_EPS), square = (eps * in.w) * in.w;
+    if (scale == FORM_VARIANCE)
+        return 1.0f / sqrt(in.z / (float)word(view, ST_N) + square);
+    if (scale == FORM_INSIDE)
+        return 1.0f / sqrt(in.z + square);
+    float norm = word(view, ST_STATISTIC) == FORM_ABSOLUTES ? in.z : sqrt(in.z), least = eps * in.w;
+    if (scale == FORM_ADD)
+        return 1.0f / (norm + least);
+    return 1.0f / (norm < least ? least : norm); // a NaN stays
+}
+
+// (m, r, s, 1) from the statistics that forward saved. The mean was rounded: the mean of t - mean makes up for it.
+static inline stat saved(const struct view *view, const struct index *index, uint group)
+{
+    float m = 0, r = 0;
+    if (present(view, ST_MEAN)) {
+        float S1 = cells(view)[word(view, ST_IN) + group].x;
+        two_sum(load_group(view, ST_MEAN, index), S1 / (float)word(view, ST_N), &m, &r);
+    }
+    return (stat)(m, r, load_group(view, ST_RSTD, index), 1.0f);
+}
+
+// Mean and variance that go into the running statistics.
+static inline float2 batch_statistics(const struct view *view, uint group)
+{
+    stat in = cells(view)[word(view, ST_IN) + group];
+    uint n = word(view, ST_N);
+    float back = inverse(in.w), divisor = (float)(word(view, ST_UPDATE) & UPDATE_BIASED ? n : n - 1);
+    return (float2)(in.x * back, ((in.z * back) * back) / divisor);
+}
+
+// Several groups may share running statistics (instance norm: a channel's of every sample), which then take the mean
+// over those groups, once. The first of them does it: 0 for the others, else how many there are.
+static inline uint led_by(const struct view *view, uint group)
+{
+    uint count = 1;
+    for (uint d = word(view, ST_GROUP_RANK); d > 0; d--) {
+        uint extent = word(view, ST_EXTENT + d - 1), at = group % extent;
+        group /= extent;
+        if (word(view, ST_TENSOR + ST_RUNNING_MEAN * ST_TENSOR_WORDS + 2 + d - 1) != 0)
+            continue;
+        if (at != 0)
+            return 0;
+        count *= extent;
+    }
+    return count;
+}
+
+// Number `member` of the groups that share with `group`, which leads them.
+static inline uint sharer(const struct view *view, uint group, uint member)
+{
+    uint step = 1;
+    for (uint d = word(view, ST_GROUP_RANK); d > 0; d--) {
+        uint extent = word(view, ST_EXTENT + d - 1);
+        if (word(view, ST_TENSOR + ST_RUNNING_MEAN * ST_TENSOR_WORDS + 2 + d - 1) == 0) {
+            group += member % extent * step;
+            member /= extent;
+        }
+        step *= extent;
+    }
+    return group;
+}
+
+static inline void update_running(const struct view *view, const struct index *index, uint group)
+{
+    uint count = led_by(view, group);
+    if (count == 0)
+        return;
+    float2 total = batch_statistics(view, group), lost = 0;
+    for (uint member = 1; member < count; member++) {
+        float2 next = batch_statistics(view, sharer(view, group, member));
+        float x, y, low_x, low_y;
+        two_sum(total.x, next.x, &x, &low_x);
+        two_sum(total.y, next.y, &y, &low_y);
+        total = (float2)(x, y);
+        lost += (float2)(low_x, low_y);
+    }
+    lost = (float2)(isfinite(lost.x) ? lost.x : 0, isfinite(lost.y) ? lost.y : 0);
+    float2 batch = (total + lost) / (float)count;
+    float momentum = real(view, ST_MOMENTUM), kept = 1.0f - momentum;
+    float old_mean = load_group(view, ST_RUNNING_MEAN, index), old_var = load_group(view, ST_RUNNING_VAR, index);
+    store_group(view, ST_RUNNING_MEAN, index, kept * old_mean + momentum * batch.x);
+    store_group(view, ST_RUNNING_VAR, index, kept * old_var + momentum * batch.y);
+}
+
+STRIDED(strided_finish)
+{
+    struct view view = VIEW;
+    struct index index;
+    uint unit = unit_index(), group = word(&view, ST_GROUP0) + unit;
+    if (unit >= word(&view, ST_GROUPS))
+        return;
+    set_group(&view, group, &index);
+    bool is_saved = word(&view, ST_OUTPUT) == FINISH_SAVED;
+    stat cell;
+    if (is_saved) {
+        cell = saved(&view, &index, group);
+    } else if (word(&view, ST_STATISTIC) == FORM_GIVEN) {
+        float var = load_group(&view, ST_RUNNING_VAR, &index);
+        cell = (stat)(load_group(&view, ST_RUNNING_MEAN, &index), 0, 1.0f / sqrt(var + real(&view, ST_EPS)), 1.0f);
+    } else {
+        cell = cells(&view)[word(&view, ST_IN) + group];
+        if (word(&view, ST_UPDATE) & UPDATE)
+            update_running(&view, &index, group);
+        cell.z = finished(&view, cell);
+    }
+    cells(&view)[word(&view, ST_CELLS) + group] = cell;
+    if (is_saved)
+        return;
+    if (present(&view, ST_MEAN))
+        store_group(&view, ST_MEAN, &index, cell.x * inverse(cell.w));
+    if (present(&view, ST_RSTD))
+        store_group(&view, ST_RSTD, &index, cell.z * cell.w);
+}
+#endif
+
+// Units of apply and grad: an element. False for a unit past the end.
+static inline bool set_indices(const struct view *view, struct index *index)
+{
+    uint unit = unit_index(), groups = word(view, ST_GROUPS), elements = word(view, ST_ELEMENTS);
+    bool groups_fast = word(view, ST_GROUPS_FAST);
+    if (unit >= groups * elements)
+        return false;
+    set_group(view, word(view, ST_GROUP0) + (groups_fast ? unit % groups : unit / elements), index);
+    set_element(view, word(view, ST_ELEMENT0) + (groups_fast ? unit / groups : unit % elements), index);
+    return true;
+}
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_apply)
+STRIDED(strided_apply)
+{
+    struct view view = VIEW;
+    struct index index;
+    if (!set_indices(&view, &index))
+        return;
+    // In-place elements are read before they are written.
+    struct element e = element_at(&view, &index);
+    struct value v = value_at(&view, &index, &e, cell_at(&view, &index));
+    if (present(&view, ST_SUM))
+        store(&view, ST_SUM, &index, e.h);
+    store(&view, ST_TO, &index, activation(word(&view, ST_ACTIVATION), real(&view, ST_SLOPE), v.v2));
+}
+#endif
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_grad)
+STRIDED(strided_grad)
+{
+    struct view view = VIEW;
+    struct index index;
+    if (!set_indices(&view, &index))
+        return;
+    uint output = word(&view, ST_OUTPUT);
+    stat cell = cell_at(&view, &index);
+    struct element e = element_at(&view, &index);
+    struct value v = value_at(&view, &index, &e, cell);
+    struct gradient d = gradient_at(&view, &index, &e, &v);
+    float result = d.dv2, z_slope = 0;
+    bool z_first = word(&view, ST_Z_FIRST);
+    if (output == ST_OUT_DZ)
+        z_slope = activation_derivative(word(&view, ST_Z_ACTIVATION), real(&view, ST_SLOPE), e.z);
+    if (output == ST_OUT_DZ && !z_first)
+        result = (d.dv2 * v.v0) * z_slope;
+    else if (output != ST_OUT_DADDEND) {
+        float dt = dt_at(&view, &index, &e, &v, d.g, cell), dh = dh_of(&view, &index, &e, dt);
+        result = output == ST_OUT_DZ      ? (dt * e.h) * z_slope
+                 : output == ST_OUT_DX    ? dh * e.gate
+                 : output == ST_OUT_DGATE ? dh * e.biased
+                                          : dh;
+    }
+    store(&view, ST_TO, &index, result);
+}
+#endif
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_coefficients)
+// (c0, c1, c2) of normalize: s (true) is the group's factor, Sgx the sum of g*xhat (of g*t with ABSOLUTES).
+static inline stat norm_coefficients(const struct view *view, float s, float Sgx)
+{
+    uint scale = word(view, ST_SCALE);
+    float eps = real(view, ST_EPS);
+    if (scale == FORM_MAX && !(s < 1.0f / eps) && !isnan(s))
+        return (stat)(0); // norm <= eps: the factor is constant
+    if (word(view, ST_STATISTIC) == FORM_ABSOLUTES)
+        return (stat)(0, 0, (s * Sgx) * s, 0);
+    if (scale != FORM_ADD)
+        return (stat)(0, Sgx, 0, 0);
+    // Where eps is much larger than the norm few digits of it are left, and the term counts as little.
+    float norm = 1.0f / s - eps;
+    return (stat)(0, norm <= 0 ? 0.0f : Sgx * ((norm + eps) / norm), 0, 0);
+}
+
+STRIDED(strided_coefficients)
+{
+    struct view view = VIEW;
+    uint unit = unit_index(), group = word(&view, ST_GROUP0) + unit, statistic = word(&view, ST_STATISTIC);
+    if (unit >= word(&view, ST_GROUPS))
+        return;
+    stat sums = cells(&view)[word(&view, ST_IN) + group], cell = cells(&view)[word(&view, ST_CELLS) + group];
+    float n = (float)word(&view, ST_N);
+    stat c = 0;
+    if (statistic != FORM_GIVEN && word(&view, ST_SCALE) != FORM_VARIANCE)
+        c = norm_coefficients(&view, cell.z * cell.w, sums.y);
+    else if (statistic != FORM_GIVEN)
+        c = (stat)(statistic == FORM_MOMENTS ? sums.x / n : 0.0f, sums.y / n, 0, 0);
+    cells(&view)[word(&view, ST_COEFFICIENTS) + group] = c;
+}
+#endif
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_write)
+STRIDED(strided_write)
+{
+    struct view view = VIEW;
+    struct index index;
+    uint unit = unit_index(), group = word(&view, ST_GROUP0) + unit;
+    if (unit >= word(&view, ST_GROUPS))
+        return;
+    set_group(&view, group, &index);
+    store_at(&view, ST_TO, word(&view, ST_GROUP_RANK), &index, cells(&view)[word(&view, ST_IN) + group].x);
+}
+#endif

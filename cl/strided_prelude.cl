@@ -1,0 +1,231 @@
+// What the strided kernels share: the table of arguments, indices and strides, and an element's formulas
+// (norma_problem). Assumes -D LOCAL_SIZE alone.
+#ifndef X_TYPE // the prelude's row functions want both; nothing here uses them
+#define X_TYPE 0
+#define Y_TYPE 0
+#endif
+#include "prelude.cl"
+#include "activations.cl"
+#include "../src/strided_table.h"
+
+// Argument 12.
+struct strided_args {
+    uint w[ST_WORDS];
+};
+
+// Argument 13: as row_offsets.
+struct strided_offsets {
+    ulong at[ST_SLOTS];
+};
+
+// enum form_statistic and enum form_scale.
+#define FORM_MOMENTS 0
+#define FORM_SQUARES 1
+#define FORM_ABSOLUTES 2
+#define FORM_GIVEN 3
+#define FORM_VARIANCE 0
+#define FORM_MAX 1
+#define FORM_ADD 2
+#define FORM_INSIDE 3
+
+#define STRIDED(name)                                                                                                  \
+    __kernel __attribute__((reqd_work_group_size(LOCAL_SIZE, 1, 1))) void name(                                        \
+        __global uchar *b0, __global uchar *b1, __global uchar *b2, __global uchar *b3, __global uchar *b4,            \
+        __global uchar *b5, __global uchar *b6, __global uchar *b7, __global uchar *b8, __global uchar *b9,            \
+        __global uchar *b10, __global uchar *b11, const struct strided_args args,                                      \
+        const struct strided_offsets offsets)
+
+// What a kernel works on: the table and where each slot's binding begins.
+struct view {
+    const struct strided_args *args;
+    __global uchar *at[ST_SLOTS];
+};
+
+#define VIEW                                                                                                           \
+    {                                                                                                                  \
+        &args,                                                                                                         \
+        {                                                                                                              \
+            b0 + offsets.at[0], b1 + offsets.at[1], b2 + offsets.at[2], b3 + offsets.at[3], b4 + offsets.at[4],        \
+                b5 + offsets.at[5], b6 + offsets.at[6], b7 + offsets.at[7], b8 + offsets.at[8], b9 + offsets.at[9],    \
+                b10 + offsets.at[10], b11 + offsets.at[11]                                                             \
+        }                                                                                                              \
+    }
+
+// Indices over the dimensions: [0, ST_GROUP_RANK) of a group, [ST_GROUP_RANK, ST_RANK) of an element of it.
+struct index {
+    uint at[8];
+};
+
+static inline uint word(const struct view *view, uint i)
+{
+    return view->args->w[i];
+}
+
+static inline float real(const struct view *view, uint i)
+{
+    return as_float(view->args->w[i]);
+}
+
+static inline uint unit_index(void)
+{
+    return (get_group_id(0) + get_num_groups(0) * get_group_id(1)) * LOCAL_SIZE + (uint)get_local_id(0);
+}
+
+// Dimensions [first, end) of *index from a linear index, the last dimension fastest.
+static inline void decode(const struct view *view, uint first, uint end, uint linear, struct index *index)
+{
+    uint d = end - 1;
+    for (; d > first; d--) {
+        uint extent = word(view, ST_EXTENT + d), rest = linear / extent;
+        index->at[d] = linear - rest * extent;
+        linear = rest;
+    }
+    index->at[d] = linear;
+}
+
+static inline void set_group(const struct view *view, uint group, struct index *index)
+{
+    decode(view, 0, word(view, ST_GROUP_RANK), group, index);
+}
+
+static inline void set_element(const struct view *view, uint element, struct index *index)
+{
+    decode(view, word(view, ST_GROUP_RANK), word(view, ST_RANK), element, index);
+}
+
+static inline uint sum_of_strides(const struct view *view, uint strides, uint rank, const struct index *index)
+{
+    uint sum = 0;
+    for (uint d = 0; d < rank; d++)
+        sum += index->at[d] * word(view, strides + d);
+    return sum;
+}
+
+static inline uint tensor(uint slot)
+{
+    return ST_TENSOR + slot * ST_TENSOR_WORDS;
+}
+
+static inline bool present(const struct view *view, uint slot)
+{
+    return word(view, tensor(slot)) != ABSENT;
+}
+
+static inline float load_at(const struct view *view, uint slot, uint rank, const struct index *index)
+{
+    uint at = word(view, tensor(slot) + 1) + sum_of_strides(view, tensor(slot) + 2, rank, index);
+    return load1(view->at[slot], word(view, tensor(slot)), at);
+}
+
+static inline void store_at(const struct view *view, uint slot, uint rank, const struct index *index, float value)
+{
+    uint at = word(view, tensor(slot) + 1) + sum_of_strides(view, tensor(slot) + 2, rank, index);
+    store1(view->at[slot], word(view, tensor(slot)), at, value);
+}
+
+static inline float load(const struct view *view, uint slot, const struct index *index)
+{
+    return load_at(view, slot, word(view, ST_RANK), index);
+}
+
+static inline void store(const struct view *view, uint slot, const struct index *index, float value)
+{
+    store_at(view, slot, word(view, ST_RANK), index, value);
+}
+
+static inline __global stat *cells(const struct view *view)
+{
+    return (__global stat *)view->at[ST_WORKSPACE];
+}
+
+// Of the statistics that the element is normalised with, from ST_CELLS or ST_COEFFICIENTS on.
+static inline uint cell_index(const struct view *view, const struct index *index)
+{
+    return sum_of_strides(view, ST_CELL_STRIDE, word(view, ST_RANK), index);
+}
+
+// An element before its statistics. Absent factors are 1, which changes no bits.
+struct element {
+    float biased;        // x + input_bias
+    float gate, h, z, t; // t: what the statistics are of
+    float before, after; // the factor act_z(z) of h, or of v0
+};
+
+static inline struct element element_at(const struct view *view, const struct index *index)
+{
+    struct element e = {load(view, ST_X, index), 1.0f, 0, 0, 0, 1.0f, 1.0f};
+    if (present(view, ST_INPUT_BIAS))
+        e.biased = e.biased + load(view, ST_INPUT_BIAS, index);
+    if (present(view, ST_GATE))
+        e.gate = load(view, ST_GATE, index);
+    e.h = e.gate * e.biased;
+    if (present(view, ST_RESIDUAL))
+        e.h = load(view, ST_RESIDUAL, index) + e.h;
+    if (present(view, ST_Z)) {
+        e.z = load(view, ST_Z, index);
+        float factor = activation(word(view, ST_Z_ACTIVATION), real(view, ST_SLOPE), e.z);
+        if (word(view, ST_Z_FIRST))
+            e.before = factor;
+        else
+            e.after = factor;
+    }
+    e.t = e.h * e.before;
+    return e;
+}
+
+// What normalising and the affine part make of an element.
+struct value {
+    float xhat, factor, v0, v2; // factor: weight_offset + weight
+};
+
+static inline struct value value_at(const struct view *view, const struct index *index, const struct element *e,
+                                    stat cell)
+{
+    uint statistic = word(view, ST_STATISTIC);
+    struct value v = {e->t * cell.w, 1.0f, 0, 0};
+    if (statistic == FORM_MOMENTS || statistic == FORM_GIVEN)
+        v.xhat = (v.xhat - cell.x) - cell.y;
+    v.xhat = v.xhat * cell.z;
+    if (present(view, ST_WEIGHT))
+        v.factor = real(view, ST_WEIGHT_OFFSET) + load(view, ST_WEIGHT, index);
+    v.v0 = v.xhat * v.factor;
+    if (present(view, ST_BIAS))
+        v.v0 = v.v0 + load(view, ST_BIAS, index);
+    v.v2 = v.v0 * e->after;
+    if (present(view, ST_ADDEND))
+        v.v2 = v.v2 + load(view, ST_ADDEND, index);
+    return v;
+}
+
+// Gradients of an element, named as the values that they are of; g: of xhat.
+struct gradient {
+    float dv2, dv1, g;
+};
+
+static inline struct gradient gradient_at(const struct view *view, const struct index *index, const struct element *e,
+                                          const struct value *v)
+{
+    struct gradient d;
+    d.dv2 = load(view, ST_DY, index) * activation_derivative(word(view, ST_ACTIVATION), real(view, ST_SLOPE), v->v2);
+    d.dv1 = d.dv2 * e->after;
+    d.g = d.dv1 * v->factor;
+    return d;
+}
+
+static inline float dt_at(const struct view *view, const struct index *index, const struct element *e,
+                          const struct value *v, float g, stat cell)
+{
+    stat c = cells(view)[word(view, ST_COEFFICIENTS) + cell_index(view, index)];
+    return (cell.z * cell.w) * ((g - c.x) - v->xhat * c.y) - sign(e->t) * c.z;
+}
+
+static inline float dh_of(const struct view *view, const struct index *index, const struct element *e, float dt)
+{
+    float dh = dt * e->before;
+    return present(view, ST_SUM) ? dh + load(view, ST_SUM, index) : dh;
+}
+
+static inline stat cell_at(const struct view *view, const struct index *index)
+{
+    return cells(view)[word(view, ST_CELLS) + cell_index(view, index)];
+}

@@ -1,0 +1,402 @@
+// The strided family: every operator over any strides, one invocation a chunk, a group or an element; correct rather
+// than fast. What its kernels share: the argument table, where elements lie, the three types, the formulas of an element
+// and the tree of docs/reduction.md. Vulkan 1.1 without optional features: 16-bit elements travel in 32-bit words.
+// Everything on the way to a result is `precise`: no compiler may contract or reorder it.
+// Assumes less than 65535 loop iterations an invocation: lavapipe ends all its loops there, without a word.
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#include "strided_table.h"
+#include "activations.glsl"
+
+layout(local_size_x_id = 0) in;
+
+layout(std430, set = 0, binding = ST_WORKSPACE) buffer Workspace { vec4 workspace[]; };
+layout(std430, set = 0, binding = 12) readonly buffer Table { uint table[]; };
+
+const uint BLOCK = 512u;
+const uint CHUNK = 4096u;
+const uint FAN = 64u;
+const uint RANK = 8u;
+const float TINY = 1.262177448353619e-29;  // 2^-96: a chunk that overflowed
+const float HUGE = 1.2676506002282294e+30; // 2^100: a chunk that underflowed
+const uint MOMENTS = 0u, SQUARES = 1u, ABSOLUTES = 2u, GIVEN = 3u;          // enum form_statistic
+const uint SCALE_VARIANCE = 0u, SCALE_MAX = 1u, SCALE_ADD = 2u, SCALE_INSIDE = 3u; // enum form_scale
+
+uint unit_index()
+{
+    uint group = gl_WorkGroupID.x + gl_NumWorkGroups.x * gl_WorkGroupID.y;
+    return group * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+}
+
+float table_float(uint word)
+{
+    return uintBitsToFloat(table[word]);
+}
+
+bool finite(float v)
+{
+    return (floatBitsToUint(v) & 0x7f800000u) != 0x7f800000u;
+}
+
+vec2 two_sum(float a, float b)
+{
+    precise float s = a + b;
+    precise float t = s - a;
+    precise float e = (a - (s - t)) + (b - t);
+    return vec2(s, e);
+}
+
+// Where a chunk's elements begin, as form_chunk_begin() has it.
+uint chunk_begin(uint chunk, uint n, uint run)
+{
+    uint per_run = max((run + CHUNK - 1u) / CHUNK, 1u);
+    uint long_run = chunk / per_run * run + min(chunk % per_run * CHUNK, run);
+    uint short_run = min(chunk * (CHUNK / clamp(run, 1u, CHUNK)) * run, n);
+    return run > CHUNK ? long_run : short_run;
+}
+
+// Words of the table that are used often, in locals: lavapipe gathers a word of a buffer lane by lane wherever it is used.
+uint rank, group_rank, statistic, activation, z_activation, cells_begin, coefficients_begin, output_kind;
+bool z_first;
+float slope, weight_offset;
+uint types[ST_SLOTS];
+
+// The elements in hand. QUADS: the kernel takes four of a group at a time and looks at one of them in turn.
+#ifdef QUADS
+#define INDEX uvec4
+#define PLACE(slot) places[slot][turn & 3u]
+uint turn;
+uint strides[ST_SLOTS * RANK], extents[RANK];
+#else
+#define INDEX uint
+#define PLACE(slot) places[slot]
+#endif
+uint bases[ST_SLOTS];   // of each tensor: the offset of the group's element 0; of ST_WORKSPACE: of the group's cell
+INDEX places[ST_SLOTS]; // of each tensor: the offsets of the elements
+
+bool present(uint slot)
+{
+    return types[slot] != 3u;
+}
+
+// A loop, since lavapipe jumps over one that has no iteration but goes through both sides of a branch.
+uint table_word_of(uint slot, uint word)
+{
+    uint result = 0u;
+    for (bool wanted = present(slot); wanted; wanted = false)
+        result = table[ST_TENSOR + slot * ST_TENSOR_WORDS + word];
+    return result;
+}
+
+uint table_stride(uint slot, uint d)
+{
+    return slot == ST_WORKSPACE ? table[ST_CELL_STRIDE + d] : table_word_of(slot, 2u + d);
+}
+
+void take_table()
+{
+    rank = table[ST_RANK];
+    group_rank = table[ST_GROUP_RANK];
+    statistic = table[ST_STATISTIC];
+    activation = table[ST_ACTIVATION];
+    z_activation = table[ST_Z_ACTIVATION];
+    cells_begin = table[ST_CELLS];
+    coefficients_begin = table[ST_COEFFICIENTS];
+    output_kind = table[ST_OUTPUT];
+    z_first = table[ST_Z_FIRST] != 0u;
+    slope = table_float(ST_SLOPE);
+    weight_offset = table_float(ST_WEIGHT_OFFSET);
+    [[unroll]] for (uint slot = 0u; slot < ST_SLOTS; ++slot)
+        types[slot] = table[ST_TENSOR + slot * ST_TENSOR_WORDS];
+#ifdef QUADS
+    for (uint d = 0u; d < rank; ++d) {
+        extents[d & 7u] = table[ST_EXTENT + d];
+        [[unroll]] for (uint slot = 0u; slot < ST_SLOTS; ++slot)
+            strides[slot * RANK + (d & 7u)] = table_stride(slot, d);
+    }
+#endif
+}
+
+// A masked index keeps Mesa from unrolling the loops around these.
+uint stride_of(uint slot, uint d)
+{
+#ifdef QUADS
+    return strides[slot * RANK + (d & 7u)];
+#else
+    return table_stride(slot, d);
+#endif
+}
+
+uint extent_of(uint d)
+{
+#ifdef QUADS
+    return extents[d & 7u];
+#else
+    return table[ST_EXTENT + d];
+#endif
+}
+
+void add_group_index(uint d, uint index)
+{
+    [[unroll]] for (uint slot = 0u; slot < ST_SLOTS; ++slot)
+        bases[slot] += index * stride_of(slot, d);
+}
+
+// The first dimension of a part needs no division.
+void take_group(uint group)
+{
+    [[unroll]] for (uint slot = 0u; slot < ST_SLOTS; ++slot)
+        bases[slot] = slot == ST_WORKSPACE ? 0u : table_word_of(slot, 1u);
+    for (uint d = group_rank - 1u; d > 0u; --d) {
+        uint extent = extent_of(d), rest = group / extent;
+        add_group_index(d, group - rest * extent);
+        group = rest;
+    }
+    add_group_index(0u, group);
+}
+
+void add_element_index(uint d, INDEX index)
+{
+    [[unroll]] for (uint slot = 0u; slot < ST_SLOTS; ++slot)
+        places[slot] += index * stride_of(slot, d);
+}
+
+void take_elements(INDEX element)
+{
+    [[unroll]] for (uint slot = 0u; slot < ST_SLOTS; ++slot)
+        places[slot] = INDEX(bases[slot]);
+    for (uint d = rank - 1u; d > group_rank; --d) {
+        uint extent = extent_of(d);
+        INDEX rest = element / extent;
+        add_element_index(d, element - rest * extent);
+        element = rest;
+    }
+    add_element_index(group_rank, element);
+}
+
+// The element in the low 16 bits (all 32 for float32). Integer arithmetic: a driver may flush 16-bit denormals.
+float decode(uint w, uint type)
+{
+    uint size = w & 0x7fffu;
+    uint bits = (size << 13u) + (size >= 0x7c00u ? 224u << 23u : 112u << 23u);
+    precise float small = float(size) * 5.9604644775390625e-08; // 2^-24
+    bits = size < 0x400u ? floatBitsToUint(small) : bits;
+    bits |= (w & 0x8000u) << 16u;
+    return uintBitsToFloat(type == 0u ? w : type == 1u ? bits : w << 16u);
+}
+
+// To the low 16 bits, to nearest even. A denormal float16 is the 24-bit significand shifted right by 14 or more.
+uint encode_float16(uint bits)
+{
+    uint size = bits & 0x7fffffffu;
+    uint normal = (size + 0xfffu + (size >> 13u & 1u) - (112u << 23u)) >> 13u;
+    uint significand = (size & 0x7fffffu) | 0x800000u;
+    uint shift = min(126u - min(size >> 23u, 112u), 25u);
+    uint kept = significand >> shift;
+    uint rest = (significand & ((1u << shift) - 1u)) + (kept & 1u);
+    uint small = kept + (rest > 1u << (shift - 1u) ? 1u : 0u);
+    uint half_bits = size < 113u << 23u ? small : normal;
+    half_bits = size >= 0x477ff000u ? 0x7c00u : half_bits;
+    half_bits = size > 0x7f800000u ? 0x7e00u | (size >> 13u & 0x3ffu) : half_bits;
+    return half_bits | (bits >> 16u & 0x8000u);
+}
+
+uint encode(float v, uint type)
+{
+    uint bits = floatBitsToUint(v);
+    uint rounded = (bits + 0x7fffu + (bits >> 16u & 1u)) >> 16u;
+    uint brain = (bits & 0x7fffffffu) > 0x7f800000u ? bits >> 16u | 0x40u : rounded;
+    return type == 0u ? bits : type == 1u ? encode_float16(bits) : brain;
+}
+
+// A tensor that is read, one that is written. Half of a word may be somebody else's, who writes it at the same time.
+#define INPUT(name, slot) \
+    layout(std430, set = 0, binding = slot) readonly buffer Words_##name { uint name##_words[]; }; \
+    float load_##name() \
+    { \
+        uint at = PLACE(slot), type = types[slot]; \
+        uint w = name##_words[type == 0u ? at : at >> 1u]; \
+        return decode(type == 0u ? w : w >> ((at & 1u) << 4u) & 0xffffu, type); \
+    }
+#define OUTPUT(name, slot) \
+    layout(std430, set = 0, binding = slot) buffer Words_##name { uint name##_words[]; }; \
+    void store_##name(uint at, float v) \
+    { \
+        uint w = encode(v, types[slot]), shift = (at & 1u) << 4u; \
+        if (types[slot] == 0u) { \
+            name##_words[at] = w; \
+        } else { \
+            atomicAnd(name##_words[at >> 1u], ~(0xffffu << shift)); \
+            atomicOr(name##_words[at >> 1u], w << shift); \
+        } \
+    }
+
+INPUT(x, ST_X)
+INPUT(weight, ST_WEIGHT)
+INPUT(bias, ST_BIAS)
+INPUT(residual, ST_RESIDUAL)
+INPUT(gate, ST_GATE)
+INPUT(input_bias, ST_INPUT_BIAS)
+INPUT(z, ST_Z)
+INPUT(addend, ST_ADDEND)
+INPUT(dy, ST_DY)
+
+// An element on its way from x to the value that the activation is given, named as in norma/problem.h: u is
+// x + input_bias, v0 what weight and bias leave, v2 the end.
+struct element {
+    float u, gate, h, t, xhat, v0, v2, factor; // factor: weight_offset + weight
+    vec2 z;                                    // activation of z and its derivative
+};
+
+bool z_is(bool first)
+{
+    return present(ST_Z) && z_first == first;
+}
+
+// h and t.
+element load_element()
+{
+    element e;
+    precise float u = load_x();
+    if (present(ST_INPUT_BIAS))
+        u = u + load_input_bias();
+    precise float h = u;
+    e.u = u;
+    e.gate = 1.0;
+    if (present(ST_GATE)) {
+        e.gate = load_gate();
+        h = e.gate * h;
+    }
+    if (present(ST_RESIDUAL))
+        h = load_residual() + h;
+    e.z = vec2(1.0, 0.0);
+    if (present(ST_Z))
+        e.z = activate(z_activation, load_z(), slope);
+    precise float t = h;
+    if (z_is(true))
+        t = t * e.z.x;
+    e.h = h;
+    e.t = t;
+    return e;
+}
+
+// The rest, from the group's (m, r, s, a).
+void normalise(inout element e, vec4 cell)
+{
+    bool centred = statistic == MOMENTS || statistic == GIVEN;
+    precise float scaled = e.t * cell.w;
+    precise float offset = (scaled - cell.x) - cell.y;
+    precise float v = (centred ? offset : scaled) * cell.z;
+    e.xhat = v;
+    e.factor = 1.0;
+    if (present(ST_WEIGHT)) {
+        precise float factor = weight_offset + load_weight();
+        e.factor = factor;
+        v = v * factor;
+    }
+    if (present(ST_BIAS))
+        v = v + load_bias();
+    e.v0 = v;
+    if (z_is(false))
+        v = v * e.z.x;
+    if (present(ST_ADDEND))
+        v = v + load_addend();
+    e.v2 = v;
+}
+
+// Gradients of v2, of v0 (of what z multiplies), of xhat, and the derivatives of t and of h.
+struct gradient {
+    float v2, v0, xhat, t, h;
+};
+
+gradient load_gradient(element e)
+{
+    gradient d;
+    precise float v = load_dy() * activate(activation, e.v2, slope).y;
+    d.v2 = v;
+    if (z_is(false))
+        v = v * e.z.x;
+    d.v0 = v;
+    if (present(ST_WEIGHT))
+        v = v * e.factor;
+    d.xhat = v;
+    return d;
+}
+
+// Goes on to t and h, with the group's coefficients.
+void through_statistics(inout gradient d, element e, vec4 cell, vec4 coefficients)
+{
+    float sign_t = e.t > 0.0 ? 1.0 : e.t < 0.0 ? -1.0 : 0.0;
+    precise float rstd = cell.z * cell.w;
+    precise float dt = rstd * ((d.xhat - coefficients.x) - e.xhat * coefficients.y) - sign_t * coefficients.z;
+    precise float dh = dt;
+    if (z_is(true))
+        dh = dh * e.z.x;
+    d.t = dt;
+    d.h = dh;
+}
+
+#ifdef QUADS
+// What the element in hand adds to the two sums of its chunk: the kernel's.
+vec2 terms();
+
+float sum_quad(vec4 v)
+{
+    precise float total = (v.x + v.y) + (v.z + v.w);
+    return total;
+}
+
+// A lane's sums over a block: elements at, at + 32, ... before `end`, four steps at a time.
+vec2 sum_lane(uint begin, uint at, uint end)
+{
+    precise vec2 total = vec2(0.0);
+    for (; at < end; at += 128u) {
+        uvec4 steps = at + uvec4(0u, 32u, 64u, 96u);
+        take_elements(begin + min(steps, uvec4(end - 1u)));
+        vec4 first = vec4(0.0), second = vec4(0.0);
+        for (turn = 0u; turn < 4u; ++turn) {
+            vec2 term = terms();
+            bool inside = steps[turn & 3u] < end;
+            first[turn & 3u] = inside ? term.x : 0.0;
+            second[turn & 3u] = inside ? term.y : 0.0;
+        }
+        total = total + vec2(sum_quad(first), sum_quad(second));
+    }
+    return total;
+}
+
+// (S1, S2) of the chunk whose elements are begin .. begin + length - 1 of the group.
+vec2 sum_chunk(uint begin, uint length)
+{
+    precise vec2 threads[8];
+    for (uint t = 0u; t < 8u; ++t) {
+        precise vec2 total = vec2(0.0);
+        for (uint block = 0u; block < length; block += BLOCK) {
+            uint end = min(block + BLOCK, length);
+            vec2 lanes[4];
+            for (uint v = 0u; v < 4u; ++v)
+                lanes[v & 3u] = sum_lane(begin, block + 4u * t + v, end);
+            total = total + ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3]));
+        }
+        threads[t & 7u] = total;
+    }
+    precise vec2 even = (threads[0] + threads[4]) + (threads[2] + threads[6]);
+    precise vec2 odd = (threads[1] + threads[5]) + (threads[3] + threads[7]);
+    precise vec2 sums = even + odd;
+    return sums;
+}
+#endif
+
+// The page's fold of `count` pairs.
+vec2 pairs[FAN];
+
+vec2 fold_pairs(uint count)
+{
+    for (uint stride = FAN / 2u; stride > 0u; stride >>= 1u) {
+        for (uint i = 0u; i < stride && i + stride < count; ++i) {
+            precise vec2 sum = pairs[i & 63u] + pairs[(i + stride) & 63u];
+            pairs[i & 63u] = sum;
+        }
+    }
+    return pairs[0];
+}

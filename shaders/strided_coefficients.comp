@@ -1,0 +1,39 @@
+// What a group's gradient loses to its statistics, dt = rstd * ((g - c0) - xhat * c1) - sign(t) * c2, from the sums of g
+// and of g * xhat (ABSOLUTES: of g * t); an invocation a group.
+#version 450
+#include "strided.glsl"
+
+// Of normalize: c1 and c2.
+vec2 of_norm(float projection, vec4 cell)
+{
+    float eps = table_float(ST_EPS);
+    bool absolutes = statistic == ABSOLUTES;
+    uint scale = table[ST_SCALE];
+    precise float rstd = cell.z * cell.w;
+    precise float absolute = rstd * (rstd * projection); // rstd * rstd may overflow
+    precise float whole = 1.0 / rstd; // norm + eps
+    precise float norm = whole - eps;
+    precise float grown = norm > 0.0 ? projection * (whole / norm) : 0.0;
+    float squares = scale == SCALE_ADD ? grown : projection;
+    // SCALE_MAX where eps is the larger, told by the very operations that gave s: a constant, without gradient.
+    precise float limit = 1.0 / (eps * cell.w);
+    bool held = scale == SCALE_MAX && !(cell.z < limit);
+    return held ? vec2(0.0) : absolutes ? vec2(0.0, absolute) : vec2(squares, 0.0);
+}
+
+void main()
+{
+    if (unit_index() >= table[ST_GROUPS])
+        return;
+    uint group = table[ST_GROUP0] + unit_index();
+    statistic = table[ST_STATISTIC];
+    vec2 sums = workspace[table[ST_IN] + group].xy;
+    vec4 cell = workspace[table[ST_CELLS] + group];
+    precise vec2 means = sums / float(table[ST_N]);
+    vec3 result = vec3(0.0);
+    if (table[ST_SCALE] != SCALE_VARIANCE)
+        result.yz = of_norm(sums.y, cell);
+    else if (statistic != GIVEN)
+        result.xy = vec2(statistic == MOMENTS ? means.x : 0.0, means.y);
+    workspace[table[ST_COEFFICIENTS] + group] = vec4(result, 0.0);
+}

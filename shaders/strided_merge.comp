@@ -1,0 +1,94 @@
+// Merges the results of up to 64 chunks, or of earlier merges, docs/reduction.md step by step; an invocation a merge.
+#version 450
+#include "strided.glsl"
+
+// The list in hand, and what its inputs stand for.
+uint list_begin, list_count, list_first, list_level, list_chunks, list_n, list_run;
+
+vec4 input_cell(uint i)
+{
+    return workspace[list_begin + i];
+}
+
+uint elements_before(uint i)
+{
+    return chunk_begin(min((list_first + i) * list_level, list_chunks), list_n, list_run);
+}
+
+float elements_of(uint i)
+{
+    return float(elements_before(i + 1u) - elements_before(i));
+}
+
+// a / of, exactly, for the powers that chunks are scaled by; 0 for 2^-196.
+float ratio(float a, float of)
+{
+    return a == of ? 1.0 : a == 1.0 ? 7.888609052210118e-31 : of == 1.0 ? TINY : 0.0;
+}
+
+// (m, r) about which the squares are merged.
+vec2 merged_mean(float a, float all)
+{
+    vec4 first = input_cell(0u);
+    precise float k = first.x * ratio(a, first.w);
+    for (uint i = 0u; i < list_count; ++i) {
+        vec4 cell = input_cell(i);
+        precise vec2 mr = cell.xy * ratio(a, cell.w);
+        precise float d = elements_of(i) * ((mr.x - k) + mr.y);
+        pairs[i & 63u] = vec2(d, 0.0);
+    }
+    precise float c = fold_pairs(list_count).x / all;
+    return two_sum(k, c);
+}
+
+vec4 merge_scaled(float a)
+{
+    bool moments = statistic == MOMENTS, absolutes = statistic == ABSOLUTES;
+    float all = float(elements_before(list_count) - elements_before(0u));
+    vec2 mean = moments ? merged_mean(a, all) : vec2(0.0);
+    for (uint i = 0u; i < list_count; ++i) {
+        vec4 cell = input_cell(i);
+        float f = ratio(a, cell.w);
+        precise vec2 mr = cell.xy * f;
+        precise float spread = (cell.z * f) * (absolutes ? 1.0 : f);
+        precise float e = ((mr.x - mean.x) - mean.y) + mr.y;
+        precise float w = elements_of(i) * e;
+        precise float shifted = spread + w * e;
+        pairs[i & 63u] = moments ? vec2(shifted, w) : vec2(spread, 0.0);
+    }
+    vec2 folded = fold_pairs(list_count);
+    precise float rest = mean.y + folded.y / all;
+    return moments ? vec4(two_sum(mean.x, rest), folded.x, a) : vec4(0.0, 0.0, folded.x, a);
+}
+
+vec4 merge()
+{
+    float a = HUGE;
+    for (uint i = 0u; i < list_count; ++i)
+        a = min(a, input_cell(i).w);
+    vec4 result = vec4(0.0);
+    for (bool again = true; again;) {
+        result = merge_scaled(a);
+        again = !finite(result.z) && a != TINY;
+        a = a == 1.0 ? TINY : 1.0;
+    }
+    return result;
+}
+
+void main()
+{
+    uint unit = unit_index(), groups = table[ST_GROUPS], outputs = table[ST_OUTPUTS], inputs = table[ST_INPUTS];
+    if (unit >= groups * outputs)
+        return;
+    uint group = table[ST_GROUP0] + unit % groups, number = unit / groups;
+    list_first = number * FAN;
+    list_count = min(inputs - list_first, FAN);
+    statistic = table[ST_STATISTIC];
+    list_begin = table[ST_IN] + group * inputs + list_first;
+    list_level = table[ST_LEVEL];
+    list_chunks = table[ST_ALL_CHUNKS];
+    list_n = table[ST_N];
+    list_run = table[ST_RUN];
+    vec4 merged = merge();
+    workspace[table[ST_OUT] + group * outputs + number] = list_count == 1u ? input_cell(0u) : merged;
+}

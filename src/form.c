@@ -1,0 +1,411 @@
+// The canonical form of src/form.h from a problem, and the checks of shapes.
+#include "backend.h"
+#include "problem.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define BAD(...) norma_fail(NORMA_ERROR_INVALID_ARGUMENT, __VA_ARGS__)
+#define TRY(call)                      \
+    do {                               \
+        norma_status status_ = (call); \
+        if (status_ != NORMA_OK)       \
+            return status_;            \
+    } while (0)
+
+// How a tensor's shape relates to that of x.
+enum role { ROLE_WHOLE, ROLE_PARAMETER, ROLE_STATISTIC, ROLE_CHANNEL };
+
+// The axes of x, which of them belong to a group, and into how many groups the channels are cut.
+struct axes {
+    const norma_tensor *x;
+    bool element[NORMA_MAX_RANK];
+    int32_t elements;   // how many of them
+    int64_t num_groups; // group norm: axis 1 is cut; else 0
+    // A vector parameter's own shape: these axes of x, in order.
+    int32_t natural[NORMA_MAX_RANK], naturals;
+};
+
+static bool is_row_op(norma_op op)
+{
+    return op == NORMA_LAYER_NORM || op == NORMA_RMS_NORM || op == NORMA_ADA_LAYER_NORM || op == NORMA_ADA_RMS_NORM;
+}
+
+static bool is_group_op(norma_op op)
+{
+    return op == NORMA_GROUP_NORM || op == NORMA_ADA_GROUP_NORM;
+}
+
+static norma_status check_axes(const norma_problem *p, struct axes *axes)
+{
+    const int32_t rank = p->x->rank;
+    const bool by_axes = p->op == NORMA_NORMALIZE || p->op == NORMA_MEAN_VARIANCE_NORMALIZATION;
+    if (is_row_op(p->op) && (p->normalized_dims < 1 || p->normalized_dims > rank))
+        return BAD("normalized_dims: %d is not in 1..%d (the rank of x)", (int)p->normalized_dims, (int)rank);
+    if (by_axes && (p->axes == 0 || p->axes >> rank))
+        return BAD("axes: 0x%x; bits of the %d dimensions of x are right, one at least", (unsigned)p->axes, (int)rank);
+    if (!is_row_op(p->op) && !by_axes && rank < 2)
+        return BAD("x: rank %d; %s wants 2 or more", (int)rank, norma_op_name(p->op));
+    if (is_group_op(p->op)) {
+        if (p->num_groups < 1 || p->x->shape[1] % p->num_groups)
+            return BAD("num_groups: %d does not divide the %lld channels", (int)p->num_groups,
+                       (long long)p->x->shape[1]);
+        axes->num_groups = p->num_groups;
+    }
+    return NORMA_OK;
+}
+
+static bool is_element(const norma_problem *p, int32_t axis)
+{
+    switch (p->op) {
+    case NORMA_BATCH_NORM:
+        return axis != 1;
+    case NORMA_GROUP_NORM: // and a part of axis 1
+    case NORMA_ADA_GROUP_NORM:
+    case NORMA_INSTANCE_NORM:
+    case NORMA_ADA_INSTANCE_NORM:
+        return axis >= 2;
+    case NORMA_WEIGHT_STANDARDIZATION:
+        return axis >= 1;
+    case NORMA_NORMALIZE:
+    case NORMA_MEAN_VARIANCE_NORMALIZATION:
+        return p->axes >> axis & 1;
+    default:
+        return axis >= p->x->rank - p->normalized_dims;
+    }
+}
+
+static void fill_axes(const norma_problem *p, struct axes *axes)
+{
+    const int32_t rank = p->x->rank;
+    axes->x = p->x;
+    for (int32_t d = 0; d < rank; d++) {
+        axes->element[d] = is_element(p, d);
+        axes->elements += axes->element[d];
+    }
+    switch (p->op) {
+    case NORMA_BATCH_NORM:
+    case NORMA_GROUP_NORM:
+    case NORMA_INSTANCE_NORM:
+        axes->natural[axes->naturals++] = 1;
+        break;
+    case NORMA_WEIGHT_STANDARDIZATION:
+        axes->natural[axes->naturals++] = 0;
+        break;
+    case NORMA_ADA_LAYER_NORM:
+    case NORMA_ADA_RMS_NORM:
+    case NORMA_ADA_GROUP_NORM:
+    case NORMA_ADA_INSTANCE_NORM:
+        axes->natural[axes->naturals++] = 0;
+        axes->natural[axes->naturals++] = is_row_op(p->op) ? rank - 1 : 1;
+        break;
+    default:
+        for (int32_t d = 0; d < rank; d++)
+            if (axes->element[d])
+                axes->natural[axes->naturals++] = d;
+    }
+}
+
+static enum role role_of(norma_arg arg)
+{
+    switch (arg) {
+    case NORMA_ARG_WEIGHT:
+    case NORMA_ARG_BIAS:
+    case NORMA_ARG_SCALE:
+    case NORMA_ARG_SHIFT:
+    case NORMA_ARG_GATE:
+    case NORMA_ARG_INPUT_BIAS:
+    case NORMA_ARG_DWEIGHT:
+    case NORMA_ARG_DBIAS:
+    case NORMA_ARG_DSCALE:
+    case NORMA_ARG_DSHIFT:
+    case NORMA_ARG_DGATE:
+    case NORMA_ARG_DINPUT_BIAS:
+        return ROLE_PARAMETER;
+    case NORMA_ARG_MEAN:
+    case NORMA_ARG_RSTD:
+        return ROLE_STATISTIC;
+    case NORMA_ARG_RUNNING_MEAN:
+    case NORMA_ARG_RUNNING_VAR:
+        return ROLE_CHANNEL;
+    default:
+        return ROLE_WHOLE;
+    }
+}
+
+static norma_status check_extent(norma_arg arg, const norma_tensor *t, int32_t d, int64_t wanted)
+{
+    if (t->shape[d] != wanted)
+        return BAD("%s: shape[%d] is %lld, that of x is %lld", norma_arg_name(arg), (int)d, (long long)t->shape[d],
+                   (long long)wanted);
+    return NORMA_OK;
+}
+
+// A vector parameter: its own few axes, or all of x's where an extent of 1 repeats.
+static norma_status map_parameter(norma_arg arg, const norma_tensor *t, const struct axes *axes,
+                                  int64_t stride[NORMA_MAX_RANK])
+{
+    const norma_tensor *x = axes->x;
+    const bool own = t->rank == axes->naturals;
+    bool matches = own;
+    for (int32_t i = 0; own && i < t->rank; i++)
+        matches = matches && t->shape[i] == x->shape[axes->natural[i]];
+    if (own && (matches || t->rank != x->rank)) {
+        for (int32_t i = 0; i < t->rank; i++) {
+            TRY(check_extent(arg, t, i, x->shape[axes->natural[i]]));
+            stride[axes->natural[i]] = t->strides[i];
+        }
+        return NORMA_OK;
+    }
+    if (t->rank != x->rank)
+        return BAD("%s: rank %d; %d, or %d (that of x) with ones, is right", norma_arg_name(arg), (int)t->rank,
+                   (int)axes->naturals, (int)x->rank);
+    for (int32_t d = 0; d < x->rank; d++) {
+        if (t->shape[d] != 1)
+            TRY(check_extent(arg, t, d, x->shape[d]));
+        stride[d] = t->shape[d] == 1 ? 0 : t->strides[d];
+    }
+    return NORMA_OK;
+}
+
+// x's shape without a group's axes, or with ones there; group norm's axis 1 counts groups.
+static norma_status map_statistic(norma_arg arg, const norma_tensor *t, const struct axes *axes,
+                                  int64_t stride[NORMA_MAX_RANK])
+{
+    const norma_tensor *x = axes->x;
+    const bool ones = t->rank == x->rank;
+    if (!ones && t->rank != x->rank - axes->elements)
+        return BAD("%s: rank %d; %d, or %d with ones in a group's dimensions, is right", norma_arg_name(arg),
+                   (int)t->rank, (int)(x->rank - axes->elements), (int)x->rank);
+    int32_t at = 0;
+    for (int32_t d = 0; d < x->rank; d++) {
+        if (axes->element[d]) {
+            if (ones && t->shape[at++] != 1)
+                return BAD("%s: shape[%d] is %lld, not 1", norma_arg_name(arg), (int)d, (long long)t->shape[d]);
+            continue;
+        }
+        TRY(check_extent(arg, t, at, axes->num_groups && d == 1 ? axes->num_groups : x->shape[d]));
+        stride[d] = t->strides[at++];
+    }
+    return NORMA_OK;
+}
+
+static norma_status map_axes(norma_arg arg, const norma_tensor *t, const struct axes *axes,
+                             int64_t stride[NORMA_MAX_RANK])
+{
+    const norma_tensor *x = axes->x;
+    const enum role role = role_of(arg);
+    memset(stride, 0, NORMA_MAX_RANK * sizeof(*stride));
+    const norma_dtype fixed = x->dtype == NORMA_FLOAT64 ? NORMA_FLOAT64 : NORMA_FLOAT32;
+    if ((role == ROLE_STATISTIC || role == ROLE_CHANNEL) && t->dtype != fixed)
+        return BAD("%s: the type must be %s", norma_arg_name(arg), fixed == NORMA_FLOAT64 ? "float64" : "float32");
+    if ((t->dtype == NORMA_FLOAT64) != (x->dtype == NORMA_FLOAT64))
+        return BAD("%s: float64 goes with float64 alone (x, and every other tensor)", norma_arg_name(arg));
+    if (role == ROLE_PARAMETER)
+        return map_parameter(arg, t, axes, stride);
+    if (role == ROLE_STATISTIC)
+        return map_statistic(arg, t, axes, stride);
+    if (role == ROLE_CHANNEL) {
+        if (t->rank != 1)
+            return BAD("%s: rank %d, not 1", norma_arg_name(arg), (int)t->rank);
+        stride[1] = t->strides[0];
+        return check_extent(arg, t, 0, x->shape[1]);
+    }
+    if (t->rank != x->rank)
+        return BAD("%s: rank %d, that of x is %d", norma_arg_name(arg), (int)t->rank, (int)x->rank);
+    for (int32_t d = 0; d < x->rank; d++) {
+        TRY(check_extent(arg, t, d, x->shape[d]));
+        stride[d] = t->strides[d];
+    }
+    return NORMA_OK;
+}
+
+// One dimension of the iteration space while it is put together.
+struct dim {
+    int64_t extent, stride[NORMA_ARG_COUNT];
+    bool element;
+};
+
+static norma_arg canonical_arg(norma_arg arg)
+{
+    switch (arg) {
+    case NORMA_ARG_SCALE:
+        return NORMA_ARG_WEIGHT;
+    case NORMA_ARG_SHIFT:
+        return NORMA_ARG_BIAS;
+    case NORMA_ARG_DSCALE:
+        return NORMA_ARG_DWEIGHT;
+    case NORMA_ARG_DSHIFT:
+        return NORMA_ARG_DBIAS;
+    default:
+        return arg;
+    }
+}
+
+// The dimensions of x in its own order; group norm's channels become two. Extents of 1 are left out.
+static int32_t make_dims(const struct axes *axes, int64_t (*stride)[NORMA_MAX_RANK], struct dim *dims)
+{
+    int32_t count = 0;
+    for (int32_t d = 0; d < axes->x->rank; d++) {
+        const bool cut = axes->num_groups && d == 1;
+        const int64_t inside = cut ? axes->x->shape[1] / axes->num_groups : 1;
+        for (int part = 0; part < (cut ? 2 : 1); part++) {
+            struct dim *dim = &dims[count];
+            dim->extent = !cut ? axes->x->shape[d] : part == 0 ? axes->num_groups : inside;
+            dim->element = axes->element[d] || part == 1;
+            if (dim->extent == 1)
+                continue;
+            for (int a = 0; a < NORMA_ARG_COUNT; a++) {
+                const bool statistic = role_of(a) == ROLE_STATISTIC;
+                const int64_t factor = cut && part == 0 && !statistic ? inside : 1;
+                dim->stride[a] = statistic && part == 1 ? 0 : stride[a][d] * factor;
+            }
+            count++;
+        }
+    }
+    return count;
+}
+
+// A part's dimensions in the order of x's strides, the largest first; those of equal stride stay as they are.
+static void sort_dims(struct dim *dims, int32_t count)
+{
+    for (int32_t i = 1; i < count; i++)
+        for (int32_t k = i; k > 0 && dims[k - 1].stride[NORMA_ARG_X] < dims[k].stride[NORMA_ARG_X]; k--) {
+            const struct dim kept = dims[k];
+            dims[k] = dims[k - 1];
+            dims[k - 1] = kept;
+        }
+}
+
+// Whether one walk over both dimensions is the same as a walk over one of their product, for tensors first .. last - 1.
+static bool folds(const struct dim *outer, const struct dim *inner, int first, int last)
+{
+    for (int a = first; a < last; a++)
+        if (outer->stride[a] != inner->stride[a] * inner->extent)
+            return false;
+    return true;
+}
+
+static int64_t run_of(const struct dim *dims, int32_t count)
+{
+    if (count == 0)
+        return 1;
+    int64_t run = dims[count - 1].extent;
+    for (int32_t d = count - 1; d > 0 && folds(&dims[d - 1], &dims[d], NORMA_ARG_X, NORMA_ARG_X + 1); d--)
+        run *= dims[d - 1].extent;
+    return run;
+}
+
+// Appends the part's dimensions to the form, folded where every tensor allows.
+static norma_status add_part(struct norma_form *f, const struct dim *dims, int32_t count)
+{
+    const int32_t begin = f->rank;
+    for (int32_t i = 0; i < count; i++) {
+        const bool fold = f->rank > begin && folds(&dims[i - 1], &dims[i], 0, NORMA_ARG_COUNT);
+        if (!fold && f->rank == FORM_RANK)
+            return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: more than %d dimensions remain", FORM_RANK);
+        const int32_t d = fold ? f->rank - 1 : f->rank++;
+        f->extent[d] = dims[i].extent * (fold ? f->extent[d] : 1);
+        for (int a = 0; a < NORMA_ARG_COUNT; a++)
+            f->arg[a].stride[d] = dims[i].stride[a];
+    }
+    if (f->rank == begin) { // a part has a dimension at least
+        if (f->rank == FORM_RANK)
+            return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: more than %d dimensions remain", FORM_RANK);
+        f->extent[f->rank++] = 1;
+    }
+    return NORMA_OK;
+}
+
+static norma_status arrange(struct norma_form *f, const struct axes *axes, int64_t (*stride)[NORMA_MAX_RANK])
+{
+    struct dim dims[NORMA_MAX_RANK + 1] = {{0}}, part[NORMA_MAX_RANK + 1];
+    const int32_t count = make_dims(axes, stride, dims);
+    f->groups = f->n = 1;
+    for (int element = 0; element < 2; element++) {
+        int32_t size = 0;
+        for (int32_t d = 0; d < count; d++)
+            if (dims[d].element == (element == 1))
+                part[size++] = dims[d];
+        sort_dims(part, size);
+        for (int32_t d = 0; d < size; d++)
+            *(element ? &f->n : &f->groups) *= part[d].extent;
+        if (element)
+            f->run = run_of(part, size);
+        TRY(add_part(f, part, size));
+        if (!element)
+            f->group_rank = f->rank;
+    }
+    return NORMA_OK;
+}
+
+static void fill_statistic(const norma_problem *p, struct norma_form *f)
+{
+    const bool given =
+        (p->op == NORMA_BATCH_NORM && !p->training) || (p->op == NORMA_INSTANCE_NORM && !p->use_input_stats);
+    f->statistic = given                                                    ? FORM_GIVEN
+                   : p->op == NORMA_RMS_NORM || p->op == NORMA_ADA_RMS_NORM ? FORM_SQUARES
+                                                                            : FORM_MOMENTS;
+    f->scale = FORM_VARIANCE;
+    if (p->op != NORMA_NORMALIZE)
+        return;
+    f->statistic = p->norm_order == 1 ? FORM_ABSOLUTES : FORM_SQUARES;
+    f->scale = p->eps_mode == NORMA_EPS_MAX ? FORM_MAX : p->eps_mode == NORMA_EPS_ADD ? FORM_ADD : FORM_INSIDE;
+}
+
+static norma_status check_running(const norma_problem *p, const struct norma_form *f)
+{
+    if (!p->running_mean != !p->running_var)
+        return BAD("%s: NULL, though there is a %s", p->running_mean ? "running_var" : "running_mean",
+                   p->running_mean ? "running_mean" : "running_var");
+    if (f->statistic == FORM_GIVEN && !p->running_mean)
+        return BAD("running_mean: NULL; without %s it has the statistics",
+                   p->op == NORMA_BATCH_NORM ? "training" : "use_input_stats");
+    if (p->op == NORMA_BATCH_NORM && p->training && f->n == 1 && p->x->shape[1] > 0)
+        return BAD("x: one element a channel has no variance to train with");
+    return NORMA_OK;
+}
+
+static void fill_numbers(const norma_problem *p, struct norma_form *f)
+{
+    const bool adaptive = p->scale != NULL;
+    f->op = p->op;
+    f->backward = p->direction == NORMA_BACKWARD;
+    f->float64 = p->x->dtype == NORMA_FLOAT64;
+    f->eps64 = p->eps;
+    f->eps = (float)p->eps;
+    f->weight_offset64 = adaptive ? 1 : p->weight_offset;
+    f->weight_offset = (float)f->weight_offset64;
+    f->momentum64 = p->momentum;
+    f->momentum = (float)p->momentum;
+    f->slope64 = p->activation_slope;
+    f->slope = (float)p->activation_slope;
+    f->activation = p->activation;
+    f->z_activation = p->z_activation;
+    f->z_first = p->z && p->z_first;
+    f->in_place = NORMA_ARG_COUNT;
+    f->running_var_biased = p->running_var_biased != 0;
+    f->update_running = p->running_mean && norma_arg_is_output(p, NORMA_ARG_RUNNING_MEAN);
+}
+
+norma_status norma_form_fill(const norma_problem *p, struct norma_form *f)
+{
+    struct axes axes = {0};
+    int64_t stride[NORMA_ARG_COUNT][NORMA_MAX_RANK] = {{0}};
+    *f = (struct norma_form){0};
+    TRY(check_axes(p, &axes));
+    fill_axes(p, &axes);
+    for (int a = 0; a < NORMA_ARG_COUNT; a++) {
+        const norma_tensor *t = norma_problem_tensor(p, a);
+        const norma_arg to = canonical_arg(a);
+        if (!t)
+            continue;
+        TRY(map_axes(a, t, &axes, stride[to]));
+        f->arg[to].present = true;
+        f->arg[to].source = a;
+        f->arg[to].dtype = t->dtype;
+    }
+    fill_numbers(p, f);
+    fill_statistic(p, f);
+    TRY(arrange(f, &axes, stride));
+    return check_running(p, f);
+}

@@ -1,0 +1,99 @@
+// The canonical form of every operator, over any strides: one iteration space, the dimensions of x, of which some tell
+// statistics groups apart and the others run over a group's elements. Every tensor has a stride for each dimension, 0
+// where it repeats (parameters) or is summed over (their gradients, mean and rstd).
+#ifndef NORMA_SRC_FORM_H
+#define NORMA_SRC_FORM_H
+
+#include "rows.h"
+
+enum { FORM_RANK = NORMA_MAX_RANK };
+
+enum form_statistic {
+    FORM_MOMENTS,   // mean and variance
+    FORM_SQUARES,   // the mean of squares, mean 0
+    FORM_ABSOLUTES, // the sum of absolutes, mean 0
+    FORM_GIVEN,     // running_mean and running_var
+};
+
+// How a group's factor s (rstd) follows from M2, the sum of squares about the mean, or from the sum of absolutes A.
+enum form_scale {
+    FORM_VARIANCE, // 1/sqrt(M2/n + eps)
+    FORM_MAX,      // 1/max(norm, eps), norm = sqrt(M2) or A
+    FORM_ADD,      // 1/(norm + eps)
+    FORM_INSIDE,   // 1/sqrt(M2 + eps)
+};
+
+struct form_arg {
+    bool present;
+    norma_arg source; // the problem's tensor: scale for the weight of an adaptive norm, dscale for its dweight
+    norma_dtype dtype;
+    int64_t stride[FORM_RANK]; // elements
+};
+
+// Dimensions [0, group_rank) tell groups apart, [group_rank, rank) run over a group's elements; both parts in the order
+// of x's strides, the largest first, so that a walk along the last dimension of a part walks through memory as far as
+// possible. Group i and element j of it are linear indices over the parts, the last dimension the fastest. No extent is
+// 1 unless a part would be empty: each part has a dimension at least. arg is indexed as the formulas of norma_problem
+// name the tensors; weight_offset and the adaptive norms are resolved. mean and rstd are outputs in forward, inputs in
+// backward.
+struct norma_form {
+    norma_op op; // what the caller asked for
+    bool backward;
+    enum form_statistic statistic;
+    enum form_scale scale;
+    int32_t rank, group_rank;
+    int64_t extent[FORM_RANK];
+    int64_t groups, n; // n: elements of a group
+    int64_t run;       // elements of a run: what the last element dimensions that x has in one row span; divides n
+    float eps, weight_offset, momentum, slope;
+    double eps64, weight_offset64, momentum64, slope64; // of float64 problems
+    bool float64;                                       // every tensor is
+    bool update_running, running_var_biased;
+    norma_activation activation, z_activation;
+    bool z_first;
+    norma_arg in_place; // backward: the gradient that lies in the place of an input; NORMA_ARG_COUNT: none
+    struct form_arg arg[NORMA_ARG_COUNT];
+};
+
+// Chunks of a group, docs/reduction.md: chunk c has the elements from form_chunk_begin(c) to form_chunk_begin(c + 1).
+static inline int64_t form_chunk_runs(int64_t run)
+{
+    return run >= NORMA_CHUNK ? 1 : NORMA_CHUNK / run;
+}
+
+static inline int64_t form_chunk_begin(int64_t n, int64_t run, int64_t chunk)
+{
+    if (run > NORMA_CHUNK) {
+        const int64_t per_run = (run + NORMA_CHUNK - 1) / NORMA_CHUNK;
+        const int64_t in_run = chunk % per_run * NORMA_CHUNK;
+        return chunk / per_run * run + (in_run < run ? in_run : run);
+    }
+    const int64_t begin = chunk * form_chunk_runs(run) * run;
+    return begin < n ? begin : n;
+}
+
+static inline int64_t form_chunks(int64_t n, int64_t run)
+{
+    if (run > NORMA_CHUNK)
+        return n / run * ((run + NORMA_CHUNK - 1) / NORMA_CHUNK);
+    const int64_t per_chunk = form_chunk_runs(run) * run;
+    return (n + per_chunk - 1) / per_chunk;
+}
+
+// Element offset of element j of group i in a tensor.
+static inline int64_t form_offset(const struct norma_form *f, const int64_t stride[FORM_RANK], int64_t group,
+                                  int64_t element)
+{
+    int64_t offset = 0;
+    for (int32_t d = f->rank - 1; d >= f->group_rank; d--) {
+        offset += element % f->extent[d] * stride[d];
+        element /= f->extent[d];
+    }
+    for (int32_t d = f->group_rank - 1; d >= 0; d--) {
+        offset += group % f->extent[d] * stride[d];
+        group /= f->extent[d];
+    }
+    return offset;
+}
+
+#endif

@@ -1,0 +1,449 @@
+// The strided family: any operator over any strides, forward and backward, as a chain of small kernels:
+//   stats, merge, ..., finish: the groups' cells (m, r, s, a) of docs/reduction.md; apply: the outputs;
+//   backward: sums, add, ..., coefficients: a group's part of dx; sums, add, ..., write: parameters' gradients; grad.
+#include "strided.h"
+#include "backend.h"
+#include "planner.h"
+#include "strided_table.h"
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TRY(call)                      \
+    do {                               \
+        norma_status status_ = (call); \
+        if (status_ != NORMA_OK)       \
+            return status_;            \
+    } while (0)
+
+static const char kernel_stats[] = "strided_stats", kernel_merge[] = "strided_merge",
+                  kernel_finish[] = "strided_finish", kernel_apply[] = "strided_apply", kernel_sums[] = "strided_sums",
+                  kernel_add[] = "strided_add", kernel_coefficients[] = "strided_coefficients",
+                  kernel_grad[] = "strided_grad", kernel_write[] = "strided_write";
+
+#define NONE NORMA_ARG_COUNT
+#define NO_SLOTS                                                               \
+    {                                                                          \
+        NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE \
+    }
+
+// The tensors of the element-wise slots; the planner puts the output in slot ST_TO.
+#define ELEMENT_SLOTS(to, sum)                                                                                  \
+    {                                                                                                           \
+        [ST_X] = NORMA_ARG_X, [ST_TO] = (to), [ST_WEIGHT] = NORMA_ARG_WEIGHT, [ST_BIAS] = NORMA_ARG_BIAS,       \
+        [ST_RESIDUAL] = NORMA_ARG_RESIDUAL, [ST_GATE] = NORMA_ARG_GATE, [ST_INPUT_BIAS] = NORMA_ARG_INPUT_BIAS, \
+        [ST_SUM] = (sum), [ST_Z] = NORMA_ARG_Z, [ST_ADDEND] = NORMA_ARG_ADDEND, [ST_WORKSPACE] = NONE,          \
+        [ST_DY] = NORMA_ARG_DY                                                                                  \
+    }
+
+static uint32_t mask_of(const norma_arg slots[ST_SLOTS])
+{
+    uint32_t mask = 0;
+    for (int s = 0; s < ST_SLOTS; s++)
+        if (slots[s] != NONE)
+            mask |= 1u << slots[s];
+    return mask;
+}
+
+// One kernel over tiles.
+struct over_tiles {
+    struct nst *plan;
+    struct nst_job job;
+};
+
+static norma_status append_tile(void *user, const struct nst_tile *tile)
+{
+    struct over_tiles *o = user;
+    const struct norma_form *f = o->job.view->form;
+    const uint64_t groups = (uint64_t)(tile->group1 - tile->group0);
+    const int64_t first = form_chunk_begin(f->n, f->run, tile->chunk0),
+                  last = form_chunk_begin(f->n, f->run, tile->chunk1);
+    const bool by_element = o->job.kernel == kernel_apply || o->job.kernel == kernel_grad;
+    o->job.tile = *tile;
+    o->job.units = groups * (uint64_t)(by_element ? last - first : tile->chunk1 - tile->chunk0);
+    return nst_append(o->plan, &o->job);
+}
+
+static norma_status append_tiles(struct nst *plan, const struct nst_job *job, int64_t group0, int64_t group1)
+{
+    struct over_tiles o = {plan, *job};
+    return nst_tiles(plan, job->view, mask_of(job->slots), group0, group1, append_tile, &o);
+}
+
+// Groups of a block: those whose lists fit into the workspace at a time.
+static int64_t block_groups(const struct nst *plan, const struct nst_view *view)
+{
+    uint64_t each = 0;
+    for (uint32_t level = 0; level <= view->levels; level++)
+        each += (uint64_t)view->inputs[level];
+    const uint64_t groups = plan->lists / each;
+    return (int64_t)npl_min(groups, (uint64_t)view->form->groups);
+}
+
+// Level by level from the chunks' results at lists_at to one cell a group; *in is where those lie (of group 0).
+static norma_status append_levels(struct nst *plan, const struct nst_view *view, const char *kernel, int64_t group0,
+                                  int64_t group1, uint32_t *in)
+{
+    const uint64_t groups = (uint64_t)(group1 - group0);
+    uint64_t at = plan->lists_at;
+    uint32_t level_chunks = 1;
+    for (uint32_t level = 0; level < view->levels; level++) {
+        const uint64_t inputs = (uint64_t)view->inputs[level], outputs = (uint64_t)view->inputs[level + 1];
+        const uint64_t next = at + groups * inputs;
+        const struct nst_job job = {.kernel = kernel,
+                                    .view = view,
+                                    .tile = {group0, group1, 0, view->chunks},
+                                    .units = groups * outputs,
+                                    .slots = NO_SLOTS,
+                                    .in = (uint32_t)(at - (uint64_t)group0 * inputs),
+                                    .inputs = (uint32_t)inputs,
+                                    .out = (uint32_t)(next - (uint64_t)group0 * outputs),
+                                    .outputs = (uint32_t)outputs,
+                                    .level = level_chunks};
+        plan->barrier = true;
+        TRY(nst_append(plan, &job));
+        at = next;
+        level_chunks *= NORMA_FAN;
+    }
+    *in = (uint32_t)(at - (uint64_t)group0);
+    return NORMA_OK;
+}
+
+// Chunk results of a block of groups (or of a parameter's elements), and their merge.
+static norma_status append_reduction(struct nst *plan, const struct nst_view *view, const char *kernel, uint32_t output,
+                                     int64_t group0, int64_t group1, uint32_t *in)
+{
+    const bool sums = kernel == kernel_sums;
+    struct nst_job job = {.kernel = kernel,
+                          .view = view,
+                          .slots = ELEMENT_SLOTS(sums && output == ST_SUM_ABOUT_MEAN ? NORMA_ARG_MEAN : NONE,
+                                                 sums ? NORMA_ARG_DSUM : NONE),
+                          .output = output,
+                          .out = (uint32_t)(plan->lists_at - (uint64_t)group0 * (uint64_t)view->chunks),
+                          .outputs = (uint32_t)view->chunks};
+    if (!sums || output == ST_SUM_ABOUT_MEAN) // of the input alone
+        job.slots[ST_WEIGHT] = job.slots[ST_BIAS] = job.slots[ST_ADDEND] = job.slots[ST_DY] = job.slots[ST_SUM] = NONE;
+    plan->barrier = true; // whoever read the lists of the block before is through
+    TRY(append_tiles(plan, &job, group0, group1));
+    return append_levels(plan, view, sums ? kernel_add : kernel_merge, group0, group1, in);
+}
+
+static norma_status append_finish(struct nst *plan, const struct nst_view *view, int64_t group0, int64_t group1,
+                                  uint32_t in, bool saved)
+{
+    const struct norma_form *f = view->form;
+    const bool statistics = saved || !f->backward;
+    struct nst_job job = {.kernel = kernel_finish,
+                          .view = view,
+                          .tile = {group0, group1, 0, view->chunks},
+                          .units = (uint64_t)(group1 - group0),
+                          .slots = {[ST_MEAN] = statistics ? NORMA_ARG_MEAN : NONE,
+                                    [ST_RSTD] = statistics ? NORMA_ARG_RSTD : NONE,
+                                    [ST_RUNNING_MEAN] = NORMA_ARG_RUNNING_MEAN,
+                                    [ST_RUNNING_VAR] = NORMA_ARG_RUNNING_VAR,
+                                    NONE,
+                                    NONE,
+                                    NONE,
+                                    NONE,
+                                    NONE,
+                                    NONE,
+                                    NONE,
+                                    NONE},
+                          .written = 1u << ST_MEAN | 1u << ST_RSTD | 1u << ST_RUNNING_MEAN | 1u << ST_RUNNING_VAR,
+                          .in = in,
+                          .inputs = 1,
+                          .output = saved,
+                          .momentum = f->momentum,
+                          .update = f->update_running ? 1u | (f->running_var_biased ? 2u : 0) : 0};
+    plan->barrier = true;
+    return nst_append(plan, &job);
+}
+
+static norma_status append_statistics(struct nst *plan, const struct nst_view *view)
+{
+    const struct norma_form *f = view->form;
+    const bool saved =
+        f->backward && f->statistic == FORM_MOMENTS && f->arg[NORMA_ARG_MEAN].present && f->arg[NORMA_ARG_RSTD].present;
+    if (f->statistic == FORM_GIVEN)
+        return append_finish(plan, view, 0, f->groups, plan->lists_at, false);
+    const int64_t block = block_groups(plan, view);
+    // Samples that share running statistics go into them at once.
+    if (f->update_running && block < f->groups)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "running_mean: %lld groups are too many to update it",
+                          (long long)f->groups);
+    for (int64_t group = 0; group < f->groups; group += block) {
+        const int64_t end = group + block < f->groups ? group + block : f->groups;
+        uint32_t in;
+        TRY(append_reduction(plan, view, saved ? kernel_sums : kernel_stats, saved ? ST_SUM_ABOUT_MEAN : 0, group, end,
+                             &in));
+        TRY(append_finish(plan, view, group, end, in, saved));
+    }
+    return NORMA_OK;
+}
+
+static norma_status append_coefficients(struct nst *plan, const struct nst_view *view)
+{
+    const struct norma_form *f = view->form;
+    const int64_t block = block_groups(plan, view);
+    for (int64_t group = 0; group < f->groups; group += block) {
+        const int64_t end = group + block < f->groups ? group + block : f->groups;
+        uint32_t in = plan->lists_at;
+        if (f->statistic != FORM_GIVEN)
+            TRY(append_reduction(plan, view, kernel_sums, ST_SUM_STATISTICS, group, end, &in));
+        const struct nst_job job = {.kernel = kernel_coefficients,
+                                    .view = view,
+                                    .tile = {group, end, 0, view->chunks},
+                                    .units = (uint64_t)(end - group),
+                                    .slots = NO_SLOTS,
+                                    .in = in,
+                                    .inputs = 1};
+        plan->barrier = true;
+        TRY(nst_append(plan, &job));
+    }
+    return NORMA_OK;
+}
+
+// The same space seen by a parameter: its elements are the groups, what it repeats over are their elements.
+static void parameter_view(const struct nst_view *whole, norma_arg gradient, struct norma_form *form,
+                           struct nst_view *view)
+{
+    const struct norma_form *f = whole->form;
+    int64_t cell_stride[FORM_RANK] = {0};
+    *form = *f;
+    form->rank = 0;
+    form->groups = form->n = 1;
+    for (int part = 0; part < 2; part++) {
+        const int32_t begin = form->rank;
+        for (int32_t d = 0; d < f->rank; d++) {
+            if ((f->arg[gradient].stride[d] == 0) != (part == 1) || f->extent[d] == 1)
+                continue;
+            // Sorted by x's strides, as everywhere.
+            int32_t at = form->rank++;
+            const int64_t x = f->arg[NORMA_ARG_X].stride[d];
+            for (; at > begin && form->arg[NORMA_ARG_X].stride[at - 1] < x; at--) {
+                form->extent[at] = form->extent[at - 1];
+                cell_stride[at] = cell_stride[at - 1];
+                for (int a = 0; a < NORMA_ARG_COUNT; a++)
+                    form->arg[a].stride[at] = form->arg[a].stride[at - 1];
+            }
+            form->extent[at] = f->extent[d];
+            cell_stride[at] = whole->cell_stride[d];
+            for (int a = 0; a < NORMA_ARG_COUNT; a++)
+                form->arg[a].stride[at] = f->arg[a].stride[d];
+            *(part ? &form->n : &form->groups) *= f->extent[d];
+        }
+        if (form->rank == begin) {
+            form->extent[form->rank] = 1;
+            cell_stride[form->rank] = 0;
+            for (int a = 0; a < NORMA_ARG_COUNT; a++)
+                form->arg[a].stride[form->rank] = 0;
+            form->rank++;
+        }
+        if (part == 0)
+            form->group_rank = form->rank;
+    }
+    const int64_t *x = form->arg[NORMA_ARG_X].stride;
+    form->run = form->extent[form->rank - 1];
+    for (int32_t d = form->rank - 1; d > form->group_rank && x[d - 1] == x[d] * form->extent[d]; d--)
+        form->run *= form->extent[d - 1];
+    nst_view_init(view, form);
+    memcpy(view->cell_stride, cell_stride, sizeof(cell_stride));
+}
+
+static norma_status append_parameter(struct nst *plan, const struct nst_view *whole, norma_arg gradient,
+                                     uint32_t output)
+{
+    struct norma_form form;
+    struct nst_view view;
+    if (!whole->form->arg[gradient].present)
+        return NORMA_OK;
+    if (whole->form->rank >= FORM_RANK)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: over %d dimensions", norma_arg_name(gradient), FORM_RANK - 1);
+    parameter_view(whole, gradient, &form, &view);
+    if (form.n > INT32_MAX)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: sums of %lld elements; at most %d", norma_arg_name(gradient),
+                          (long long)form.n, INT32_MAX);
+    const int64_t block = block_groups(plan, &view);
+    if (block == 0)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: no room for its sums", norma_arg_name(gradient));
+    for (int64_t group = 0; group < form.groups; group += block) {
+        const int64_t end = group + block < form.groups ? group + block : form.groups;
+        uint32_t in;
+        TRY(append_reduction(plan, &view, kernel_sums, output, group, end, &in));
+        const struct nst_job job = {
+            .kernel = kernel_write,
+            .view = &view,
+            .tile = {group, end, 0, view.chunks},
+            .units = (uint64_t)(end - group),
+            .slots = {NONE, gradient, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE},
+            .written = 1u << ST_TO,
+            .in = in,
+            .inputs = 1};
+        plan->barrier = true;
+        TRY(nst_append(plan, &job));
+    }
+    return NORMA_OK;
+}
+
+static norma_status append_grad(struct nst *plan, const struct nst_view *view, norma_arg gradient, uint32_t output)
+{
+    if (!view->form->arg[gradient].present)
+        return NORMA_OK;
+    const struct nst_job job = {.kernel = kernel_grad,
+                                .view = view,
+                                .slots = ELEMENT_SLOTS(gradient, NORMA_ARG_DSUM),
+                                .written = 1u << ST_TO,
+                                .output = output};
+    plan->barrier = true;
+    return append_tiles(plan, &job, 0, view->form->groups);
+}
+
+// Whether the gradient has an element for each of x.
+static bool is_whole(const struct norma_form *f, norma_arg gradient)
+{
+    for (int32_t d = 0; d < f->rank; d++)
+        if (f->extent[d] > 1 && f->arg[gradient].stride[d] == 0)
+            return false;
+    return true;
+}
+
+static norma_status append_backward(struct nst *plan, const struct nst_view *view)
+{
+    static const struct {
+        norma_arg arg;
+        uint32_t output;
+    } whole[] = {{NORMA_ARG_DADDEND, ST_OUT_DADDEND},
+                 {NORMA_ARG_DZ, ST_OUT_DZ},
+                 {NORMA_ARG_DRESIDUAL, ST_OUT_DRESIDUAL},
+                 {NORMA_ARG_DX, ST_OUT_DX}};
+    const struct norma_form *f = view->form;
+    const bool gate_whole = f->arg[NORMA_ARG_DGATE].present && is_whole(f, NORMA_ARG_DGATE);
+    TRY(append_coefficients(plan, view));
+    TRY(append_parameter(plan, view, NORMA_ARG_DWEIGHT, ST_SUM_DWEIGHT));
+    TRY(append_parameter(plan, view, NORMA_ARG_DBIAS, ST_SUM_DBIAS));
+    TRY(append_parameter(plan, view, NORMA_ARG_DINPUT_BIAS, ST_SUM_DINPUT_BIAS));
+    if (gate_whole)
+        TRY(append_grad(plan, view, NORMA_ARG_DGATE, ST_OUT_DGATE));
+    else
+        TRY(append_parameter(plan, view, NORMA_ARG_DGATE, ST_SUM_DGATE));
+    // What lies in the place of an input comes last.
+    for (int last = 0; last < 2; last++)
+        for (size_t i = 0; i < sizeof(whole) / sizeof(*whole); i++)
+            if ((whole[i].arg == f->in_place) == (last == 1))
+                TRY(append_grad(plan, view, whole[i].arg, whole[i].output));
+    return NORMA_OK;
+}
+
+static norma_status append_forward(struct nst *plan, const struct nst_view *view)
+{
+    const struct nst_job job = {.kernel = kernel_apply,
+                                .view = view,
+                                .slots = ELEMENT_SLOTS(NORMA_ARG_Y, NORMA_ARG_SUM),
+                                .written = 1u << ST_TO | 1u << ST_SUM};
+    plan->barrier = true;
+    return append_tiles(plan, &job, 0, view->form->groups);
+}
+
+static uint64_t or_unlimited(uint64_t limit)
+{
+    return limit ? limit : UINT64_MAX;
+}
+
+// Cells for every group, lists for as many groups as half the largest range, or a quarter of the budget, can have.
+static norma_status lay_out(struct nst *plan, const struct nst_view *view)
+{
+    const struct norma_form *f = view->form;
+    const uint64_t groups = (uint64_t)f->groups, most = npl_min(plan->max_range, plan->budget / 4) / 16;
+    plan->cells = f->backward ? 2 * groups : groups;
+    plan->coefficients_at = (uint32_t)groups;
+    plan->lists_at = (uint32_t)plan->cells;
+    // Lists of all groups at once, and of a parameter's whole sum: a chunk of it has 2048 elements at least.
+    const uint64_t wanted = groups * (uint64_t)view->chunks * 2 + groups * (uint64_t)f->n / 1024 + 4096;
+    if (plan->cells >= most / 2)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: %llu groups; their statistics exceed the device's limits",
+                          (unsigned long long)groups);
+    plan->lists = npl_min(wanted, most - plan->cells);
+    if (block_groups(plan, view) == 0)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: groups of %lld elements have too many chunks", (long long)f->n);
+    plan->schedule->workspace = (plan->cells + plan->lists) * 16;
+    return NORMA_OK;
+}
+
+static norma_status schedule_strided(const struct norma_form *form, struct nst *plan)
+{
+    struct nst_view view;
+    nst_view_init(&view, form);
+    int64_t stride = 1;
+    for (int32_t d = form->group_rank - 1; d >= 0; d--) {
+        view.cell_stride[d] = stride;
+        stride *= form->extent[d];
+    }
+    TRY(lay_out(plan, &view));
+    TRY(append_statistics(plan, &view));
+    return form->backward ? append_backward(plan, &view) : append_forward(plan, &view);
+}
+
+size_t norma_form_programs(const struct norma_form *form, const struct norma_caps *caps,
+                           norma_dispatch programs[NORMA_FORM_PROGRAMS])
+{
+    static const char *const forward[] = {kernel_stats, kernel_merge, kernel_finish, kernel_apply};
+    static const char *const backward[] = {kernel_stats, kernel_merge,        kernel_finish, kernel_sums,
+                                           kernel_add,   kernel_coefficients, kernel_grad,   kernel_write};
+    static const uint32_t table[1]; // tells the strided kernels from the others
+    if (caps->api == NORMA_DRIVER_SCALAR)
+        return 0;
+    const size_t count = form->backward ? sizeof(backward) / sizeof(*backward) : sizeof(forward) / sizeof(*forward);
+    for (size_t i = 0; i < count; i++) {
+        programs[i] = (norma_dispatch){.kernel = form->backward ? backward[i] : forward[i], .table = table};
+        nst_set_local(caps, &programs[i]);
+    }
+    return count;
+}
+
+// The scalar path takes the form as it is: its dispatch's table is the form.
+static norma_status schedule_scalar(const struct norma_form *form, struct norma_schedule *schedule)
+{
+    struct norma_form *copy = malloc(sizeof(*copy));
+    schedule->dispatches = calloc(1, sizeof(*schedule->dispatches));
+    if (!copy || !schedule->dispatches) {
+        free(copy);
+        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "the plan");
+    }
+    *copy = *form;
+    norma_dispatch *d = schedule->dispatches;
+    *d = (norma_dispatch){.kernel = "strided_whole",
+                          .table = (const uint32_t *)copy,
+                          .table_size = sizeof(*copy),
+                          .groups = {1, 1, 1},
+                          .local = {1, 1, 1}};
+    schedule->dispatch_count = 1;
+    for (int a = 0; a < NORMA_ARG_COUNT; a++)
+        if (form->arg[a].present)
+            d->bindings[d->binding_count++] = (norma_bound){.slot = (uint32_t)a, .arg = form->arg[a].source};
+    return NORMA_OK;
+}
+
+norma_status norma_schedule_form(const struct norma_form *form, const struct norma_caps *caps,
+                                 const struct norma_plan_options *options, struct norma_schedule *schedule)
+{
+    const bool scalar = caps->api == NORMA_DRIVER_SCALAR;
+    *schedule = (struct norma_schedule){.variant = scalar ? "scalar" : "strided", .strided = true};
+    if (form->groups == 0 || form->n == 0)
+        return NORMA_OK;
+    if (options->variant && strcmp(options->variant, schedule->variant) != 0)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "variant: \"%s\" is for rows", options->variant);
+    if (!scalar && form->float64)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: float64 is for the scalar path");
+    schedule->tiles = 1;
+    schedule->tile_rows = form->groups;
+    if (scalar)
+        return schedule_scalar(form, schedule);
+    struct nst plan = {.caps = caps, .options = options, .schedule = schedule};
+    plan.align = npl_max(caps->offset_align, 1);
+    plan.max_range = npl_min(or_unlimited(caps->max_range), (uint64_t)1 << 33);
+    plan.budget = or_unlimited(options->memory_budget ? options->memory_budget : caps->memory / 2);
+    const double bytes =
+        options->rate > 0 ? options->rate * (options->max_seconds > 0 ? options->max_seconds : 0.1) : 0;
+    plan.time_bytes = bytes > 0 && bytes < 1e18 ? (uint64_t)bytes : UINT64_MAX;
+    return schedule_strided(form, &plan);
+}

@@ -1,0 +1,59 @@
+// What the files of the strided planner share: one form on one device, its tiles, the workspace.
+#ifndef NORMA_SRC_PLANNER_STRIDED_H
+#define NORMA_SRC_PLANNER_STRIDED_H
+
+#include "schedule.h"
+
+enum { NST_MAX_LEVELS = 6, NST_TABLE_WORDS = 168 };
+
+// Groups [group0, group1), and of each the elements of chunks [chunk0, chunk1).
+struct nst_tile {
+    int64_t group0, group1, chunk0, chunk1;
+};
+
+// A partition of the iteration space for one sum: the form itself, or the form with a parameter's elements for groups.
+struct nst_view {
+    const struct norma_form *form;
+    int64_t cell_stride[FORM_RANK]; // of the statistics' cells over the form's dimensions
+    int64_t chunks;
+    uint32_t levels;
+    int64_t inputs[NST_MAX_LEVELS + 1]; // of each level of merging; the last is 1
+};
+
+struct nst {
+    const struct norma_caps *caps;
+    const struct norma_plan_options *options;
+    uint64_t align, max_range, budget, time_bytes;
+    struct norma_schedule *schedule;
+    size_t dispatch_capacity;
+    uint64_t cells, lists; // of the workspace, in cells of four floats
+    uint32_t cells_at, coefficients_at, lists_at;
+    bool barrier; // the next dispatch needs one
+};
+
+// strided_tiles.c
+void nst_view_init(struct nst_view *view, const struct norma_form *form);
+// Calls each(user, tile) for tiles of the groups [group0, group1) that the device can take; every chunk is in one.
+// mask: bit a: tensor a is bound.
+norma_status nst_tiles(const struct nst *plan, const struct nst_view *view, uint32_t mask, int64_t group0,
+                       int64_t group1, norma_status (*each)(void *user, const struct nst_tile *tile), void *user);
+// The range of elements of a tensor that the tile touches: *low to *high, both included.
+void nst_range(const struct nst_view *view, const struct nst_tile *tile, const int64_t stride[FORM_RANK], int64_t *low,
+               int64_t *high);
+
+// strided_dispatches.c: appends one dispatch.
+struct nst_job {
+    const char *kernel;
+    const struct nst_view *view;
+    struct nst_tile tile;
+    uint64_t units;
+    norma_arg slots[12]; // the form's tensor of each slot; NORMA_ARG_COUNT: none
+    uint32_t written;    // bit s: slot s is written, as far as the kernel's module says
+    uint32_t output, inputs, outputs, in, out, level, update;
+    float momentum;
+};
+norma_status nst_append(struct nst *plan, const struct nst_job *job);
+// The workgroup and its constant.
+void nst_set_local(const struct norma_caps *caps, norma_dispatch *dispatch);
+
+#endif

@@ -1,0 +1,116 @@
+// Cuts an iteration space into tiles whose tensors' ranges a device can bind.
+#include "backend.h"
+#include "planner.h"
+#include "strided.h"
+
+void nst_view_init(struct nst_view *view, const struct norma_form *form)
+{
+    *view = (struct nst_view){.form = form, .chunks = form_chunks(form->n, form->run)};
+    view->inputs[0] = view->chunks;
+    while (view->inputs[view->levels] > 1) {
+        view->inputs[view->levels + 1] = (int64_t)npl_ceil((uint64_t)view->inputs[view->levels], NORMA_FAN);
+        view->levels++;
+    }
+}
+
+// The lowest and highest offset over the linear indices first .. last of dimensions [begin, end): a box around them.
+static void part_range(const struct norma_form *f, const int64_t stride[FORM_RANK], int32_t begin, int32_t end,
+                       int64_t first, int64_t last, int64_t *low, int64_t *high)
+{
+    int64_t inner = 1;
+    bool apart = false; // above, the two indices differ: everything below is within reach
+    for (int32_t d = begin; d < end; d++)
+        inner *= f->extent[d];
+    for (int32_t d = begin; d < end; d++) {
+        inner /= f->extent[d];
+        const int64_t a = first / inner % f->extent[d], b = last / inner % f->extent[d];
+        *low += apart ? 0 : a * stride[d];
+        *high += (apart ? f->extent[d] - 1 : b) * stride[d];
+        apart = apart || a != b;
+    }
+}
+
+void nst_range(const struct nst_view *view, const struct nst_tile *tile, const int64_t stride[FORM_RANK], int64_t *low,
+               int64_t *high)
+{
+    const struct norma_form *f = view->form;
+    *low = *high = 0;
+    part_range(f, stride, 0, f->group_rank, tile->group0, tile->group1 - 1, low, high);
+    part_range(f, stride, f->group_rank, f->rank, form_chunk_begin(f->n, f->run, tile->chunk0),
+               form_chunk_begin(f->n, f->run, tile->chunk1) - 1, low, high);
+}
+
+// How far over a device's limits a tile is: at most 1 where it fits.
+static double excess(const struct nst *plan, const struct nst_view *view, uint32_t mask, const struct nst_tile *tile)
+{
+    const struct norma_form *f = view->form;
+    double worst = 0, total = 16.0 * (double)(plan->cells + plan->lists);
+    for (int a = 0; a < NORMA_ARG_COUNT; a++) {
+        int64_t low, high;
+        if (!(mask >> a & 1) || !f->arg[a].present)
+            continue;
+        nst_range(view, tile, f->arg[a].stride, &low, &high);
+        const double size = (double)norma_dtype_size(f->arg[a].dtype);
+        const double bytes = (double)(high - low + 1) * size + 2 * (double)plan->align;
+        const double most = (double)npl_min(plan->max_range, (uint64_t)INT32_MAX * (uint64_t)size);
+        worst = bytes / most > worst ? bytes / most : worst;
+        total += bytes;
+    }
+    const double budget = total / (double)plan->budget, time = total / (double)plan->time_bytes;
+    const double elements =
+        (double)(tile->group1 - tile->group0) *
+        (double)(form_chunk_begin(f->n, f->run, tile->chunk1) - form_chunk_begin(f->n, f->run, tile->chunk0));
+    const double units = elements / (double)(1 << 30);
+    worst = budget > worst ? budget : worst;
+    worst = time > worst ? time : worst;
+    return units > worst ? units : worst;
+}
+
+// The middle of [first, last), at a multiple of the largest product of inner extents that leaves two pieces.
+static int64_t middle(const struct norma_form *f, int64_t first, int64_t last)
+{
+    int64_t unit = 1, half = first + (last - first) / 2;
+    for (int32_t d = f->group_rank - 1; d > 0 && unit * f->extent[d] * 2 <= last - first; d--)
+        unit *= f->extent[d];
+    const int64_t rounded = half / unit * unit;
+    return rounded > first ? rounded : half;
+}
+
+// The middle of the chunks, between runs where there is one.
+static int64_t middle_chunk(const struct norma_form *f, int64_t first, int64_t last)
+{
+    const int64_t half = first + (last - first) / 2;
+    const int64_t per_run = f->run > NORMA_CHUNK ? (f->run + NORMA_CHUNK - 1) / NORMA_CHUNK : 1;
+    const int64_t rounded = half / per_run * per_run;
+    return rounded > first ? rounded : half;
+}
+
+norma_status nst_tiles(const struct nst *plan, const struct nst_view *view, uint32_t mask, int64_t group0,
+                       int64_t group1, norma_status (*each)(void *user, const struct nst_tile *tile), void *user)
+{
+    // Depth first: a stack of what is left. Each cut halves one of two 63-bit counts.
+    struct nst_tile stack[130] = {{group0, group1, 0, view->chunks}};
+    int depth = 1;
+    while (depth > 0) {
+        const struct nst_tile tile = stack[--depth];
+        if (excess(plan, view, mask, &tile) <= 1) {
+            const norma_status status = each(user, &tile);
+            if (status != NORMA_OK)
+                return status;
+            continue;
+        }
+        struct nst_tile by_group[2] = {tile, tile}, by_chunk[2] = {tile, tile};
+        by_group[0].group1 = by_group[1].group0 = middle(view->form, tile.group0, tile.group1);
+        by_chunk[0].chunk1 = by_chunk[1].chunk0 = middle_chunk(view->form, tile.chunk0, tile.chunk1);
+        const bool groups = tile.group1 - tile.group0 > 1, chunks = tile.chunk1 - tile.chunk0 > 1;
+        if (!groups && !chunks)
+            return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: a piece of one group does not fit the device's limits and "
+                                                       "memory_budget");
+        const bool take_groups =
+            groups && (!chunks || excess(plan, view, mask, &by_group[0]) <= excess(plan, view, mask, &by_chunk[0]));
+        const struct nst_tile *half = take_groups ? by_group : by_chunk;
+        stack[depth++] = half[1];
+        stack[depth++] = half[0];
+    }
+    return NORMA_OK;
+}

@@ -1,0 +1,534 @@
+// Every operator over any strides, written from the formulas of norma_problem: what the other backends are compared
+// with. h is float32, one rounding an operation (float64 where all tensors are); all that follows is double, and an
+// output is rounded once. double holds the squares of any float32; for float64 sums of statistics are long double.
+#include "strided.h"
+
+#include "../half.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+uint32_t nsc_strided_own_dims(const struct norma_form *f, norma_arg arg)
+{
+    uint32_t dims = 0;
+    for (int32_t d = 0; d < f->rank; d++)
+        if (f->arg[arg].stride[d] != 0 && f->extent[d] != 1)
+            dims |= 1u << d;
+    return dims;
+}
+
+int64_t nsc_strided_size(const struct norma_form *f, uint32_t dims)
+{
+    int64_t size = 1;
+    for (int32_t d = 0; d < f->rank; d++)
+        if (dims >> d & 1)
+            size *= f->extent[d];
+    return size;
+}
+
+void nsc_strided_set_index(const struct norma_form *f, uint32_t dims, int64_t number, int64_t index[FORM_RANK])
+{
+    for (int32_t d = f->rank - 1; d >= 0; d--) {
+        if (!(dims >> d & 1))
+            continue;
+        index[d] = number % f->extent[d];
+        number /= f->extent[d];
+    }
+}
+
+int64_t nsc_strided_number(const struct norma_form *f, uint32_t dims, const int64_t index[FORM_RANK])
+{
+    int64_t number = 0;
+    for (int32_t d = 0; d < f->rank; d++)
+        if (dims >> d & 1)
+            number = number * f->extent[d] + index[d];
+    return number;
+}
+
+static int64_t stretch_from(const struct norma_form *f, int64_t first)
+{
+    const int64_t left = f->extent[f->rank - 1] - first;
+    return left < STRIDED_STRETCH ? left : STRIDED_STRETCH;
+}
+
+struct strided_walk nsc_strided_walk(const struct norma_form *f, uint32_t over, const int64_t index[FORM_RANK])
+{
+    struct strided_walk walk = {.form = f, .over = over};
+    memcpy(walk.index, index, sizeof walk.index);
+    walk.count = over >> (f->rank - 1) & 1 ? stretch_from(f, index[f->rank - 1]) : 1;
+    return walk;
+}
+
+bool nsc_strided_next(struct strided_walk *walk)
+{
+    const struct norma_form *f = walk->form;
+    const int32_t last = f->rank - 1;
+    if (walk->over >> last & 1) {
+        walk->index[last] += walk->count;
+        const bool within = walk->index[last] < f->extent[last];
+        if (!within)
+            walk->index[last] = 0;
+        walk->count = stretch_from(f, walk->index[last]);
+        if (within)
+            return true;
+    }
+    for (int32_t d = last - 1; d >= 0; d--) {
+        if (!(walk->over >> d & 1))
+            continue;
+        if (++walk->index[d] < f->extent[d])
+            return true;
+        walk->index[d] = 0;
+    }
+    return false;
+}
+
+struct strided_walk nsc_strided_group(const struct norma_form *f, int64_t group)
+{
+    int64_t index[FORM_RANK] = {0};
+    nsc_strided_set_index(f, nsc_strided_group_dims(f), group, index);
+    return nsc_strided_walk(f, nsc_strided_element_dims(f), index);
+}
+
+static char *element(const struct strided *s, norma_arg arg, const struct strided_walk *at)
+{
+    const struct form_arg *a = &s->form->arg[arg];
+    int64_t offset = 0;
+    for (int32_t d = 0; d < s->form->rank; d++)
+        offset += at->index[d] * a->stride[d];
+    return s->base[arg] + offset * (int64_t)norma_dtype_size(a->dtype);
+}
+
+void nsc_strided_load(const struct strided *s, norma_arg arg, const struct strided_walk *at, double *out)
+{
+    const int64_t step = s->form->arg[arg].stride[s->form->rank - 1], count = at->count;
+    const void *from = element(s, arg, at);
+    const double *from64 = from;
+    const float *from32 = from;
+    const uint16_t *from16 = from;
+    switch (s->form->arg[arg].dtype) {
+    case NORMA_FLOAT64:
+        for (int64_t i = 0; i < count; i++)
+            out[i] = from64[i * step];
+        break;
+    case NORMA_FLOAT16:
+        for (int64_t i = 0; i < count; i++)
+            out[i] = (double)norma_half_to_float(from16[i * step]);
+        break;
+    case NORMA_BFLOAT16:
+        for (int64_t i = 0; i < count; i++)
+            out[i] = (double)norma_bfloat_to_float(from16[i * step]);
+        break;
+    default:
+        for (int64_t i = 0; i < count; i++)
+            out[i] = (double)from32[i * step];
+        break;
+    }
+}
+
+// To float32 such that rounding on to a 16-bit type gives what rounding the double would: an inexact result is the
+// neighbour with an odd last bit.
+static float narrow(double value)
+{
+    const float nearest = (float)value;
+    const uint32_t bits = norma_float_bits(nearest);
+    if ((double)nearest == value || isnan(value) || bits & 1)
+        return nearest;
+    return norma_bits_float(fabs((double)nearest) > fabs(value) ? bits - 1 : bits + 1);
+}
+
+void nsc_strided_store(const struct strided *s, norma_arg arg, const struct strided_walk *at, const double *values)
+{
+    const int64_t step = s->form->arg[arg].stride[s->form->rank - 1], count = at->count;
+    void *to = element(s, arg, at);
+    double *to64 = to;
+    float *to32 = to;
+    uint16_t *to16 = to;
+    switch (s->form->arg[arg].dtype) {
+    case NORMA_FLOAT64:
+        for (int64_t i = 0; i < count; i++)
+            to64[i * step] = values[i];
+        break;
+    case NORMA_FLOAT16:
+        for (int64_t i = 0; i < count; i++)
+            to16[i * step] = norma_float_to_half(narrow(values[i]));
+        break;
+    case NORMA_BFLOAT16:
+        for (int64_t i = 0; i < count; i++)
+            to16[i * step] = norma_float_to_bfloat(narrow(values[i]));
+        break;
+    default:
+        for (int64_t i = 0; i < count; i++)
+            to32[i * step] = (float)values[i];
+        break;
+    }
+}
+
+static double sigmoid(double v)
+{
+    return 1 / (1 + exp(-v));
+}
+
+// Phi(v), by erfc because 1 + erf cancels where v is far below 0.
+static double normal_cdf(double v)
+{
+    return 0.5 * erfc(-v * M_SQRT1_2);
+}
+
+// Twice sqrt(2/pi)*(v + 0.044715*v^3): 0.5*(1 + tanh(w/2)) is sigmoid(w).
+static double tanh_argument(double v)
+{
+    return 2 * (M_2_SQRTPI * M_SQRT1_2) * (v + 0.044715 * (v * v * v));
+}
+
+// NaN stays NaN everywhere.
+double nsc_activation(norma_activation activation, double slope, double v)
+{
+    switch (activation) {
+    case NORMA_RELU:
+        return v < 0 ? 0 : v;
+    case NORMA_LEAKY_RELU:
+        return v < 0 ? slope * v : v;
+    case NORMA_GELU:
+        return v * normal_cdf(v);
+    case NORMA_GELU_TANH:
+        return v * sigmoid(tanh_argument(v));
+    case NORMA_SILU:
+        return v / (1 + exp(-v));
+    case NORMA_SIGMOID:
+        return sigmoid(v);
+    default:
+        return v;
+    }
+}
+
+double nsc_activation_derivative(norma_activation activation, double slope, double v)
+{
+    switch (activation) {
+    case NORMA_RELU:
+        return v > 0 ? 1 : v <= 0 ? 0 : v;
+    case NORMA_LEAKY_RELU:
+        return v > 0 ? 1 : v <= 0 ? slope : v;
+    case NORMA_GELU:
+        return normal_cdf(v) + v * exp(-0.5 * v * v) * (0.5 * M_2_SQRTPI * M_SQRT1_2);
+    case NORMA_GELU_TANH: {
+        const double w = tanh_argument(v), bell = sigmoid(w) * sigmoid(-w);
+        const double dw = 2 * (M_2_SQRTPI * M_SQRT1_2) * (1 + 3 * 0.044715 * (v * v));
+        return sigmoid(w) + (bell == 0 ? 0 : v * bell * dw); // dw may be infinite where bell is 0
+    }
+    case NORMA_SILU:
+        return sigmoid(v) * (1 + v * sigmoid(-v));
+    case NORMA_SIGMOID:
+        return sigmoid(v) * sigmoid(-v);
+    default:
+        return 1;
+    }
+}
+
+// One element of a tensor that repeats over a group's elements.
+static double load_one(const struct strided *s, norma_arg arg, const struct strided_walk *group)
+{
+    struct strided_walk at = *group;
+    double value;
+    at.count = 1;
+    nsc_strided_load(s, arg, &at, &value);
+    return value;
+}
+
+static void store_one(const struct strided *s, norma_arg arg, const struct strided_walk *group, double value)
+{
+    struct strided_walk at = *group;
+    at.count = 1;
+    nsc_strided_store(s, arg, &at, &value);
+}
+
+// What an operation of h gives: for float32 operands rounding the double result is rounding the exact one.
+static double rounded(const struct strided *s, double value)
+{
+    return s->form->float64 ? value : (double)(float)value;
+}
+
+static void load_z(const struct strided *s, const struct strided_walk *at, struct strided_stretch *o)
+{
+    nsc_strided_load(s, NORMA_ARG_Z, at, o->z);
+    for (int64_t i = 0; i < at->count; i++)
+        o->act_z[i] = nsc_activation(s->form->z_activation, s->slope, o->z[i]);
+}
+
+// Fills a stretch up to t.
+static void load_t(const struct strided *s, const struct strided_walk *at, struct strided_stretch *o)
+{
+    const int64_t count = at->count;
+    nsc_strided_load(s, NORMA_ARG_X, at, o->u);
+    if (nsc_strided_has(s, NORMA_ARG_INPUT_BIAS)) {
+        nsc_strided_load(s, NORMA_ARG_INPUT_BIAS, at, o->term);
+        for (int64_t i = 0; i < count; i++)
+            o->u[i] = rounded(s, o->u[i] + o->term[i]);
+    }
+    memcpy(o->h, o->u, (size_t)count * sizeof o->h[0]);
+    if (nsc_strided_has(s, NORMA_ARG_GATE)) {
+        nsc_strided_load(s, NORMA_ARG_GATE, at, o->gate);
+        for (int64_t i = 0; i < count; i++)
+            o->h[i] = rounded(s, o->gate[i] * o->h[i]);
+    }
+    if (nsc_strided_has(s, NORMA_ARG_RESIDUAL)) {
+        nsc_strided_load(s, NORMA_ARG_RESIDUAL, at, o->term);
+        for (int64_t i = 0; i < count; i++)
+            o->h[i] = rounded(s, o->term[i] + o->h[i]);
+    }
+    memcpy(o->t, o->h, (size_t)count * sizeof o->t[0]);
+    if (nsc_strided_has(s, NORMA_ARG_Z) && s->form->z_first) {
+        load_z(s, at, o);
+        for (int64_t i = 0; i < count; i++)
+            o->t[i] = o->h[i] * o->act_z[i];
+    }
+}
+
+void nsc_strided_evaluate(const struct strided *s, const struct strided_walk *at, const struct strided_cell *cell,
+                          struct strided_stretch *o)
+{
+    const int64_t count = at->count;
+    load_t(s, at, o);
+    for (int64_t i = 0; i < count; i++)
+        o->v0[i] = o->xhat[i] = ((o->t[i] - cell->mean) - cell->mean_low) * cell->rstd;
+    if (nsc_strided_has(s, NORMA_ARG_WEIGHT)) {
+        nsc_strided_load(s, NORMA_ARG_WEIGHT, at, o->factor);
+        for (int64_t i = 0; i < count; i++) {
+            o->factor[i] = s->weight_offset + o->factor[i];
+            o->v0[i] = o->xhat[i] * o->factor[i];
+        }
+    }
+    if (nsc_strided_has(s, NORMA_ARG_BIAS)) {
+        nsc_strided_load(s, NORMA_ARG_BIAS, at, o->term);
+        for (int64_t i = 0; i < count; i++)
+            o->v0[i] = o->v0[i] + o->term[i];
+    }
+    memcpy(o->v2, o->v0, (size_t)count * sizeof o->v2[0]);
+    if (nsc_strided_has(s, NORMA_ARG_Z) && !s->form->z_first) {
+        load_z(s, at, o);
+        for (int64_t i = 0; i < count; i++)
+            o->v2[i] = o->v0[i] * o->act_z[i];
+    }
+    if (nsc_strided_has(s, NORMA_ARG_ADDEND)) {
+        nsc_strided_load(s, NORMA_ARG_ADDEND, at, o->term);
+        for (int64_t i = 0; i < count; i++)
+            o->v2[i] = o->v2[i] + o->term[i];
+    }
+}
+
+enum power { DEVIATIONS, SQUARES, ABSOLUTES };
+
+static double sum_double(enum power power, const double *t, int64_t count, double about, double low)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const double d = (t[i] - about) - low;
+        sum += power == SQUARES ? d * d : power == ABSOLUTES ? fabs(d) : d;
+    }
+    return sum;
+}
+
+// Of float64: holds its squares too.
+static long double sum_wide(enum power power, const double *t, int64_t count, double about, double low)
+{
+    long double sum = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const long double d = ((long double)t[i] - about) - low;
+        sum += power == SQUARES ? d * d : power == ABSOLUTES ? fabsl(d) : d;
+    }
+    return sum;
+}
+
+static long double sum_group(const struct strided *s, const struct strided_walk *group, enum power power, double about,
+                             double low, struct strided_stretch *o)
+{
+    struct strided_walk at = *group;
+    long double sum = 0;
+    do {
+        load_t(s, &at, o);
+        sum += s->form->float64 ? sum_wide(power, o->t, at.count, about, low)
+                                : (long double)sum_double(power, o->t, at.count, about, low);
+    } while (nsc_strided_next(&at));
+    return sum;
+}
+
+// About the first element, so that equal elements have their mean exactly.
+static void find_mean(const struct strided *s, const struct strided_walk *group, struct strided_cell *cell,
+                      struct strided_stretch *o)
+{
+    load_t(s, group, o);
+    const double pivot = isfinite(o->t[0]) ? o->t[0] : 0; // inf - inf would make NaN of an infinite mean
+    const long double rest = sum_group(s, group, DEVIATIONS, pivot, 0, o) / (long double)s->form->n;
+    cell->mean = (double)(pivot + rest);
+    cell->mean_low = (double)((pivot - (long double)cell->mean) + rest);
+}
+
+// spread: the sum of squares about the mean, or of absolutes.
+static double find_rstd(const struct strided *s, long double spread, long double norm)
+{
+    const long double eps = s->eps;
+    switch (s->form->scale) {
+    case FORM_MAX:
+        return (double)(1 / (norm <= eps ? eps : norm)); // a NaN stays
+    case FORM_ADD:
+        return (double)(1 / (norm + eps));
+    case FORM_INSIDE:
+        return (double)(1 / sqrtl(spread + eps));
+    default:
+        return (double)(1 / sqrtl(spread / (long double)s->form->n + eps));
+    }
+}
+
+// A saved mean is not read: corrected by the mean of t - mean, it is the mean of t. A saved rstd is taken as it is.
+void nsc_strided_statistics(const struct strided *s, int64_t group, struct strided_cell *cell,
+                            struct strided_stretch *o)
+{
+    const struct norma_form *f = s->form;
+    const struct strided_walk at = nsc_strided_group(f, group);
+    const bool saved = f->backward && nsc_strided_has(s, NORMA_ARG_RSTD);
+    *cell = (struct strided_cell){0};
+    if (f->n == 0) {
+        cell->mean = cell->rstd = (double)NAN;
+        return;
+    }
+    if (f->statistic == FORM_GIVEN) {
+        cell->mean = load_one(s, NORMA_ARG_RUNNING_MEAN, &at);
+        cell->rstd = 1 / sqrt(load_one(s, NORMA_ARG_RUNNING_VAR, &at) + s->eps);
+        return;
+    }
+    if (f->statistic == FORM_MOMENTS)
+        find_mean(s, &at, cell, o);
+    if (!saved || f->scale == FORM_MAX || f->scale == FORM_ADD) {
+        const bool absolutes = f->statistic == FORM_ABSOLUTES;
+        const long double spread = sum_group(s, &at, absolutes ? ABSOLUTES : SQUARES, cell->mean, cell->mean_low, o);
+        const long double norm = absolutes ? spread : sqrtl(spread);
+        cell->variance = (double)(spread / (long double)(f->running_var_biased ? f->n : f->n - 1));
+        cell->norm = (double)norm;
+        cell->rstd = find_rstd(s, spread, norm);
+    }
+    if (saved)
+        cell->rstd = load_one(s, NORMA_ARG_RSTD, &at);
+}
+
+// Inputs of a stretch are read before its outputs are written, and the group's statistics are known: y may lie in the
+// place of x, sum of residual.
+static void write_stretch(const struct strided *s, const struct strided_walk *at, const struct strided_cell *cell,
+                          struct strided_stretch *o)
+{
+    nsc_strided_evaluate(s, at, cell, o);
+    for (int64_t i = 0; i < at->count; i++)
+        o->v2[i] = nsc_activation(s->form->activation, s->slope, o->v2[i]);
+    if (nsc_strided_has(s, NORMA_ARG_SUM))
+        nsc_strided_store(s, NORMA_ARG_SUM, at, o->h);
+    nsc_strided_store(s, NORMA_ARG_Y, at, o->v2);
+}
+
+static void write_statistics(const struct strided *s, int64_t group, const struct strided_cell *cell)
+{
+    const struct strided_walk at = nsc_strided_group(s->form, group);
+    if (nsc_strided_has(s, NORMA_ARG_MEAN))
+        store_one(s, NORMA_ARG_MEAN, &at, cell->mean);
+    if (nsc_strided_has(s, NORMA_ARG_RSTD))
+        store_one(s, NORMA_ARG_RSTD, &at, cell->rstd);
+}
+
+static void run_forward(void *user, uint64_t first, uint64_t count)
+{
+    const struct strided *s = user;
+    struct strided_stretch o;
+    for (uint64_t group = first; group < first + count; group++) {
+        struct strided_walk at = nsc_strided_group(s->form, (int64_t)group);
+        struct strided_cell cell;
+        nsc_strided_statistics(s, (int64_t)group, &cell, &o);
+        if (s->form->n > 0)
+            do
+                write_stretch(s, &at, &cell, &o);
+            while (nsc_strided_next(&at));
+        if (s->cells)
+            s->cells[group] = cell;
+        else
+            write_statistics(s, (int64_t)group, &cell);
+    }
+}
+
+void nsc_strided_run(struct norma_device *device, struct strided *s,
+                     void (*run)(void *user, uint64_t first, uint64_t count))
+{
+    enum { PIECE = 4096, BYTES = 32 }; // elements of a piece; what an element moves, more or less
+    const uint64_t groups = (uint64_t)s->form->groups, n = (uint64_t)s->form->n;
+    const uint64_t piece = n < PIECE ? PIECE / (n + 1) + 1 : 1;
+    nsc_run(device, &(struct nsc_job){run, s, groups, piece}, groups * n * BYTES);
+}
+
+// Groups that share a running statistic (the samples of instance norm) go in with their mean.
+static void update_running(const struct strided *s, norma_arg arg, bool variance)
+{
+    const struct norma_form *f = s->form;
+    const uint32_t groups = nsc_strided_group_dims(f), own = nsc_strided_own_dims(f, arg);
+    const int64_t size = nsc_strided_size(f, own), share = nsc_strided_size(f, groups & ~own);
+    for (int64_t i = 0; i < size; i++) {
+        int64_t index[FORM_RANK] = {0};
+        long double sum = 0;
+        nsc_strided_set_index(f, own, i, index);
+        struct strided_walk at = nsc_strided_walk(f, groups & ~own, index);
+        do {
+            const struct strided_cell *cell = &s->cells[nsc_strided_number(f, groups, at.index)];
+            sum += variance ? cell->variance : cell->mean;
+        } while (nsc_strided_next(&at));
+        const double batch = (double)(sum / (long double)share);
+        store_one(s, arg, &at, (1 - s->momentum) * load_one(s, arg, &at) + s->momentum * batch);
+    }
+}
+
+// True where mean or rstd lies in the place of an input, which other groups may have yet to read.
+static bool statistics_in_place(const struct strided *s)
+{
+    const norma_arg outputs[2] = {NORMA_ARG_MEAN, NORMA_ARG_RSTD};
+    for (int i = 0; i < 2; i++)
+        for (norma_arg other = 0; other < NORMA_ARG_COUNT; other++)
+            if (other != outputs[i] && nsc_strided_has(s, outputs[i]) && nsc_strided_has(s, other) &&
+                s->base[outputs[i]] == s->base[other])
+                return true;
+    return false;
+}
+
+static norma_status forward(struct norma_device *device, struct strided *s)
+{
+    const struct norma_form *f = s->form;
+    if (f->groups == 0)
+        return NORMA_OK;
+    if (f->update_running || statistics_in_place(s)) {
+        s->cells = malloc((size_t)f->groups * sizeof *s->cells);
+        if (!s->cells)
+            return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "scalar: out of host memory");
+    }
+    nsc_strided_run(device, s, run_forward);
+    if (s->cells)
+        for (int64_t group = 0; group < f->groups; group++)
+            write_statistics(s, group, &s->cells[group]);
+    if (f->update_running && f->n > 0) {
+        if (nsc_strided_has(s, NORMA_ARG_RUNNING_MEAN))
+            update_running(s, NORMA_ARG_RUNNING_MEAN, false);
+        if (nsc_strided_has(s, NORMA_ARG_RUNNING_VAR))
+            update_running(s, NORMA_ARG_RUNNING_VAR, true);
+    }
+    free(s->cells);
+    return NORMA_OK;
+}
+
+norma_status nsc_strided_dispatch(struct norma_device *device, const struct norma_command *command)
+{
+    const norma_dispatch *dispatch = command->dispatch;
+    struct strided s = {0};
+    s.form = (const void *)dispatch->table;
+    const struct norma_form *f = s.form;
+    s.eps = f->float64 ? f->eps64 : (double)f->eps;
+    s.weight_offset = f->float64 ? f->weight_offset64 : (double)f->weight_offset;
+    s.momentum = f->float64 ? f->momentum64 : (double)f->momentum;
+    s.slope = f->float64 ? f->slope64 : (double)f->slope;
+    for (uint32_t i = 0; i < dispatch->binding_count; i++) {
+        const uint32_t slot = dispatch->bindings[i].slot;
+        if (slot < NORMA_ARG_COUNT && command->bound[i])
+            s.base[slot] = (char *)command->bound[i]->host + command->bound_offset[i];
+    }
+    return f->backward ? nsc_strided_backward(device, &s) : forward(device, &s);
+}

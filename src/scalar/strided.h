@@ -1,0 +1,99 @@
+// Private to strided.c and strided_backward.c.
+#ifndef NORMA_SRC_SCALAR_STRIDED_H
+#define NORMA_SRC_SCALAR_STRIDED_H
+
+#include "../form.h"
+#include "scalar.h"
+
+enum { STRIDED_STRETCH = 256 }; // elements of the last dimension that are worked on at a time
+
+// A statistics group. The mean is a pair whose sum is closer to it than a double can be.
+struct strided_cell {
+    double mean, mean_low;
+    double rstd;
+    double variance;   // what running_var takes
+    double norm;       // of normalize
+    double c0, c1, c2; // backward: dt = rstd*((g - c0) - xhat*c1 - sign(t)*c2)
+};
+
+struct strided {
+    const struct norma_form *form;
+    char *base[NORMA_ARG_COUNT];
+    double eps, weight_offset, momentum, slope;
+    struct strided_cell *cells;    // of all groups, where something needs them after a group is done; may be NULL
+    double *sums[NORMA_ARG_COUNT]; // gradients of parameters, until they may be written
+};
+
+// Goes over the dimensions in `over` (bit d: dimension d), the last the fastest, a stretch of the last element
+// dimension at a time where that one is among them. The other dimensions stay where they are.
+struct strided_walk {
+    const struct norma_form *form;
+    uint32_t over;
+    int64_t index[FORM_RANK];
+    int64_t count; // elements of the last dimension, from index on
+};
+
+// What is known of a stretch, named as in the formulas of norma_problem.
+struct strided_stretch {
+    double u[STRIDED_STRETCH]; // x + input_bias
+    double gate[STRIDED_STRETCH], h[STRIDED_STRETCH], z[STRIDED_STRETCH], act_z[STRIDED_STRETCH], t[STRIDED_STRETCH];
+    double xhat[STRIDED_STRETCH];
+    double factor[STRIDED_STRETCH]; // weight_offset + weight
+    double v0[STRIDED_STRETCH];     // before act_z(z)
+    double v2[STRIDED_STRETCH];     // before the activation
+    double dv2[STRIDED_STRETCH], dv1[STRIDED_STRETCH];
+    double g[STRIDED_STRETCH]; // of xhat
+    double dt[STRIDED_STRETCH], dh[STRIDED_STRETCH];
+    double term[STRIDED_STRETCH]; // scratch
+};
+
+static inline bool nsc_strided_has(const struct strided *s, norma_arg arg)
+{
+    return s->form->arg[arg].present;
+}
+
+static inline uint32_t nsc_strided_group_dims(const struct norma_form *f)
+{
+    return (1u << f->group_rank) - 1;
+}
+
+static inline uint32_t nsc_strided_element_dims(const struct norma_form *f)
+{
+    return ((1u << f->rank) - 1) & ~nsc_strided_group_dims(f);
+}
+
+// The dimensions along which a tensor has elements of its own; over the others it repeats.
+uint32_t nsc_strided_own_dims(const struct norma_form *f, norma_arg arg);
+// The product of the extents.
+int64_t nsc_strided_size(const struct norma_form *f, uint32_t dims);
+// Between an index and its number among those of some dimensions, the last the fastest.
+void nsc_strided_set_index(const struct norma_form *f, uint32_t dims, int64_t number, int64_t index[FORM_RANK]);
+int64_t nsc_strided_number(const struct norma_form *f, uint32_t dims, const int64_t index[FORM_RANK]);
+
+// From where index stands. To be called only where none of the dimensions has extent 0.
+struct strided_walk nsc_strided_walk(const struct norma_form *f, uint32_t over, const int64_t index[FORM_RANK]);
+bool nsc_strided_next(struct strided_walk *walk);
+// The elements of group number `group`.
+struct strided_walk nsc_strided_group(const struct norma_form *f, int64_t group);
+
+// count elements along the last dimension, as they are at the walk's place; store rounds each value once.
+void nsc_strided_load(const struct strided *s, norma_arg arg, const struct strided_walk *at, double *out);
+void nsc_strided_store(const struct strided *s, norma_arg arg, const struct strided_walk *at, const double *values);
+
+double nsc_activation(norma_activation activation, double slope, double v);
+double nsc_activation_derivative(norma_activation activation, double slope, double v);
+
+// Fills the cell but for the coefficients, which become 0.
+void nsc_strided_statistics(const struct strided *s, int64_t group, struct strided_cell *cell,
+                            struct strided_stretch *o);
+// Fills a stretch up to v2.
+void nsc_strided_evaluate(const struct strided *s, const struct strided_walk *at, const struct strided_cell *cell,
+                          struct strided_stretch *o);
+
+// Runs a job over all groups.
+void nsc_strided_run(struct norma_device *device, struct strided *s,
+                     void (*run)(void *user, uint64_t first, uint64_t count));
+
+norma_status nsc_strided_backward(struct norma_device *device, struct strided *s);
+
+#endif

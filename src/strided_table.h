@@ -1,0 +1,84 @@
+// The arguments of the strided kernels: a table of 32-bit words, one list for C, OpenCL C and GLSL. A struct by value
+// in OpenCL, a storage buffer (binding 12) in Vulkan. Offsets and strides are in elements and modulo 2^32: what they
+// add up to is below 2^31.
+
+// What one dispatch works on: groups [GROUP0, GROUP0 + GROUPS) and of each the elements [ELEMENT0, ELEMENT0 +
+// ELEMENTS), which are the chunks [CHUNK0, CHUNK0 + CHUNKS).
+#define ST_GROUP0 0
+#define ST_GROUPS 1
+#define ST_ELEMENT0 2
+#define ST_ELEMENTS 3
+#define ST_CHUNK0 4
+#define ST_CHUNKS 5
+#define ST_N 6           // elements of a whole group
+#define ST_RUN 7         // of a run
+#define ST_ALL_CHUNKS 8  // of a whole group
+#define ST_GROUPS_FAST 9 // pointwise: 1: neighbouring invocations take neighbouring groups, 0: neighbouring elements
+#define ST_RANK 10
+#define ST_GROUP_RANK 11
+// The operator.
+#define ST_STATISTIC 12 // enum form_statistic
+#define ST_SCALE 13     // enum form_scale
+#define ST_ACTIVATION 14
+#define ST_Z_ACTIVATION 15
+#define ST_Z_FIRST 16
+#define ST_UPDATE 17 // finish: bit 0: update the running statistics, bit 1: with the biased variance
+#define ST_OUTPUT 18 // backward: which gradient (ST_OUT_*) or which pair of sums (ST_SUM_*)
+#define ST_LEVEL 19  // merge, add: chunks that one input stands for: 1, 64, 4096, ...
+// Places in the workspace, in cells of four floats: a list of INPUTS (of chunks, or of the level below) for each group
+// of the whole problem, cell IN + group * INPUTS + i; the outputs likewise at OUT; the finished groups at CELLS: (m, r,
+// s, a) of group g at CELLS + g; the coefficients (c0, c1, c2, 0) of backward at COEFFICIENTS + g.
+#define ST_IN 20
+#define ST_INPUTS 21
+#define ST_OUT 22
+#define ST_OUTPUTS 23
+#define ST_CELLS 24
+#define ST_COEFFICIENTS 25
+// Bits of float32.
+#define ST_EPS 26
+#define ST_WEIGHT_OFFSET 27
+#define ST_MOMENTUM 28
+#define ST_SLOPE 29
+// Stride of the statistics' cells for each dimension (0 for those of an element): cell = the sum over dimensions.
+#define ST_CELL_STRIDE 30
+#define ST_EXTENT 38
+// For each slot: type (0 float32, 1 float16, 2 bfloat16, 3 absent), offset of group 0's element 0, a stride a
+// dimension.
+#define ST_TENSOR 46
+#define ST_TENSOR_WORDS 10
+#define ST_SLOTS 12
+#define ST_WORDS 166 // ST_TENSOR + ST_SLOTS * ST_TENSOR_WORDS
+
+// Slots of stats, sums, apply and grad.
+#define ST_X 0
+#define ST_TO 1 // y, or a gradient that has x's shape
+#define ST_WEIGHT 2
+#define ST_BIAS 3
+#define ST_RESIDUAL 4
+#define ST_GATE 5
+#define ST_INPUT_BIAS 6
+#define ST_SUM 7 // forward: output h; backward: dsum
+#define ST_Z 8
+#define ST_ADDEND 9
+#define ST_WORKSPACE 10
+#define ST_DY 11
+// Slots of finish. (The workspace as above.)
+#define ST_MEAN 0
+#define ST_RSTD 1
+#define ST_RUNNING_MEAN 2
+#define ST_RUNNING_VAR 3
+// Slot of write_sums, to which parameter gradients go: ST_TO.
+
+// ST_OUTPUT of grad.
+#define ST_OUT_DX 0
+#define ST_OUT_DRESIDUAL 1
+#define ST_OUT_DGATE 2
+#define ST_OUT_DZ 3
+#define ST_OUT_DADDEND 4
+// ST_OUTPUT of sums.
+#define ST_SUM_STATISTICS 0  // (sum of g, sum of g*xhat; with FORM_ABSOLUTES of g*t in place of the latter)
+#define ST_SUM_DWEIGHT 1     // (dv1*xhat, 0)
+#define ST_SUM_DBIAS 2       // (dv1, 0)
+#define ST_SUM_DINPUT_BIAS 3 // (dh*gate, 0)
+#define ST_SUM_DGATE 4       // (dh*(x + input_bias), 0)
+#define ST_SUM_ABOUT_MEAN 5  // (t - mean, 0), the saved mean in slot ST_TO

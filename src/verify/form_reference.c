@@ -1,0 +1,366 @@
+#include "form_reference.h"
+
+#include "form_point.h"
+#include "reference.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+// Outputs.
+
+static bool of_x_shape(norma_arg arg)
+{
+    return arg == NORMA_ARG_Y || arg == NORMA_ARG_SUM || arg == NORMA_ARG_DX || arg == NORMA_ARG_DRESIDUAL ||
+           arg == NORMA_ARG_DZ || arg == NORMA_ARG_DADDEND;
+}
+
+static bool is_output(const struct norma_form *f, norma_arg arg)
+{
+    if (!f->arg[arg].present)
+        return false;
+    switch (arg) {
+    case NORMA_ARG_Y:
+    case NORMA_ARG_SUM:
+    case NORMA_ARG_MEAN:
+    case NORMA_ARG_RSTD:
+        return !f->backward;
+    case NORMA_ARG_RUNNING_MEAN:
+    case NORMA_ARG_RUNNING_VAR:
+        return !f->backward && f->update_running && f->statistic != FORM_GIVEN;
+    case NORMA_ARG_DX:
+    case NORMA_ARG_DWEIGHT:
+    case NORMA_ARG_DBIAS:
+    case NORMA_ARG_DRESIDUAL:
+    case NORMA_ARG_DGATE:
+    case NORMA_ARG_DINPUT_BIAS:
+    case NORMA_ARG_DZ:
+    case NORMA_ARG_DADDEND:
+        return f->backward;
+    default:
+        return false;
+    }
+}
+
+// True for the dimensions over which the output's entries run.
+static bool differs_along(const struct norma_form *f, norma_arg arg, int32_t d)
+{
+    const bool of_group =
+        arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD || arg == NORMA_ARG_RUNNING_MEAN || arg == NORMA_ARG_RUNNING_VAR;
+    if (of_x_shape(arg))
+        return true;
+    return f->arg[arg].stride[d] != 0 && (!of_group || d < f->group_rank);
+}
+
+int64_t form_output_count(const struct norma_form *form, norma_arg arg)
+{
+    int64_t count = is_output(form, arg) ? 1 : 0;
+    for (int32_t d = 0; d < form->rank; d++)
+        if (differs_along(form, arg, d))
+            count *= form->extent[d];
+    return count;
+}
+
+int64_t form_output_offset(const struct norma_form *form, norma_arg arg, int64_t index)
+{
+    int64_t offset = 0;
+    for (int32_t d = form->rank - 1; d >= 0; d--) {
+        if (!differs_along(form, arg, d))
+            continue;
+        offset += index % form->extent[d] * form->arg[arg].stride[d];
+        index /= form->extent[d];
+    }
+    return offset;
+}
+
+static int64_t entry_of(const struct norma_form *f, norma_arg arg, const int64_t index[FORM_RANK])
+{
+    int64_t entry = 0;
+    for (int32_t d = 0; d < f->rank; d++)
+        if (differs_along(f, arg, d))
+            entry = entry * f->extent[d] + index[d];
+    return entry;
+}
+
+void point_add(const struct task *k, norma_arg arg, const int64_t index[FORM_RANK], long double value,
+               long double bound)
+{
+    if (!k->out[arg].value)
+        return;
+    const int64_t entry = entry_of(k->form, arg, index);
+    k->out[arg].value[entry] += value;
+    k->out[arg].bound[entry] += bound;
+}
+
+// Half the distance between neighbouring values of the 16-bit type at this magnitude.
+static long double half_ulp(long double magnitude, norma_dtype dtype)
+{
+    const int digits = dtype == NORMA_FLOAT16 ? 11 : 8;
+    const int least = dtype == NORMA_FLOAT16 ? -13 : -125; // exponent as of frexp of the smallest normal value
+    int exponent = least;
+    if (magnitude > 0 && isfinite(magnitude)) {
+        frexpl(magnitude, &exponent);
+        exponent = exponent < least ? least : exponent;
+    }
+    return ldexpl(1, exponent - digits - 1);
+}
+
+// What rounding to the output's type adds; float32 and float64 round within the bound but among the denormals.
+static void add_storage_errors(const struct task *k)
+{
+    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
+        const struct form_reference_output *out = &k->out[arg];
+        const norma_dtype dtype = k->form->arg[arg].dtype;
+        const int64_t count = form_output_count(k->form, (norma_arg)arg);
+        for (int64_t i = 0; i < count; i++) {
+            if (dtype == NORMA_FLOAT16 || dtype == NORMA_BFLOAT16)
+                out->bound[i] += half_ulp(fabsl(out->value[i]) + out->bound[i], dtype);
+            out->bound[i] += k->least;
+            // 0 times infinity: where a first-order bound has no meaning, any value passes.
+            if (isnan(out->bound[i]))
+                out->bound[i] = (long double)INFINITY;
+        }
+    }
+}
+
+// Statistics.
+
+// The factor s from what was summed, and how far the errors of t, e_d in the same norm, can move it.
+static void find_scale(const struct task *k, struct statistics *st, long double squares, long double e_d)
+{
+    const long double n = k->form->n, norm = st->norm, eps = k->eps;
+    long double denominator;
+    switch (k->form->scale) {
+    case FORM_VARIANCE:
+        denominator = sqrtl(squares / n + eps);
+        break;
+    case FORM_MAX:
+        denominator = norm < eps ? eps : norm; // a NaN stays
+        break;
+    case FORM_ADD:
+        denominator = norm + eps;
+        break;
+    default:
+        denominator = sqrtl(squares + eps);
+        break;
+    }
+    st->s = 1 / denominator;
+    st->e_norm = e_d;
+    if (e_d > 0) {
+        const long double q = e_d * st->s;
+        st->e_s = q < 1 ? q / (1 - q) : (long double)INFINITY;
+    }
+}
+
+static void sum_group(const struct task *k, int64_t group, struct statistics *st)
+{
+    const struct norma_form *f = k->form;
+    const long double n = f->n;
+    long double total = 0, e_total = 0, squares = 0, e_squares = 0, absolutes = 0, rest = 0;
+    struct point p;
+    for (int64_t j = 0; j < f->n; j++) {
+        point_begin(k, group, j, &p);
+        total += p.t;
+        absolutes += fabsl(p.t);
+        e_total += p.e_t;
+        e_squares += p.e_t * p.e_t;
+    }
+    if (f->statistic == FORM_MOMENTS) {
+        st->mean = total / n;
+        st->e_mean = e_total / n;
+    }
+    for (int64_t j = 0; j < f->n; j++) {
+        point_begin(k, group, j, &p);
+        squares += (p.t - st->mean) * (p.t - st->mean);
+        rest += p.t - st->mean;
+    }
+    // The rounding of the mean, which float64 comes close to. An infinite mean stays what it is.
+    if (f->statistic == FORM_MOMENTS && isfinite(rest)) {
+        st->mean += rest / n;
+        squares = fmaxl(0, squares - rest * (rest / n));
+    }
+    st->deviation = sqrtl(squares / n);
+    st->norm = f->statistic == FORM_ABSOLUTES ? absolutes : sqrtl(squares);
+    find_scale(k, st, squares,
+               f->statistic == FORM_ABSOLUTES ? e_total
+               : f->scale == FORM_VARIANCE    ? sqrtl(e_squares / n)
+                                              : sqrtl(e_squares));
+}
+
+static struct statistics find_statistics(const struct task *k, int64_t group)
+{
+    const struct norma_form *f = k->form;
+    struct statistics st = {0};
+    int64_t index[FORM_RANK];
+    if (f->n == 0) {
+        st.mean = st.s = (long double)NAN;
+        return st;
+    }
+    point_locate(f, group, 0, index);
+    if (f->statistic == FORM_GIVEN) {
+        st.mean = point_load(k, NORMA_ARG_RUNNING_MEAN, index, 0);
+        st.s = 1 / sqrtl(point_load(k, NORMA_ARG_RUNNING_VAR, index, 1) + k->eps);
+        return st;
+    }
+    sum_group(k, group, &st);
+    if (f->backward && f->arg[NORMA_ARG_RSTD].present) {
+        st.s = point_load(k, NORMA_ARG_RSTD, index, 0);
+        st.e_s = 0;
+    }
+    // A float64 mean need not be corrected.
+    if (f->backward && f->float64 && f->statistic == FORM_MOMENTS && f->arg[NORMA_ARG_MEAN].present)
+        st.e_mean += fabsl(point_load(k, NORMA_ARG_MEAN, index, 0) - st.mean);
+    return st;
+}
+
+// Running statistics are gathered here as sums over the groups that share them, see update_running.
+static void write_statistics(const struct task *k, const struct statistics *st, int64_t group)
+{
+    const struct norma_form *f = k->form;
+    const long double u = k->u, n = f->n;
+    int64_t index[FORM_RANK];
+    point_locate(f, group, 0, index);
+    const long double e_mean = 2 * u * (fabsl(st->mean) + st->deviation) + st->e_mean;
+    point_add(k, NORMA_ARG_MEAN, index, st->mean, e_mean);
+    point_add(k, NORMA_ARG_RSTD, index, st->s, (8 * u + st->e_s) * fabsl(st->s));
+    point_add(k, NORMA_ARG_RUNNING_MEAN, index, st->mean, e_mean + 4 * u * fabsl(st->mean));
+    // rstd's 8u are 16u of the variance.
+    const long double divisor = f->running_var_biased ? n : n - 1, deviation = st->deviation;
+    const long double e_squares = (2 * deviation + st->e_norm) * st->e_norm * n;
+    const long double var = deviation * deviation * n / divisor;
+    point_add(k, NORMA_ARG_RUNNING_VAR, index, var, (4 * u + 16 * u) * var + e_squares / divisor);
+}
+
+// (1 - momentum)*running + momentum*batch, where batch is the mean over the groups that share the entry: the samples of
+// an instance norm.
+static void update_running(const struct task *k, norma_arg arg)
+{
+    const struct norma_form *f = k->form;
+    const struct form_reference_output *out = &k->out[arg];
+    const int64_t count = form_output_count(f, arg);
+    for (int64_t i = 0; i < count; i++) {
+        const long double running = point_load_at(k, arg, form_output_offset(f, arg, i)), share = f->groups / count;
+        if (f->groups == 0 || f->n == 0) {
+            out->value[i] = running; // nothing is computed
+            out->bound[i] = 0;
+            continue;
+        }
+        const long double kept = (1 - k->momentum) * running;
+        out->value[i] = kept + k->momentum * (out->value[i] / share);
+        out->bound[i] = 4 * k->u * fabsl(kept) + fabsl(k->momentum) * (out->bound[i] / share);
+    }
+}
+
+// The whole.
+
+static long double largest_slope(norma_activation activation, long double slope)
+{
+    switch (activation) {
+    case NORMA_LEAKY_RELU:
+        return fmaxl(1, fabsl(slope));
+    case NORMA_GELU:
+    case NORMA_GELU_TANH:
+        return 1.13L;
+    case NORMA_SILU:
+        return 1.1L;
+    case NORMA_SIGMOID:
+        return 0.25L;
+    default:
+        return 1;
+    }
+}
+
+static void write_forward(const struct task *k, const struct point *p)
+{
+    const struct norma_form *f = k->form;
+    long double bound = p->e_v2;
+    if (f->activation != NORMA_ACTIVATION_NONE)
+        bound = bound * largest_slope(f->activation, k->slope) +
+                8 * k->u * point_activation_size(f->activation, k->slope, p->v2);
+    point_add(k, NORMA_ARG_Y, p->index, point_activate(f->activation, k->slope, p->v2), bound);
+    point_add(k, NORMA_ARG_SUM, p->index, p->sum, 3 * k->u * p->sum_terms);
+}
+
+static void do_group(const struct task *k, int64_t group)
+{
+    const struct statistics st = find_statistics(k, group);
+    struct sums sums = {0};
+    struct point p;
+    write_statistics(k, &st, group);
+    if (k->form->backward && k->form->statistic != FORM_GIVEN)
+        sums = gradient_sums(k, &st, group);
+    for (int64_t j = 0; j < k->form->n; j++) {
+        point_begin(k, group, j, &p);
+        point_forward(k, &st, &p);
+        if (k->form->backward) {
+            point_backward(k, &p);
+            gradient_through_statistics(k, &st, &sums, &p);
+            gradient_write(k, &p);
+        } else {
+            write_forward(k, &p);
+        }
+    }
+}
+
+static bool allocate(const struct norma_form *form, struct form_reference_output out[NORMA_ARG_COUNT])
+{
+    bool ok = true;
+    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
+        out[arg] = (struct form_reference_output){0};
+        if (!is_output(form, (norma_arg)arg))
+            continue;
+        const size_t count = (size_t)form_output_count(form, (norma_arg)arg) + 1;
+        out[arg].value = calloc(count, sizeof(long double));
+        out[arg].bound = calloc(count, sizeof(long double));
+        ok = ok && out[arg].value && out[arg].bound;
+    }
+    return ok;
+}
+
+bool form_reference(const struct norma_form *form, const void *const data[NORMA_ARG_COUNT],
+                    struct form_reference_output out[NORMA_ARG_COUNT])
+{
+    const bool wide = form->float64;
+    const struct task task = {.form = form,
+                              .data = data,
+                              .out = out,
+                              .u = wide ? 0x1p-53L : 0x1p-24L,
+                              .least = wide ? 0x1p-1074L : 0x1p-149L,
+                              .eps = wide ? form->eps64 : form->eps,
+                              .weight_offset = wide ? form->weight_offset64 : form->weight_offset,
+                              .momentum = wide ? form->momentum64 : form->momentum,
+                              .slope = wide ? form->slope64 : form->slope};
+    if (!allocate(form, out)) {
+        form_reference_finish(out);
+        return false;
+    }
+    for (int64_t group = 0; group < form->groups; group++)
+        do_group(&task, group);
+    update_running(&task, NORMA_ARG_RUNNING_MEAN);
+    update_running(&task, NORMA_ARG_RUNNING_VAR);
+    add_storage_errors(&task);
+    return true;
+}
+
+void form_reference_finish(struct form_reference_output out[NORMA_ARG_COUNT])
+{
+    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
+        free(out[arg].value);
+        free(out[arg].bound);
+        out[arg] = (struct form_reference_output){0};
+    }
+}
+
+double form_reference_error(long double expected, long double bound, double got, norma_dtype dtype)
+{
+    if (dtype != NORMA_FLOAT64)
+        return reference_error(expected, bound, (float)got, dtype);
+    if (isnan(expected) || isnan(got))
+        return isnan(expected) && isnan(got) ? 0 : (double)INFINITY;
+    if (isinf(got) || isinf(expected)) {
+        const bool same_sign = !signbit(expected) == !signbit(got);
+        const bool overflows = isinf(expected) || fabsl(expected) + bound >= 0x1.fffffffffffff8p+1023L;
+        return isinf(got) && same_sign && overflows ? 0 : (double)INFINITY;
+    }
+    const long double difference = fabsl(expected - got);
+    return difference == 0 ? 0 : (double)(difference / bound);
+}

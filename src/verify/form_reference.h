@@ -1,0 +1,32 @@
+// The trusted answer for every operator in canonical form, forward and backward: each output element in long double
+// from the formulas of norma_problem, and the error that the numeric contract allows it. For tests and `norma check`;
+// shares no code with any backend.
+#ifndef NORMA_SRC_VERIFY_FORM_REFERENCE_H
+#define NORMA_SRC_VERIFY_FORM_REFERENCE_H
+
+#include "form.h"
+
+// Dense arrays, one entry an element of the output; NULL for what is no output of the form. The last index is the
+// fastest over the form's dimensions, of which those count in which an output differs:
+// - of x's shape (y, sum, dx, dresidual, dz, daddend): all, so that the index is group * n + element;
+// - of a group (mean, rstd, running_mean, running_var): the group's where the tensor has a stride;
+// - gradients of parameters (dweight, dbias, dgate, dinput_bias): those where the tensor has a stride.
+struct form_reference_output {
+    long double *value, *bound;
+};
+
+// Entries of an output; 0 for what is no output of the form. Running statistics are outputs where they are updated.
+int64_t form_output_count(const struct norma_form *form, norma_arg arg);
+// Where the entry with this index lies in the strided tensor, in elements from its first.
+int64_t form_output_offset(const struct norma_form *form, norma_arg arg, int64_t index);
+
+// data[a]: the first element of form->arg[a], in its type, with the values before the run; ignored where a is absent or
+// only written. False: out of memory, and nothing is left to finish.
+bool form_reference(const struct norma_form *form, const void *const data[NORMA_ARG_COUNT],
+                    struct form_reference_output out[NORMA_ARG_COUNT]);
+void form_reference_finish(struct form_reference_output out[NORMA_ARG_COUNT]);
+
+// reference_error, for float64 too.
+double form_reference_error(long double expected, long double bound, double got, norma_dtype dtype);
+
+#endif
