@@ -5,9 +5,11 @@
 #include "message.h"
 #include "options.h"
 #include "plot.h"
+#include "problem.h"
 #include "progress.h"
 #include "statistics.h"
 #include "table.h"
+#include "tensors.h"
 #include "values.h"
 #include <cjson/cJSON.h>
 #include <norma/plan.h>
@@ -51,7 +53,7 @@ static bool place(struct bench *b)
         norma_tensor *t = &b->made.tensor[arg];
         if (!problem_tensor(&b->made.problem, arg))
             continue;
-        uint64_t *end = &used[arg_is_output(arg)];
+        uint64_t *end = &used[norma_arg_is_output(&b->made.problem, arg)];
         t->offset = *end;
         *end = round_up(*end + tensor_bytes(t), align);
     }
@@ -73,7 +75,7 @@ static bool fill(struct bench *b)
         norma_tensor *t = &b->made.tensor[arg];
         if (!problem_tensor(&b->made.problem, arg))
             continue;
-        t->buffer = arg_is_output(arg) ? b->to : b->from;
+        t->buffer = norma_arg_is_output(&b->made.problem, arg) ? b->to : b->from;
         uint64_t bytes = tensor_bytes(t);
         void *data = malloc(bytes);
         if (!data)
@@ -288,7 +290,7 @@ int cmd_bench(int argc, const char **argv)
 {
     static const struct option_spec spec = {OPTIONS_DEVICE | OPTIONS_PROBLEM | OPTIONS_SHAPE | OPTIONS_JSON |
                                                 OPTIONS_BENCH,
-                                            "layer_norm|rms_norm --shape RxD [options]", true, false};
+                                            "--shape RxD [options]", true, false};
     struct bench b;
     memset(&b, 0, sizeof b);
     int code = options_parse(argc, argv, &spec, &b.options);

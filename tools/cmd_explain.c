@@ -153,7 +153,7 @@ int cmd_explain(int argc, const char **argv)
 {
     static const struct option_spec spec = {OPTIONS_DEVICE | OPTIONS_PROBLEM | OPTIONS_SHAPE | OPTIONS_JSON |
                                                 OPTIONS_EXPLAIN,
-                                            "layer_norm|rms_norm --shape RxD [options]", true, false};
+                                            "--shape RxD [options]", true, false};
     struct options options;
     struct made made;
     norma_context *context = NULL;

@@ -2,7 +2,9 @@
 #include "message.h"
 #include "npy.h"
 #include "options.h"
+#include "problem.h"
 #include "progress.h"
+#include "tensors.h"
 #include "values.h"
 #include "verify.h"
 #include <norma/run.h>
@@ -15,50 +17,95 @@ struct job {
     norma_context *context, *scalar;
     struct npy in[NORMA_ARG_COUNT];
     struct npy_output out[NORMA_ARG_COUNT];
-    norma_tensor y; // where there is no file for it
-    norma_problem problem;
+    norma_tensor planned[NORMA_ARG_COUNT]; // outputs before they have memory; with it where there is no file for them
+    norma_problem given;                   // the inputs as they were read
+    norma_problem problem;                 // what runs: with outputs, and copies of running statistics that it updates
 };
 
-static const norma_arg inputs[] = {NORMA_ARG_X,        NORMA_ARG_WEIGHT, NORMA_ARG_BIAS,
-                                   NORMA_ARG_RESIDUAL, NORMA_ARG_GATE,   NORMA_ARG_INPUT_BIAS};
-static const norma_arg outputs[] = {NORMA_ARG_Y, NORMA_ARG_SUM, NORMA_ARG_MEAN, NORMA_ARG_RSTD};
-enum { INPUTS = sizeof inputs / sizeof *inputs, OUTPUTS = sizeof outputs / sizeof *outputs };
+static bool open_input(struct job *job, norma_arg arg, const char *path)
+{
+    const struct options *o = &job->options;
+    const char *name = norma_arg_name(arg);
+    if (!npy_open(name, path, o->dtype == NORMA_BFLOAT16, &job->in[arg]))
+        return false;
+    if (o->dtype != NORMA_FLOAT64 && !npy_round(name, &job->in[arg]))
+        return false;
+    // --dtype bfloat16 says what 16-bit words are; a float32 x beside bfloat16 parameters is fine.
+    const norma_dtype dtype = job->in[arg].tensor.dtype;
+    if (arg == NORMA_ARG_X && o->dtype && o->dtype != NORMA_BFLOAT16 && dtype != o->dtype)
+        return complain("x: %s is %s: leave out --dtype %s or convert the file", path, dtype_name(dtype),
+                        dtype_name(o->dtype));
+    *problem_slot(&job->given, arg) = &job->in[arg].tensor;
+    return true;
+}
 
 static bool open_inputs(struct job *job)
 {
     const struct options *o = &job->options;
-    for (int i = 0; i < INPUTS; ++i) {
-        norma_arg arg = inputs[i];
-        const char *path = arg == NORMA_ARG_X ? o->x_file : o->file[arg];
-        if (!path)
+    if (!open_input(job, NORMA_ARG_X, o->x_file))
+        return false;
+    const norma_tensor *x = job->given.x;
+    if (!options_problem(o, x->rank, &job->given))
+        return false;
+    job->given.x = x;
+    for (norma_arg arg = NORMA_ARG_Y; arg < NORMA_ARG_COUNT; ++arg)
+        if (o->file[arg] && !open_input(job, arg, o->file[arg]))
+            return false;
+    // The library's checks, which the outputs' shapes follow from.
+    struct norma_work work;
+    norma_problem probe = job->given;
+    if (probe.direction == NORMA_FORWARD)
+        probe.y = x;
+    return succeeded(norma_work_from_problem(&probe, NORMA_PLACE_NONE, 0, &work));
+}
+
+static norma_dtype output_dtype(const struct job *job, norma_arg arg)
+{
+    const norma_dtype x = job->given.x->dtype;
+    const norma_arg of = tensor_of_gradient(arg);
+    const norma_tensor *tensor = of == NORMA_ARG_COUNT ? NULL : problem_tensor(&job->given, of);
+    if (tensor_role(arg) == TENSOR_STATISTIC || tensor_role(arg) == TENSOR_CHANNEL)
+        return x == NORMA_FLOAT64 ? NORMA_FLOAT64 : NORMA_FLOAT32;
+    return job->options.out_dtype ? job->options.out_dtype : tensor ? tensor->dtype : x;
+}
+
+// The tensors that the outputs will be, without memory: enough for every check.
+static bool plan_outputs(struct job *job)
+{
+    const struct options *o = &job->options;
+    norma_problem *p = &job->problem;
+    bool any = p->direction == NORMA_FORWARD;
+    for (int arg = 0; arg < NORMA_ARG_COUNT; ++arg)
+        any = any || o->out_file[arg];
+    *p = job->given;
+    for (norma_arg arg = NORMA_ARG_X; arg < NORMA_ARG_COUNT; ++arg) {
+        const bool running = tensor_role(arg) == TENSOR_CHANNEL, output = norma_arg_is_output(p, arg);
+        int64_t shape[NORMA_MAX_RANK];
+        if (running && o->out_file[arg] && !output)
+            return complain("%s: nothing updates it: say --%s, or leave out its output", norma_arg_name(arg),
+                            p->op == NORMA_BATCH_NORM ? "training" : "use-input-stats 1");
+        if (running && o->out_file[arg] && !problem_tensor(&job->given, arg))
+            return complain("%s: there is none to update: its input is missing", norma_arg_name(arg));
+        // What --verify compares where no file is named.
+        const bool unnamed = arg == NORMA_ARG_Y ? p->direction == NORMA_FORWARD
+                             : running          ? problem_tensor(&job->given, arg) != NULL
+                                                : arg == NORMA_ARG_DX && !any;
+        if (!output || !(o->out_file[arg] || unnamed))
             continue;
-        if (!npy_open(norma_arg_name(arg), path, o->dtype == NORMA_BFLOAT16, &job->in[arg]))
-            return false;
-        if (!npy_round(norma_arg_name(arg), &job->in[arg])) // the operators do not take float64
-            return false;
-        norma_dtype dtype = job->in[arg].tensor.dtype;
-        // --dtype bfloat16 says what 16-bit words are; a float32 x beside bfloat16 parameters is fine.
-        if (arg == NORMA_ARG_X && o->dtype && o->dtype != NORMA_BFLOAT16 && dtype != o->dtype)
-            return complain("x: %s is %s: leave out --dtype %s or convert the file", path, dtype_name(dtype),
-                            o->dtype_text);
-        *problem_slot(&job->problem, arg) = &job->in[arg].tensor;
+        const int32_t rank = natural_shape(&job->given, arg, shape);
+        job->planned[arg] = norma_tensor_host(output_dtype(job, arg), rank, shape, NULL);
+        *problem_slot(p, arg) = &job->planned[arg];
     }
-    const norma_tensor *x = job->problem.x;
-    if (o->normalized_dims < 1 || o->normalized_dims > x->rank)
-        return complain("normalized_dims: %d is not from 1 to the %d dimensions of x", o->normalized_dims, x->rank);
-    if (o->out_dtype == NORMA_FLOAT64)
-        return complain("y: float64 is not possible: write --out-dtype float32, float16 or bfloat16");
     return true;
 }
 
 static bool same_files(const struct job *job)
 {
-    for (int i = 0; i < OUTPUTS; ++i) {
+    for (int i = 0; i < NORMA_ARG_COUNT; ++i) {
         for (int j = 0; j < i; ++j) {
-            const char *a = job->out[outputs[i]].path, *b = job->out[outputs[j]].path;
+            const char *a = job->out[i].path, *b = job->out[j].path;
             if (a && b && !strcmp(a, b)) {
-                complain("%s: %s is also where %s goes: name another file", norma_arg_name(outputs[i]), a,
-                         norma_arg_name(outputs[j]));
+                complain("%s: %s is also where %s goes: name another file", norma_arg_name(i), a, norma_arg_name(j));
                 return true;
             }
         }
@@ -66,44 +113,25 @@ static bool same_files(const struct job *job)
     return false;
 }
 
-// The tensors that the outputs will be, without memory: enough for every check.
-static void plan_outputs(struct job *job, norma_tensor *planned)
+static bool create_outputs(struct job *job)
 {
-    const struct options *o = &job->options;
-    const norma_tensor *x = job->problem.x;
-    for (int i = 0; i < OUTPUTS; ++i) {
-        norma_arg arg = outputs[i];
-        bool statistic = arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD;
-        norma_dtype dtype = statistic ? NORMA_FLOAT32 : o->out_dtype ? o->out_dtype : x->dtype;
-        int32_t rank = statistic ? x->rank - o->normalized_dims : x->rank;
-        planned[arg] = norma_tensor_host(dtype, rank, x->shape, NULL);
-        *problem_slot(&job->problem, arg) = o->file[arg] || arg == NORMA_ARG_Y ? &planned[arg] : NULL;
-    }
-}
-
-static bool create_outputs(struct job *job, const norma_tensor *planned)
-{
-    for (int i = 0; i < OUTPUTS; ++i) {
-        norma_arg arg = outputs[i];
-        const char *path = job->options.file[arg];
-        const norma_tensor *t = &planned[arg];
-        if (!path)
+    for (norma_arg arg = NORMA_ARG_X; arg < NORMA_ARG_COUNT; ++arg) {
+        const char *path = job->options.out_file[arg];
+        norma_tensor *t = &job->planned[arg];
+        const uint64_t bytes = tensor_bytes(t);
+        if (!t->dtype)
             continue;
-        if (!npy_create(norma_arg_name(arg), path, t->dtype, t->rank, t->shape, &job->out[arg]))
-            return false;
-        *problem_slot(&job->problem, arg) = &job->out[arg].tensor;
+        if (path) {
+            if (!npy_create(norma_arg_name(arg), path, t->dtype, t->rank, t->shape, &job->out[arg]))
+                return false;
+            *problem_slot(&job->problem, arg) = t = &job->out[arg].tensor;
+        } else if (!(t->data = malloc(bytes ? bytes : 1))) {
+            return complain("%s: no memory for %llu bytes", norma_arg_name(arg), (unsigned long long)bytes);
+        }
+        if (tensor_role(arg) == TENSOR_CHANNEL)
+            memcpy(t->data, job->in[arg].tensor.data, bytes);
     }
-    if (same_files(job))
-        return false;
-    if (!job->options.file[NORMA_ARG_Y]) {
-        job->y = planned[NORMA_ARG_Y];
-        uint64_t bytes = tensor_bytes(&job->y);
-        job->y.data = malloc(bytes ? bytes : 1);
-        if (!job->y.data)
-            return complain("y: no memory for %llu bytes", (unsigned long long)bytes);
-        job->problem.y = &job->y;
-    }
-    return true;
+    return !same_files(job);
 }
 
 // The device that norma_run will take; its prediction feeds the progress bar. False after a message.
@@ -124,7 +152,9 @@ static bool find_chosen(struct job *job, norma_prediction *chosen)
 static bool compare(struct job *job, norma_device *device)
 {
     norma_device_info info = {.size = sizeof info};
-    if (!device || !succeeded(norma_device_get_info(device, &info)))
+    if (!device)
+        return complain("verify: no device can do it");
+    if (!succeeded(norma_device_get_info(device, &info)))
         return false;
     bool scalar = !strcmp(info.backend, "scalar");
     norma_context_params params = NORMA_CONTEXT_DEFAULTS;
@@ -135,7 +165,7 @@ static bool compare(struct job *job, norma_device *device)
     struct progress progress;
     struct verify_result result;
     progress_start(&progress, "verify", 0);
-    bool good = verify_problem(&job->problem, job->scalar, &progress, &result);
+    bool good = verify_problem(&job->problem, &job->given, job->scalar, &progress, &result);
     progress_finish(&progress);
     if (!good)
         return false;
@@ -150,10 +180,8 @@ static bool compare(struct job *job, norma_device *device)
 
 static bool work(struct job *job)
 {
-    if (!open_inputs(job))
+    if (!open_inputs(job) || !plan_outputs(job))
         return false;
-    norma_tensor planned[NORMA_ARG_COUNT];
-    plan_outputs(job, planned);
     norma_prediction chosen = {0};
     bool large = tensor_bytes(job->problem.x) > (uint64_t)256 << 20;
     if (!options_context(&job->options, &job->context))
@@ -161,7 +189,7 @@ static bool work(struct job *job)
     // Checks everything before a file is made.
     if ((job->options.verify || large) && !find_chosen(job, &chosen))
         return false;
-    if (!create_outputs(job, planned))
+    if (!create_outputs(job))
         return false;
     struct progress progress;
     progress_start(&progress, norma_op_name(job->problem.op), chosen.seconds);
@@ -169,8 +197,8 @@ static bool work(struct job *job)
     progress_finish(&progress);
     if (!succeeded(status) || (job->options.verify && !compare(job, chosen.device)))
         return false;
-    for (int i = 0; i < OUTPUTS; ++i) {
-        if (job->out[outputs[i]].temporary && !npy_commit(norma_arg_name(outputs[i]), &job->out[outputs[i]]))
+    for (norma_arg arg = NORMA_ARG_X; arg < NORMA_ARG_COUNT; ++arg) {
+        if (job->out[arg].temporary && !npy_commit(norma_arg_name(arg), &job->out[arg]))
             return false;
     }
     return true;
@@ -179,21 +207,19 @@ static bool work(struct job *job)
 int cmd_run(int argc, const char **argv)
 {
     static const struct option_spec spec = {OPTIONS_DEVICE | OPTIONS_PROBLEM | OPTIONS_FILES,
-                                            "layer_norm|rms_norm X.npy [options] -o Y.npy", true, true};
+                                            "X.npy [options] -o Y.npy", true, true};
     struct job job;
     memset(&job, 0, sizeof job);
     int code = options_parse(argc, argv, &spec, &job.options);
-    if (code == 0) {
-        job.problem = options_problem(&job.options);
+    if (code == 0)
         code = work(&job) ? 0 : 1;
-    }
     norma_context_destroy(&job.scalar);
     norma_context_destroy(&job.context);
     for (int i = 0; i < NORMA_ARG_COUNT; ++i) {
         npy_close(&job.in[i]);
         npy_discard(&job.out[i]);
+        free(job.planned[i].data);
     }
-    free(job.y.data);
     options_finish(&job.options);
     return code;
 }

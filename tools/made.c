@@ -1,5 +1,8 @@
 #include "made.h"
+#include "arguments.h"
 #include "message.h"
+#include "problem.h"
+#include "tensors.h"
 #include "values.h"
 #include <stdlib.h>
 #include <string.h>
@@ -7,36 +10,65 @@
 // The elements repeat after this many, so that big tensors are made quickly; odd, so that rows differ.
 enum { PERIOD = 1000003 };
 
+static bool is_running(norma_arg arg)
+{
+    return tensor_role(arg) == TENSOR_CHANNEL;
+}
+
+// The library's checks of x and the numbers, which the other tensors' shapes follow from.
+static bool check_numbers(const norma_problem *problem)
+{
+    struct norma_work work;
+    norma_problem probe = *problem;
+    norma_tensor running = norma_tensor_host(NORMA_FLOAT32, 1, probe.x->shape + 1, NULL);
+    running.dtype = probe.x->dtype == NORMA_FLOAT64 ? NORMA_FLOAT64 : NORMA_FLOAT32;
+    *problem_slot(&probe, probe.direction == NORMA_BACKWARD ? NORMA_ARG_DY : NORMA_ARG_Y) = probe.x;
+    if (argument_has_tensor(probe.op, NORMA_FORWARD, NORMA_ARG_RUNNING_MEAN) && probe.x->rank > 1)
+        probe.running_mean = probe.running_var = &running;
+    return succeeded(norma_work_from_problem(&probe, NORMA_PLACE_NONE, 0, &work));
+}
+
+static norma_dtype made_dtype(const struct options *o, norma_arg arg)
+{
+    const norma_dtype x = o->dtype ? o->dtype : NORMA_FLOAT32;
+    switch (tensor_role(arg)) {
+    case TENSOR_PARAMETER:
+        return o->param_dtype ? o->param_dtype : x;
+    case TENSOR_STATISTIC:
+    case TENSOR_CHANNEL:
+        return x == NORMA_FLOAT64 ? NORMA_FLOAT64 : NORMA_FLOAT32;
+    default:
+        break;
+    }
+    const bool output = arg == NORMA_ARG_Y || arg == NORMA_ARG_SUM || tensor_of_gradient(arg) != NORMA_ARG_COUNT;
+    return output && o->out_dtype ? o->out_dtype : x;
+}
+
 bool made_start(const struct options *o, struct made *made)
 {
     memset(made, 0, sizeof *made);
-    made->problem = options_problem(o);
-    if (o->normalized_dims < 1 || o->normalized_dims > o->rank)
-        return complain("normalized_dims: %d is not from 1 to the %d dimensions of --shape", o->normalized_dims,
-                        o->rank);
-    norma_dtype x = o->dtype ? o->dtype : NORMA_FLOAT32;
-    norma_dtype y = o->out_dtype ? o->out_dtype : x, parameters = o->param_dtype ? o->param_dtype : x;
-    if (x == NORMA_FLOAT64 || y == NORMA_FLOAT64 || parameters == NORMA_FLOAT64)
-        return complain("x: the operators do not take float64 yet: write --dtype float32, float16 or bfloat16");
     uint64_t elements = 1;
     for (int32_t i = 0; i < o->rank; ++i) {
         if (o->shape[i] && elements > ((uint64_t)1 << 50) / (uint64_t)o->shape[i])
             return complain("x: --shape %s is over 2^50 elements", o->shape_text);
         elements *= (uint64_t)o->shape[i];
     }
-    int32_t outer = o->rank - o->normalized_dims;
-    for (norma_arg arg = NORMA_ARG_X; arg < NORMA_ARG_COUNT; ++arg) {
-        if (arg > NORMA_ARG_Y && !(o->with & 1u << arg))
+    norma_problem *p = &made->problem;
+    if (!options_problem(o, o->rank, p))
+        return false;
+    const norma_arg needed = p->direction == NORMA_BACKWARD ? NORMA_ARG_DY : NORMA_ARG_Y;
+    const uint32_t with = o->with | 1u << NORMA_ARG_X | 1u << needed;
+    made->tensor[NORMA_ARG_X] = norma_tensor_host(made_dtype(o, NORMA_ARG_X), o->rank, o->shape, NULL);
+    p->x = &made->tensor[NORMA_ARG_X];
+    if (!check_numbers(p))
+        return false;
+    for (norma_arg arg = NORMA_ARG_Y; arg < NORMA_ARG_COUNT; ++arg) {
+        int64_t shape[NORMA_MAX_RANK];
+        if (!(with >> arg & 1))
             continue;
-        norma_tensor *t = &made->tensor[arg];
-        if (arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD)
-            *t = norma_tensor_host(NORMA_FLOAT32, outer, o->shape, NULL);
-        else if (arg == NORMA_ARG_WEIGHT || arg == NORMA_ARG_BIAS || arg == NORMA_ARG_INPUT_BIAS ||
-                 arg == NORMA_ARG_GATE)
-            *t = norma_tensor_host(parameters, o->normalized_dims, o->shape + outer, NULL);
-        else
-            *t = norma_tensor_host(arg == NORMA_ARG_Y || arg == NORMA_ARG_SUM ? y : x, o->rank, o->shape, NULL);
-        *problem_slot(&made->problem, arg) = t;
+        const int32_t rank = natural_shape(p, arg, shape);
+        made->tensor[arg] = norma_tensor_host(made_dtype(o, arg), rank, shape, NULL);
+        *problem_slot(p, arg) = &made->tensor[arg];
     }
     return true;
 }
@@ -47,6 +79,8 @@ void made_fill(const norma_tensor *tensor, norma_arg arg, uint64_t seed, void *d
     uint64_t state = seed * NORMA_ARG_COUNT + (uint64_t)arg;
     for (int64_t i = 0; i < first; ++i) {
         float value = random_normal(&state);
+        if (arg == NORMA_ARG_RUNNING_VAR || arg == NORMA_ARG_RSTD)
+            value = 0.5f + value * value;
         values_store(tensor->dtype, data, i, 1, &value);
     }
     size_t element = norma_dtype_size(tensor->dtype);
@@ -69,7 +103,7 @@ bool made_allocate(struct made *made, uint64_t seed)
             t->data = NULL;
             return complain("%s: no memory for %llu bytes", norma_arg_name(arg), (unsigned long long)bytes);
         }
-        if (arg_is_output(arg))
+        if (norma_arg_is_output(&made->problem, arg) && !is_running(arg))
             memset(t->data, 0, bytes);
         else
             made_fill(t, arg, seed, t->data);
@@ -89,7 +123,8 @@ uint64_t made_bytes(const struct made *made)
     uint64_t total = 0;
     for (norma_arg arg = NORMA_ARG_X; arg < NORMA_ARG_COUNT; ++arg) {
         if (problem_tensor(&made->problem, arg))
-            total += tensor_bytes(&made->tensor[arg]);
+            total += tensor_bytes(&made->tensor[arg]) *
+                     (is_running(arg) && norma_arg_is_output(&made->problem, arg) ? 2 : 1);
     }
     return total;
 }

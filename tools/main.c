@@ -1,4 +1,5 @@
 // norma: the library from a shell. Exit status 0; 1 with one line on stderr; 2 for a wrong command line.
+#include "arguments.h"
 #include "commands.h"
 #include "message.h"
 #include "temporary.h"
@@ -23,7 +24,9 @@ static void help(void)
     printf("norma %s: normalises neural-network tensors on any GPU or CPU driver\n\n", norma_version());
     for (int i = 0; i < COMMANDS; ++i)
         printf("  norma %-8s %-18s  %s\n", commands[i].name, commands[i].words, commands[i].help);
-    printf("\nOP is layer_norm or rms_norm. norma COMMAND --help lists a command's options.\n"
+    printf("\n");
+    argument_print_operators();
+    printf("\nnorma COMMAND --help lists a command's options, norma COMMAND OP --help those of an operator.\n"
            "Environment: NORMA_DEVICE, NORMA_CACHE_DIR, NORMA_LOG, NORMA_THREADS.\n");
 }
 
@@ -46,6 +49,7 @@ int main(int argc, const char **argv)
         if (strcmp(argv[1], commands[i].name))
             continue;
         int code = commands[i].run(argc - 1, argv + 1);
+        code = code < 0 ? 0 : code; // --help
         // A full disk behind stdout shows only here.
         if (fflush(stdout) && !code) {
             complain("cannot write to standard output");

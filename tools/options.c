@@ -1,42 +1,57 @@
 #include "options.h"
+#include "arguments.h"
 #include "context.h"
 #include "message.h"
+#include "tensors.h"
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <popt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define END_OF_TABLE                    \
-    {                                   \
-        NULL, 0, 0, NULL, 0, NULL, NULL \
-    }
-#define TEXT(name, letter, where, help, value)               \
-    {                                                        \
-        name, letter, POPT_ARG_STRING, where, 0, help, value \
-    }
-#define FLAG(name, where, help)                      \
-    {                                                \
-        name, 0, POPT_ARG_NONE, where, 0, help, NULL \
-    }
+enum { HELP = 1000 }; // what popt returns for --help
 
-static bool wrong(const struct options *o, const char *format, const char *text)
+static bool wrong(const struct options *o, const char *name, const char *text, const char *format)
 {
     char line[512];
     snprintf(line, sizeof line, format, text);
-    return complain("%s: %s", o->command, line);
+    return complain("%s: --%s: %s", o->command, name, line);
+}
+
+const char *dtype_name(norma_dtype dtype)
+{
+    switch (dtype) {
+    case NORMA_FLOAT32:
+        return "float32";
+    case NORMA_FLOAT16:
+        return "float16";
+    case NORMA_BFLOAT16:
+        return "bfloat16";
+    case NORMA_FLOAT64:
+        return "float64";
+    default:
+        return "unknown";
+    }
 }
 
 static bool parse_number(const struct options *o, const char *name, const char *text, double *value)
 {
-    if (!text)
-        return true;
     char *end;
     *value = strtod(text, &end);
-    if (end != text && !*end)
-        return true;
-    return complain("%s: --%s: '%s' is no number", o->command, name, text);
+    return (end != text && !*end) || wrong(o, name, text, "'%s' is no number");
+}
+
+static bool parse_integer(const struct options *o, const char *name, const char *text, int32_t *value)
+{
+    char *end;
+    errno = 0;
+    const long long number = strtoll(text, &end, 10);
+    if (end == text || *end || errno || number < INT32_MIN || number > INT32_MAX)
+        return wrong(o, name, text, "'%s' is no integer of 32 bits");
+    *value = (int32_t)number;
+    return true;
 }
 
 // 256M, 1.5G, 4096: powers of 1024.
@@ -58,44 +73,66 @@ static bool parse_size(const struct options *o, const char *text, uint64_t *size
     if (*end == 'B')
         ++end;
     if (end == text || *end || !(value >= 1 && value < 9e18))
-        return wrong(o, "--memory-budget: '%s' is no size: write 256M or 2G", text);
+        return wrong(o, "memory-budget", text, "'%s' is no size: write 256M or 2G");
     *size = (uint64_t)value;
     return true;
 }
 
-const char *dtype_name(norma_dtype dtype)
-{
-    switch (dtype) {
-    case NORMA_FLOAT32:
-        return "float32";
-    case NORMA_FLOAT16:
-        return "float16";
-    case NORMA_BFLOAT16:
-        return "bfloat16";
-    case NORMA_FLOAT64:
-        return "float64";
-    default:
-        return "unknown";
-    }
-}
-
 static bool parse_dtype(const struct options *o, const char *name, const char *text, norma_dtype *dtype)
 {
-    if (!text)
-        return true;
     for (norma_dtype d = NORMA_FLOAT32; d <= NORMA_FLOAT64; ++d) {
         if (!strcmp(text, dtype_name(d))) {
             *dtype = d;
             return true;
         }
     }
-    return complain("%s: --%s: '%s' is no type: write float32, float16 or bfloat16", o->command, name, text);
+    return wrong(o, name, text, "'%s' is no type: write float32, float16, bfloat16 or float64");
+}
+
+static bool parse_choice(const struct options *o, const struct argument *a, const char *text, int *value)
+{
+    for (int i = 0; a->choices[i]; ++i) {
+        if (!strcmp(text, a->choices[i])) {
+            *value = i;
+            return true;
+        }
+    }
+    char names[256];
+    size_t used = 0;
+    for (int i = 0; a->choices[i] && used < sizeof names; ++i)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", a->choices[i]);
+    return complain("%s: --%s: '%s': write one of %s", o->command, a->name, text, names);
+}
+
+// One of the digits that a->value lists, such as 0|1.
+static bool parse_switch(const struct options *o, const struct argument *a, const char *text, int32_t *value)
+{
+    if (!isdigit((unsigned char)text[0]) || text[1] || !strchr(a->value, text[0]))
+        return complain("%s: --%s: '%s' is none of %s", o->command, a->name, text, a->value);
+    *value = text[0] - '0';
+    return true;
+}
+
+static bool parse_axes(struct options *o, const struct argument *a, const char *text)
+{
+    char copy[256], *rest = copy;
+    const int32_t most = !strcmp(a->name, "dim") ? 1 : NORMA_MAX_RANK;
+    if (o->axis_count)
+        return wrong(o, a->name, text, "'%s' is one too many: --dim and --axes say the same");
+    snprintf(copy, sizeof copy, "%s", text);
+    for (char *word; (word = strsep(&rest, ","));) {
+        if (o->axis_count == most)
+            return complain("%s: --%s: '%s' is more than %d", o->command, a->name, text, (int)most);
+        if (!parse_integer(o, a->name, word, &o->axis[o->axis_count++]))
+            return false;
+    }
+    return true;
 }
 
 static bool parse_shape(struct options *o, const char *text)
 {
     if (!text)
-        return wrong(o, "%s is missing: write --shape 4096x768", "--shape");
+        return complain("%s: --shape is missing: write --shape 4096x768", o->command);
     const char *at = text;
     for (o->rank = 0; o->rank < NORMA_MAX_RANK;) {
         char *end;
@@ -110,28 +147,68 @@ static bool parse_shape(struct options *o, const char *text)
             break;
         at = end + 1;
     }
-    return wrong(o, "--shape: '%s' is no shape: write 4096x768, or up to 8 dimensions", text);
+    return wrong(o, "shape", text, "'%s' is no shape: write 4096x768, or up to 8 dimensions");
+}
+
+// The tensors that most callers have: the parameters, running statistics where they are used, their gradients.
+static uint32_t usual_tensors(const norma_problem *p)
+{
+    uint32_t with = 1u << NORMA_ARG_WEIGHT | 1u << NORMA_ARG_BIAS, gradients = 0;
+    switch (p->op) {
+    case NORMA_RMS_NORM:
+    case NORMA_WEIGHT_STANDARDIZATION:
+        with = 1u << NORMA_ARG_WEIGHT;
+        break;
+    case NORMA_NORMALIZE:
+    case NORMA_MEAN_VARIANCE_NORMALIZATION:
+        with = 0;
+        break;
+    case NORMA_ADA_LAYER_NORM:
+    case NORMA_ADA_RMS_NORM:
+    case NORMA_ADA_GROUP_NORM:
+    case NORMA_ADA_INSTANCE_NORM:
+        with = 1u << NORMA_ARG_SCALE | 1u << NORMA_ARG_SHIFT;
+        break;
+    default:
+        break;
+    }
+    for (norma_arg arg = NORMA_ARG_DX; arg < NORMA_ARG_COUNT; ++arg)
+        if (arg == NORMA_ARG_DX || with >> tensor_of_gradient(arg) & 1)
+            gradients |= 1u << arg;
+    if (p->op == NORMA_BATCH_NORM ? !p->training : p->op == NORMA_INSTANCE_NORM && !p->use_input_stats)
+        with |= 1u << NORMA_ARG_RUNNING_MEAN | 1u << NORMA_ARG_RUNNING_VAR;
+    return p->direction == NORMA_BACKWARD ? with | gradients : with;
+}
+
+static bool find_tensor(const char *word, norma_arg *arg)
+{
+    for (*arg = NORMA_ARG_X; *arg < NORMA_ARG_COUNT; ++*arg) {
+        const char *name = norma_arg_name(*arg);
+        size_t i = 0;
+        while (name[i] && (word[i] == name[i] || (name[i] == '_' && word[i] == '-')))
+            ++i;
+        if (!name[i] && !word[i])
+            return true;
+    }
+    return false;
 }
 
 static bool parse_with(struct options *o, const char *text)
 {
+    const norma_problem *p = &o->problem;
+    char copy[512], *rest = copy;
+    if (!text)
+        o->with = usual_tensors(p);
     if (!text || !strcmp(text, "none"))
         return true;
-    char copy[256];
     snprintf(copy, sizeof copy, "%s", text);
-    for (char *word = strtok(copy, ","); word; word = strtok(NULL, ",")) {
-        norma_arg arg = NORMA_ARG_WEIGHT;
-        while (arg < NORMA_ARG_COUNT) {
-            char name[32];
-            snprintf(name, sizeof name, "%s", norma_arg_name(arg));
-            for (char *c = name; *c; ++c)
-                *c = *c == '_' ? '-' : *c;
-            if (!strcmp(word, name))
-                break;
-            ++arg;
-        }
-        if (arg == NORMA_ARG_COUNT)
-            return wrong(o, "--with: '%s' is none of weight, bias, residual, gate, input-bias, sum, mean, rstd", word);
+    for (char *word; (word = strsep(&rest, ","));) {
+        norma_arg arg;
+        if (!find_tensor(word, &arg))
+            return wrong(o, "with", word, "'%s' is no tensor: write weight,bias or other names of norma run OP --help");
+        if (arg != NORMA_ARG_X && !argument_has_tensor(p->op, p->direction, arg))
+            return complain("%s: --with: %s has no %s %s", o->command, norma_op_name(p->op), word,
+                            p->direction == NORMA_BACKWARD ? "in backward" : "in forward");
         o->with |= 1u << arg;
     }
     return true;
@@ -139,15 +216,78 @@ static bool parse_with(struct options *o, const char *text)
 
 static bool parse_op(struct options *o)
 {
-    for (norma_op op = NORMA_LAYER_NORM; op < NORMA_OP_COUNT; ++op) {
-        if (o->op_name && !strcmp(o->op_name, norma_op_name(op))) {
-            o->op = op;
-            return true;
-        }
-    }
+    char names[256];
+    norma_op op = NORMA_LAYER_NORM;
+    while (op < NORMA_OP_COUNT && o->op_name && strcmp(o->op_name, norma_op_name(op)))
+        ++op;
     if (!o->op_name)
-        return wrong(o, "%s is missing: layer_norm or rms_norm", "the operator");
-    return wrong(o, "'%s' is no operator: write layer_norm or rms_norm", o->op_name);
+        return complain("%s: the operator is missing: %s", o->command, argument_operators(names));
+    if (op == NORMA_OP_COUNT)
+        return complain("%s: '%s' is no operator: write %s", o->command, o->op_name, argument_operators(names));
+    o->problem = norma_problem_defaults(op);
+    return true;
+}
+
+// One argument from its text into the options.
+static bool understand_argument(struct options *o, size_t i)
+{
+    const struct argument *a = &arguments[i];
+    void *target = (char *)o + a->target;
+    char *text = o->text[i];
+    const int32_t flag = 1;
+    double number;
+    switch (a->kind) {
+    case ARGUMENT_FLAG:
+        memcpy(target, &flag, sizeof flag);
+        return true;
+    case ARGUMENT_NUMBER:
+        return parse_number(o, a->name, text, target);
+    case ARGUMENT_INTEGER:
+        return parse_integer(o, a->name, text, target);
+    case ARGUMENT_SWITCH:
+        return parse_switch(o, a, text, target);
+    case ARGUMENT_CHOICE:
+        return parse_choice(o, a, text, target);
+    case ARGUMENT_DTYPE:
+        return parse_dtype(o, a->name, text, target);
+    case ARGUMENT_AXES:
+        return parse_axes(o, a, text);
+    case ARGUMENT_SEED:
+        if (!parse_number(o, a->name, text, &number))
+            return false;
+        if (!(number >= 0 && number < 9e15))
+            return wrong(o, a->name, text, "'%s' is not a number from 0 to 9e15");
+        o->seed = (uint64_t)number;
+        return true;
+    default:
+        memcpy(target, &text, sizeof text);
+        return true;
+    }
+}
+
+// Arguments that the operator or the direction does not have.
+static bool check_belongs(const struct options *o, const struct argument *a)
+{
+    const norma_problem *p = &o->problem;
+    const bool backward = p->direction == NORMA_BACKWARD;
+    if (p->op != NORMA_OP_INVALID && !(a->ops >> p->op & 1))
+        return complain("%s: --%s: %s has none", o->command, a->name, norma_op_name(p->op));
+    if (a->directions == (backward ? ARGUMENT_FORWARD : ARGUMENT_BACKWARD))
+        return complain("%s: --%s: %s", o->command, a->name, backward ? "not with --backward" : "only with --backward");
+    return true;
+}
+
+static bool check_files(const struct options *o)
+{
+    bool any = o->verify;
+    if (o->problem.direction == NORMA_FORWARD)
+        return any || o->out_file[NORMA_ARG_Y] ||
+               complain("%s: -o Y.npy is missing: the .npy file to write (or --verify)", o->command);
+    if (!o->file[NORMA_ARG_DY])
+        return complain("%s: --dy is missing: the .npy file with the gradient of y", o->command);
+    for (int a = 0; a < NORMA_ARG_COUNT; ++a)
+        any = any || o->out_file[a];
+    return any || complain("%s: --dx-out, or another gradient to write, is missing (or --verify)", o->command);
 }
 
 static bool understand(struct options *o, const struct option_spec *spec)
@@ -155,41 +295,33 @@ static bool understand(struct options *o, const struct option_spec *spec)
     if (spec->op && !parse_op(o))
         return false;
     if (spec->x && !o->x_file)
-        return wrong(o, "%s is missing: the .npy file to normalise", "X.npy");
-    if (spec->groups & OPTIONS_SHAPE && !parse_shape(o, o->shape_text))
-        return false;
-    if (!o->with_text)
-        o->with = 1u << NORMA_ARG_WEIGHT | (o->op == NORMA_LAYER_NORM ? 1u << NORMA_ARG_BIAS : 0);
-    o->eps = o->op == NORMA_RMS_NORM ? 1e-6 : 1e-5;
+        return complain("%s: X.npy is missing: the .npy file to normalise", o->command);
     o->seconds = 3;
-    double seed = 1;
-    bool good = parse_size(o, o->budget_text, &o->memory_budget) && parse_number(o, "eps", o->eps_text, &o->eps) &&
-                parse_number(o, "weight-offset", o->offset_text, &o->weight_offset) &&
-                parse_number(o, "seconds", o->seconds_text, &o->seconds) &&
-                parse_number(o, "seed", o->seed_text, &seed) && parse_dtype(o, "dtype", o->dtype_text, &o->dtype) &&
-                parse_dtype(o, "out-dtype", o->out_dtype_text, &o->out_dtype) &&
-                parse_dtype(o, "param-dtype", o->param_dtype_text, &o->param_dtype) && parse_with(o, o->with_text);
-    if (!good)
+    o->repeat = 1;
+    o->seed = 1;
+    for (size_t i = 0; i < argument_count; ++i)
+        if ((o->text[i] || o->flag[i]) && !understand_argument(o, i))
+            return false;
+    for (size_t i = 0; i < argument_count; ++i)
+        if ((o->text[i] || o->flag[i]) && !check_belongs(o, &arguments[i]))
+            return false;
+    if (spec->groups & OPTIONS_SHAPE && !(parse_shape(o, o->shape_text) && parse_with(o, o->with_text)))
+        return false;
+    if (!parse_size(o, o->budget_text, &o->memory_budget))
         return false;
     if (!(o->seconds > 0 && o->seconds <= 3600))
-        return wrong(o, "--seconds: '%s' is not above 0 and at most 3600", o->seconds_text);
-    if (!(seed >= 0 && seed < 9e15))
-        return wrong(o, "--seed: '%s' is not a number from 0 to 9e15", o->seed_text);
+        return complain("%s: --seconds: %g is not above 0 and at most 3600", o->command, o->seconds);
     if (o->repeat < 1)
-        return wrong(o, "--repeat: %s", "it must be at least 1");
-    if (o->verify && !o->file[NORMA_ARG_Y])
-        return true;
-    if (spec->x && !o->file[NORMA_ARG_Y])
-        return wrong(o, "%s is missing: the .npy file to write (or --verify)", "-o Y.npy");
-    o->seed = (uint64_t)seed;
-    return true;
+        return complain("%s: --repeat: it must be at least 1", o->command);
+    return !spec->x || check_files(o);
 }
 
 static int read_words(poptContext popt, const struct option_spec *spec, struct options *o)
 {
     int code;
     while ((code = poptGetNextOpt(popt)) >= 0)
-        ;
+        if (code == HELP)
+            return HELP;
     if (code < -1) {
         complain("%s: %s: %s", o->command, poptBadOption(popt, POPT_BADOPTION_NOALIAS), poptStrerror(code));
         return 2;
@@ -208,96 +340,73 @@ static int read_words(poptContext popt, const struct option_spec *spec, struct o
     return understand(o, spec) ? 0 : 2;
 }
 
+// The operator among the words, which --help does not read to their end. NORMA_OP_INVALID where there is none.
+static norma_op find_op(int argc, const char **argv)
+{
+    for (int i = 1; i < argc; ++i)
+        for (norma_op op = NORMA_LAYER_NORM; op < NORMA_OP_COUNT; ++op)
+            if (!strcmp(argv[i], norma_op_name(op)))
+                return op;
+    return NORMA_OP_INVALID;
+}
+
+// Other operators' arguments are read as well, so that a message can say whose they are not.
+static void fill_table(const struct option_spec *spec, struct options *o, struct poptOption *table)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < argument_count; ++i) {
+        const struct argument *a = &arguments[i];
+        const bool flag = a->kind == ARGUMENT_FLAG;
+        if (a->groups & spec->groups)
+            table[used++] = (struct poptOption){.longName = a->name,
+                                                .shortName = a->letter,
+                                                .argInfo = flag ? POPT_ARG_NONE : POPT_ARG_STRING,
+                                                .arg = flag ? (void *)&o->flag[i] : (void *)&o->text[i]};
+    }
+    table[used++] = (struct poptOption){.longName = "help", .shortName = '?', .argInfo = POPT_ARG_NONE, .val = HELP};
+    table[used++] = (struct poptOption){.shortName = 'h', .argInfo = POPT_ARG_NONE, .val = HELP};
+}
+
 int options_parse(int argc, const char **argv, const struct option_spec *spec, struct options *o)
 {
+    struct poptOption table[OPTIONS_MAX + 3];
+    memset(table, 0, sizeof table);
     memset(o, 0, sizeof *o);
     o->command = argv[0];
-    o->normalized_dims = 1;
-    o->repeat = 1;
-    struct poptOption device[] = {
-        TEXT("device", 0, &o->device, "which device may do it", "auto|scalar|opencl[:i]|vulkan[:i]|UUID|NAME"),
-        TEXT("memory-budget", 0, &o->budget_text, "memory that it may hold on the device at a time", "256M"),
-        FLAG("invariant", &o->invariant, "device and bits follow from row length and type alone"), END_OF_TABLE};
-    struct poptOption problem[] = {
-        TEXT("eps", 0, &o->eps_text, "added to the variance (1e-5; rms_norm 1e-6)", "E"),
-        {"normalized-dims", 0, POPT_ARG_INT, &o->normalized_dims, 0, "last dimensions normalised together (1)", "K"},
-        TEXT("weight-offset", 0, &o->offset_text, "rms_norm: added to weight", "W"),
-        TEXT("dtype", 0, &o->dtype_text, "type of x; bfloat16 reads uint16 files so", "float32|float16|bfloat16"),
-        TEXT("out-dtype", 0, &o->out_dtype_text, "type of y and sum (x's)", "float32|float16|bfloat16"),
-        END_OF_TABLE};
-    struct poptOption files[] = {
-        TEXT("output", 'o', &o->file[NORMA_ARG_Y], "where y goes", "Y.npy"),
-        TEXT("weight", 0, &o->file[NORMA_ARG_WEIGHT], "factor of each element of a row", "W.npy"),
-        TEXT("bias", 0, &o->file[NORMA_ARG_BIAS], "added to each element of a row", "B.npy"),
-        TEXT("residual", 0, &o->file[NORMA_ARG_RESIDUAL], "added to x before the norm", "R.npy"),
-        TEXT("gate", 0, &o->file[NORMA_ARG_GATE], "factor of x before the residual is added", "G.npy"),
-        TEXT("input-bias", 0, &o->file[NORMA_ARG_INPUT_BIAS], "added to x before the gate", "I.npy"),
-        TEXT("sum-out", 0, &o->file[NORMA_ARG_SUM], "where residual + gate * (x + input_bias) goes", "H.npy"),
-        TEXT("mean-out", 0, &o->file[NORMA_ARG_MEAN], "where the rows' means go", "M.npy"),
-        TEXT("rstd-out", 0, &o->file[NORMA_ARG_RSTD], "where the rows' 1/sqrt(var + eps) go", "S.npy"),
-        FLAG("verify", &o->verify, "compare with the scalar path, print the largest error/bound"),
-        END_OF_TABLE};
-    struct poptOption shape[] = {
-        TEXT("shape", 0, &o->shape_text, "shape of x", "RxD"),
-        TEXT("with", 0, &o->with_text, "tensors beside x and y (weight,bias; rms_norm: weight)",
-             "none|weight,bias,..."),
-        TEXT("param-dtype", 0, &o->param_dtype_text, "type of weight, bias, input-bias and gate (x's)", "TYPE"),
-        END_OF_TABLE};
-    struct poptOption json[] = {FLAG("json", &o->json, "print JSON"), END_OF_TABLE};
-    struct poptOption explain[] = {FLAG("no-measure", &o->no_measure, "do not run it beside the prediction"),
-                                   END_OF_TABLE};
-    struct poptOption bench[] = {TEXT("seconds", 0, &o->seconds_text, "how long to measure (3)", "S"),
-                                 TEXT("variant", 0, &o->variant, "these kernels, not the planner's choice", "NAME"),
-                                 TEXT("plot", 0, &o->plot_file, "where a bar chart of the rates goes", "FILE.svg"),
-                                 END_OF_TABLE};
-    struct poptOption check[] = {
-        {"repeat", 0, POPT_ARG_INT, &o->repeat, 0, "how often to do it all, each time from another seed (1)", "N"},
-        TEXT("seed", 0, &o->seed_text, "where the random numbers begin (1)", "N"),
-        END_OF_TABLE};
-    struct poptOption *tables[] = {device, problem, files, shape, json, explain, bench, check};
-    struct poptOption all[sizeof tables / sizeof *tables + 2];
-    memset(all, 0, sizeof all);
-    // popt wants one array; groups that the command does not read are left out.
-    struct poptOption help[] = {POPT_AUTOHELP END_OF_TABLE};
-    size_t count = 0;
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; ++i) {
-        if (spec->groups & 1u << i)
-            all[count++] = (struct poptOption){NULL, 0, POPT_ARG_INCLUDE_TABLE, tables[i], 0, NULL, NULL};
-    }
-    all[count] = help[0];
-    char name[64];
-    snprintf(name, sizeof name, "norma %s", o->command);
-    argv[0] = name;
-    poptContext popt = poptGetContext(name, argc, argv, all, 0);
-    poptSetOtherOptionHelp(popt, spec->words);
+    fill_table(spec, o, table);
+    poptContext popt = poptGetContext(NULL, argc, argv, table, 0);
     int code = read_words(popt, spec, o);
-    argv[0] = o->command;
     poptFreeContext(popt);
-    return code;
+    if (code == HELP) {
+        argument_print_help(spec, o->command, spec->op ? find_op(argc, argv) : NORMA_OP_INVALID);
+        return -1;
+    }
+    return code ? 2 : 0;
 }
 
 void options_finish(struct options *o)
 {
-    char *texts[] = {o->device,         o->budget_text,      o->eps_text,   o->offset_text, o->dtype_text,
-                     o->out_dtype_text, o->param_dtype_text, o->shape_text, o->with_text,   o->seconds_text,
-                     o->seed_text,      o->variant,          o->plot_file};
     free(o->op_name);
     free(o->x_file);
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; ++i)
-        free(texts[i]);
-    for (int i = 0; i < NORMA_ARG_COUNT; ++i)
-        free(o->file[i]);
+    for (size_t i = 0; i < OPTIONS_MAX; ++i)
+        free(o->text[i]);
     memset(o, 0, sizeof *o);
 }
 
-norma_problem options_problem(const struct options *o)
+bool options_problem(const struct options *o, int32_t rank, norma_problem *p)
 {
-    norma_problem problem = NORMA_LAYER_NORM_DEFAULTS;
-    problem.op = o->op;
-    problem.eps = o->eps;
-    problem.weight_offset = o->weight_offset;
-    problem.normalized_dims = o->normalized_dims;
-    return problem;
+    *p = o->problem;
+    if (p->op == NORMA_NORMALIZE && !o->axis_count)
+        p->axes = 2;
+    if (p->op == NORMA_MEAN_VARIANCE_NORMALIZATION && !o->axis_count)
+        p->axes = ((1u << rank) - 1) & ~2u;
+    for (int32_t i = 0; i < o->axis_count; ++i) {
+        const int32_t axis = o->axis[i] < 0 ? o->axis[i] + rank : o->axis[i];
+        if (axis < 0 || axis >= rank)
+            return complain("axes: %d is none of the %d dimensions of x", (int)o->axis[i], (int)rank);
+        p->axes |= 1u << axis;
+    }
+    return true;
 }
 
 bool options_context(const struct options *o, norma_context **context)
@@ -313,18 +422,4 @@ bool options_want(const struct options *o, const norma_device *device)
 {
     const char *name = o->device ? o->device : getenv("NORMA_DEVICE");
     return !name || !*name || norma_device_matches(device, name);
-}
-
-const norma_tensor **problem_slot(norma_problem *p, norma_arg arg)
-{
-    const norma_tensor **slots[NORMA_ARG_COUNT] = {&p->x,    &p->y,          &p->weight, &p->bias, &p->residual,
-                                                   &p->gate, &p->input_bias, &p->sum,    &p->mean, &p->rstd};
-    return slots[arg];
-}
-
-const norma_tensor *problem_tensor(const norma_problem *p, norma_arg arg)
-{
-    const norma_tensor *const slots[NORMA_ARG_COUNT] = {p->x,    p->y,          p->weight, p->bias, p->residual,
-                                                        p->gate, p->input_bias, p->sum,    p->mean, p->rstd};
-    return slots[arg];
 }

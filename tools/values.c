@@ -12,6 +12,9 @@ void values_load(norma_dtype dtype, const void *data, int64_t start, int64_t cou
     } else if (dtype == NORMA_FLOAT16) {
         for (int64_t i = 0; i < count; ++i)
             values[i] = norma_half_to_float(words[start + i]);
+    } else if (dtype == NORMA_FLOAT64) {
+        for (int64_t i = 0; i < count; ++i)
+            values[i] = (float)((const double *)data)[start + i];
     } else {
         for (int64_t i = 0; i < count; ++i)
             values[i] = norma_bfloat_to_float(words[start + i]);
@@ -27,6 +30,9 @@ void values_store(norma_dtype dtype, void *data, int64_t start, int64_t count, c
     } else if (dtype == NORMA_FLOAT16) {
         for (int64_t i = 0; i < count; ++i)
             words[start + i] = norma_float_to_half(values[i]);
+    } else if (dtype == NORMA_FLOAT64) {
+        for (int64_t i = 0; i < count; ++i)
+            ((double *)data)[start + i] = values[i];
     } else {
         for (int64_t i = 0; i < count; ++i)
             words[start + i] = norma_float_to_bfloat(values[i]);

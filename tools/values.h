@@ -1,4 +1,4 @@
-// Elements of any type as float32, which holds float16 and bfloat16 exactly; and random ones.
+// Elements of any type as float32, which holds float16 and bfloat16 exactly (float64 is rounded); and random ones.
 #ifndef NORMA_TOOLS_VALUES_H
 #define NORMA_TOOLS_VALUES_H
 

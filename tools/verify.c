@@ -1,6 +1,6 @@
 #include "verify.h"
 #include "message.h"
-#include "options.h"
+#include "tensors.h"
 #include "values.h"
 #include "verify/reference.h"
 #include <math.h>
@@ -57,21 +57,28 @@ static float *load_shared(const norma_tensor *tensor, int64_t n)
     return values;
 }
 
+bool verify_note(struct verify_result *result, double error, double got, double expected)
+{
+    ++result->compared;
+    if (error > 1)
+        ++result->wrong;
+    if (!(error > result->worst))
+        return false;
+    result->worst = error;
+    result->got = got;
+    result->expected = expected;
+    return true;
+}
+
 static void note(struct worker *w, norma_arg arg, int64_t row, int64_t element, long double expected, long double bound,
                  float got, norma_dtype dtype)
 {
-    double error = reference_error(expected, bound, got, dtype);
-    ++w->result.compared;
-    if (error > 1)
-        ++w->result.wrong;
-    if (error > w->result.worst) {
-        w->result.worst = error;
-        w->result.arg = arg;
-        w->result.row = row;
-        w->result.element = element;
-        w->result.got = got;
-        w->result.expected = (double)expected;
-    }
+    if (!verify_note(&w->result, reference_error(expected, bound, got, dtype), got, (double)expected))
+        return;
+    w->result.arg = arg;
+    w->result.rank = 2;
+    w->result.index[0] = row;
+    w->result.index[1] = element;
 }
 
 // One value of mean or rstd.
@@ -144,7 +151,7 @@ static void *verify_rows(void *user)
     return NULL;
 }
 
-static void merge(struct verify_result *into, const struct verify_result *from)
+void verify_merge(struct verify_result *into, const struct verify_result *from)
 {
     uint64_t compared = into->compared + from->compared, wrong = into->wrong + from->wrong;
     if (from->worst > into->worst)
@@ -170,7 +177,7 @@ static bool verify_block(const struct verifier *v, int64_t first, int64_t count,
             // No thread to be had: this one does the rest.
             workers[i].end = first + count;
             verify_rows(&workers[i]);
-            merge(result, &workers[i].result);
+            verify_merge(result, &workers[i].result);
             good = good && !workers[i].failed;
             used = i;
         }
@@ -179,7 +186,7 @@ static bool verify_block(const struct verifier *v, int64_t first, int64_t count,
     for (int64_t i = 0; i < used; ++i) {
         if (i)
             pthread_join(threads[i], NULL);
-        merge(result, &workers[i].result);
+        verify_merge(result, &workers[i].result);
         good = good && !workers[i].failed;
     }
     return good || complain("verify: no memory");
@@ -252,11 +259,10 @@ static bool start(struct verifier *v)
     return good || complain("verify: no memory");
 }
 
-bool verify_problem(const norma_problem *problem, norma_context *scalar, struct progress *progress,
-                    struct verify_result *result)
+static bool verify_in_rows(const norma_problem *problem, norma_context *scalar, struct progress *progress,
+                           struct verify_result *result)
 {
     struct verifier v = {.problem = problem, .scalar = scalar};
-    memset(result, 0, sizeof *result);
     bool good = start(&v);
     for (int64_t first = 0; good && first < v.rows; first += v.block_rows) {
         int64_t count = v.rows - first < v.block_rows ? v.rows - first : v.block_rows;
@@ -270,13 +276,30 @@ bool verify_problem(const norma_problem *problem, norma_context *scalar, struct 
     return good;
 }
 
+bool verify_problem(const norma_problem *problem, const norma_problem *given, norma_context *scalar,
+                    struct progress *progress, struct verify_result *result)
+{
+    struct norma_work work;
+    memset(result, 0, sizeof *result);
+    if (!succeeded(norma_work_from_problem(problem, NORMA_PLACE_HOST, 0, &work)))
+        return false;
+    return work.strided ? verify_form(problem, given, &work.form, scalar, progress, result)
+                        : verify_in_rows(problem, scalar, progress, result);
+}
+
 const char *verify_text(const struct verify_result *r, char *text)
 {
+    char place[192] = "";
+    size_t used = 0;
+    for (int32_t i = 0; i < r->rank; ++i)
+        used += (size_t)snprintf(place + used, sizeof place - used, "%s%lld", i ? ", " : "", (long long)r->index[i]);
+    // As many digits as tell float32 values apart, or float64 ones.
+    const int digits = r->got == (double)(float)r->got ? 9 : 17;
     if (!r->worst)
         snprintf(text, 256, "error/bound 0 (%llu values)", (unsigned long long)r->compared);
     else
-        snprintf(text, 256, "error/bound %.3g at %s[%lld, %lld] (%.9g, expected %.9g; %llu of %llu values above 1)",
-                 r->worst, norma_arg_name(r->arg), (long long)r->row, (long long)r->element, r->got, r->expected,
-                 (unsigned long long)r->wrong, (unsigned long long)r->compared);
+        snprintf(text, 256, "error/bound %.3g at %s[%s] (%.*g, expected %.*g; %llu of %llu values above 1)", r->worst,
+                 norma_arg_name(r->arg), place, digits, r->got, digits, r->expected, (unsigned long long)r->wrong,
+                 (unsigned long long)r->compared);
     return text;
 }

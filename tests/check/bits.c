@@ -150,7 +150,8 @@ static bool do_case(struct bits *b, uint64_t index, bool digest_only, uint64_t *
 }
 
 // The digest that another process prints, whose drivers are told by the environment how many threads to use.
-static bool digest_elsewhere(const char *device, uint64_t seed, int threads, char text[32])
+static bool digest_elsewhere(const char *family, const char *device, uint64_t seed, uint64_t cases, int threads,
+                             char text[32])
 {
     char path[512], command[1024];
     const ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
@@ -158,9 +159,9 @@ static bool digest_elsewhere(const char *device, uint64_t seed, int threads, cha
         return false;
     path[length] = 0;
     snprintf(command, sizeof command,
-             "NORMA_THREADS=%d POCL_MAX_PTHREAD_COUNT=%d LP_NUM_THREADS=%d '%s' --digest --device '%s' --seed %llu "
-             "--cases %d",
-             threads, threads, threads, path, device, (unsigned long long)seed, DIGEST_CASES);
+             "NORMA_THREADS=%d POCL_MAX_PTHREAD_COUNT=%d LP_NUM_THREADS=%d '%s' %s --digest --device '%s' --seed %llu "
+             "--cases %llu",
+             threads, threads, threads, path, family, device, (unsigned long long)seed, (unsigned long long)cases);
     FILE *child = popen(command, "r");
     if (!child)
         return false;
@@ -168,17 +169,27 @@ static bool digest_elsewhere(const char *device, uint64_t seed, int threads, cha
     return pclose(child) == 0 && read;
 }
 
-static void compare_processes(struct bits *b, const char *device)
+bool check_bits_of_processes(const char *family, const char *device, uint64_t seed, uint64_t cases, char *message,
+                             size_t size)
 {
     char one[32] = "", two[32] = "";
-    b->comparisons += DIGEST_CASES;
-    if (!digest_elsewhere(device, b->seed, 1, one) || !digest_elsewhere(device, b->seed, 2, two)) {
-        printf("FAIL bits, %s: a process with the driver's threads set failed\n", device);
-        b->failures++;
-    } else if (strcmp(one, two) != 0) {
-        printf("FAIL bits, %s: 1 thread of the driver gives digest %.16s, 2 give %.16s\n", device, one, two);
-        b->failures++;
+    if (!digest_elsewhere(family, device, seed, cases, 1, one) ||
+        !digest_elsewhere(family, device, seed, cases, 2, two)) {
+        snprintf(message, size, "a process with the driver's threads set failed");
+        return false;
     }
+    snprintf(message, size, "1 thread of the driver gives digest %.16s, 2 give %.16s", one, two);
+    return strcmp(one, two) == 0;
+}
+
+static void compare_processes(struct bits *b, const char *device)
+{
+    char message[100];
+    b->comparisons += DIGEST_CASES;
+    if (check_bits_of_processes("", device, b->seed, DIGEST_CASES, message, sizeof message))
+        return;
+    printf("FAIL bits, %s: %s\n", device, message);
+    b->failures++;
 }
 
 static norma_status open_all(struct bits *b, const char *device)

@@ -3,6 +3,7 @@
 #define NORMA_CHECK_BITS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 // Most programs that an operator may compile on a device.
@@ -13,5 +14,10 @@ enum { CHECK_MAX_PROGRAMS = 48 };
 // digest: prints a hash of the cases' outputs instead. Returns the process's exit status.
 int check_bits(const char *const *devices, int device_count, uint64_t seed, uint64_t cases, bool digest,
                bool allow_missing);
+
+// Whether this program prints one digest in processes whose drivers have 1 and 2 threads; the message says what was
+// wrong. family: "", or the option of the cases.
+bool check_bits_of_processes(const char *family, const char *device, uint64_t seed, uint64_t cases, char *message,
+                             size_t size);
 
 #endif

@@ -9,30 +9,34 @@ double check_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+norma_status check_driver_use(struct check_driver *driver, int slot)
+{
+    if (driver->device[slot])
+        return NORMA_OK;
+    norma_context_params params = NORMA_CONTEXT_DEFAULTS;
+    params.device = driver->name;
+    params.threads = driver->threads;
+    params.memory_budget = driver->memory_budget;
+    norma_device *device = NULL;
+    norma_device_info info = {.size = sizeof info};
+    norma_status status = norma_context_create(&params, &driver->context[slot]);
+    if (status == NORMA_OK)
+        status = norma_context_find_device(driver->context[slot], driver->name, &device);
+    if (status == NORMA_OK)
+        status = norma_device_get_info(device, &info);
+    if (status == NORMA_OK && !info.usable)
+        status = NORMA_ERROR_NO_DEVICE;
+    if (status == NORMA_OK)
+        driver->device[slot] = device;
+    else
+        norma_context_destroy(&driver->context[slot]);
+    return status;
+}
+
 norma_status check_driver_open(struct check_driver *driver, const char *name, int32_t threads, uint64_t memory_budget)
 {
-    *driver = (struct check_driver){.name = name};
-    norma_context_params params = NORMA_CONTEXT_DEFAULTS;
-    params.device = name;
-    params.threads = threads;
-    params.memory_budget = memory_budget;
-    for (int i = 0; i < CHECK_CONTEXTS; i++) {
-        if (i % NORMA_OP_COUNT < NORMA_LAYER_NORM)
-            continue;
-        norma_status status = norma_context_create(&params, &driver->context[i]);
-        if (status == NORMA_OK)
-            status = norma_context_find_device(driver->context[i], name, &driver->device[i]);
-        norma_device_info info = {.size = sizeof info};
-        if (status == NORMA_OK)
-            status = norma_device_get_info(driver->device[i], &info);
-        if (status == NORMA_OK && !info.usable)
-            status = NORMA_ERROR_NO_DEVICE;
-        if (status != NORMA_OK) {
-            check_driver_close(driver);
-            return status;
-        }
-    }
-    return NORMA_OK;
+    *driver = (struct check_driver){.name = name, .threads = threads, .memory_budget = memory_budget};
+    return check_driver_use(driver, NORMA_LAYER_NORM);
 }
 
 void check_driver_close(struct check_driver *driver)
@@ -56,19 +60,35 @@ static int slot_of(norma_op op, bool named)
 uint32_t check_driver_programs(const struct check_driver *driver, norma_op op, bool named)
 {
     norma_device_info info = {.size = sizeof info};
-    return norma_device_get_info(driver->device[slot_of(op, named)], &info) == NORMA_OK ? info.programs : 0;
+    norma_device *device = driver->device[slot_of(op, named)];
+    return device && norma_device_get_info(device, &info) == NORMA_OK ? info.programs : 0;
 }
 
 norma_status check_run_host(struct check_driver *driver, const struct check_case *c, unsigned char *arena)
 {
+    norma_status status = check_driver_use(driver, c->op);
+    if (status != NORMA_OK)
+        return status;
     memcpy(arena, c->arena, c->arena_size);
     norma_tensor views[NORMA_ARG_COUNT];
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
         views[arg] = check_host_view(c, (norma_arg)arg, arena);
     const norma_problem problem = check_problem(c, views);
     const double start = check_now();
-    const norma_status status = norma_run(driver->context[c->op], &problem);
+    status = norma_run(driver->context[c->op], &problem);
     driver->seconds = check_now() - start;
+    return status;
+}
+
+norma_status check_driver_room(struct check_driver *driver, int slot, uint64_t size, norma_buffer **buffer)
+{
+    norma_status status = NORMA_OK;
+    if (driver->buffer_size[slot] < size) {
+        norma_buffer_destroy(&driver->buffer[slot]);
+        status = norma_buffer_create(driver->device[slot], size * 2, &driver->buffer[slot]);
+        driver->buffer_size[slot] = status == NORMA_OK ? size * 2 : 0;
+    }
+    *buffer = driver->buffer[slot];
     return status;
 }
 
@@ -81,21 +101,16 @@ struct room {
 static norma_status make_room(struct check_driver *driver, const struct check_case *c, int slot, struct room *room)
 {
     *room = (struct room){0};
-    norma_buffer **whole = &driver->buffer[slot];
-    uint64_t *size = &driver->buffer_size[slot];
-    if (!c->separate && *size < c->arena_size) {
-        norma_buffer_destroy(whole);
-        *size = c->arena_size * 2;
-        const norma_status status = norma_buffer_create(driver->device[slot], *size, whole);
-        if (status != NORMA_OK) {
-            *size = 0;
+    norma_buffer *whole = NULL;
+    if (!c->separate) {
+        const norma_status status = check_driver_room(driver, slot, c->arena_size, &whole);
+        if (status != NORMA_OK)
             return status;
-        }
     }
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
         const struct check_tensor *t = &c->tensor[arg];
         if (!c->separate) {
-            room->buffer[arg] = *whole;
+            room->buffer[arg] = whole;
             room->size[arg] = c->arena_size;
         } else if (t->present && (int)t->view == arg) {
             room->base[arg] = t->begin / 256 * 256 - CHECK_CANARY; // keeps what the offset lacks to a multiple of 256
@@ -186,7 +201,9 @@ norma_status check_run_plan(struct check_driver *driver, const struct check_case
     struct room room;
     norma_plan *plan = NULL;
     const bool named = options->variant != NULL;
-    norma_status status = make_plan(driver, c, options, arena, &plan);
+    norma_status status = check_driver_use(driver, slot_of(c->op, named));
+    if (status == NORMA_OK)
+        status = make_plan(driver, c, options, arena, &plan);
     if (status != NORMA_OK)
         return status;
     const uint32_t programs = check_driver_programs(driver, c->op, named);

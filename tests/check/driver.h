@@ -8,8 +8,10 @@ enum { CHECK_MAX_VARIANTS = 16, CHECK_CONTEXTS = 2 * NORMA_OP_COUNT };
 
 struct check_driver {
     const char *name; // of the device, as norma_context_params.device
+    int32_t threads;
+    uint64_t memory_budget;
     // Two contexts an operator, so that the programs of the planner's choices are counted alone: at op what the planner
-    // chooses, at NORMA_OP_COUNT + op the variants by name.
+    // chooses, at NORMA_OP_COUNT + op the variants by name. NULL until the operator is run.
     norma_context *context[CHECK_CONTEXTS];
     norma_device *device[CHECK_CONTEXTS];
     norma_buffer *buffer[CHECK_CONTEXTS]; // room for the arena, grows
@@ -17,7 +19,7 @@ struct check_driver {
     double seconds;         // of the last run: on the device where it tells, else by the clock
     uint64_t compiled_late; // runs of a plan that compiled something: a new row count may not
     // What main counts
-    uint64_t cases, runs, failures, variant_runs[CHECK_MAX_VARIANTS];
+    uint64_t cases, runs, failures, refused, variant_runs[CHECK_MAX_VARIANTS];
     double worst, worst32; // error/bound, of all outputs and of float32 ones
     char worst_case[64];
 };
@@ -34,6 +36,11 @@ void check_driver_close(struct check_driver *driver);
 const char *check_driver_variant(const struct check_driver *driver, size_t index);
 // Of the operator's planned runs, or of its runs by named variants.
 uint32_t check_driver_programs(const struct check_driver *driver, norma_op op, bool named);
+
+// What a driver does in one context, opened when it is first used.
+norma_status check_driver_use(struct check_driver *driver, int slot);
+// A buffer of at least size bytes, kept for the next case.
+norma_status check_driver_room(struct check_driver *driver, int slot, uint64_t size, norma_buffer **buffer);
 
 // Both copy the case's arena to `arena`, run, and leave there what the operator made of it.
 norma_status check_run_host(struct check_driver *driver, const struct check_case *c, unsigned char *arena);

@@ -3,6 +3,7 @@
 #include "bits.h"
 #include "driver.h"
 #include "expect.h"
+#include "strided_check.h"
 #include <getopt.h>
 #include <math.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@ struct settings {
     int devices;
     uint64_t seed, cases, first;
     const char *filter, *variant;
-    bool time, bits, digest, allow_missing;
+    bool time, bits, digest, allow_missing, strided;
 };
 
 // Buffers for one case, kept between cases.
@@ -140,7 +141,7 @@ static void summarise(const struct settings *o, struct check_driver *driver)
             driver->failures++;
         }
     }
-    for (int op = NORMA_LAYER_NORM; op < NORMA_OP_COUNT; op++) {
+    for (int op = NORMA_LAYER_NORM; op <= NORMA_RMS_NORM; op++) {
         const uint32_t programs = check_driver_programs(driver, (norma_op)op, false);
         printf("%s: %s compiled %u programs; with every variant by name %u\n", driver->name,
                norma_op_name((norma_op)op), programs, check_driver_programs(driver, (norma_op)op, true));
@@ -156,23 +157,20 @@ static void summarise(const struct settings *o, struct check_driver *driver)
     }
 }
 
+static const struct option option_names[] = {
+    {"device", required_argument, 0, 'd'}, {"seed", required_argument, 0, 's'},
+    {"cases", required_argument, 0, 'n'},  {"only", required_argument, 0, 'o'},
+    {"filter", required_argument, 0, 'f'}, {"variant", required_argument, 0, 'v'},
+    {"time", no_argument, 0, 't'},         {"bits", no_argument, 0, 'b'},
+    {"digest", no_argument, 0, 'g'},       {"allow-missing", no_argument, 0, 'm'},
+    {"strided", no_argument, 0, 'r'},      {0}};
+
 static int parse(int argc, char **argv, struct settings *o)
 {
-    static const struct option names[] = {{"device", required_argument, 0, 'd'},
-                                          {"seed", required_argument, 0, 's'},
-                                          {"cases", required_argument, 0, 'n'},
-                                          {"only", required_argument, 0, 'o'},
-                                          {"filter", required_argument, 0, 'f'},
-                                          {"variant", required_argument, 0, 'v'},
-                                          {"time", no_argument, 0, 't'},
-                                          {"bits", no_argument, 0, 'b'},
-                                          {"digest", no_argument, 0, 'g'},
-                                          {"allow-missing", no_argument, 0, 'm'},
-                                          {0}};
     static const char usage[] =
         "usage: norma-check-suite [--device scalar|opencl|vulkan|...]... [--seed N] [--cases N] [--only CASE]\n"
-        "                         [--filter TEXT] [--variant NAME] [--time] [--bits] [--allow-missing]\n";
-    for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
+        "                         [--filter TEXT] [--variant NAME] [--time] [--bits] [--strided] [--allow-missing]\n";
+    for (int option; (option = getopt_long(argc, argv, "", option_names, NULL)) != -1;) {
         switch (option) {
         case 'd':
             if (o->devices < MAX_DRIVERS)
@@ -206,6 +204,9 @@ static int parse(int argc, char **argv, struct settings *o)
         case 'm':
             o->allow_missing = true;
             break;
+        case 'r':
+            o->strided = true;
+            break;
         default:
             fputs(usage, stderr);
             return 2;
@@ -233,6 +234,14 @@ static int open_drivers(const struct settings *o, struct check_driver *drivers, 
     return count;
 }
 
+static int run_bits(const struct settings *o)
+{
+    const uint64_t cases = o->cases < 1000 ? o->cases : 1000;
+    if (o->strided)
+        return strided_bits(o->device, o->devices, o->seed, o->first, cases, o->digest, o->allow_missing);
+    return check_bits(o->device, o->devices, o->seed, cases, o->digest, o->allow_missing);
+}
+
 int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0); // progress shows, and survives a crash
@@ -246,18 +255,22 @@ int main(int argc, char **argv)
         o.devices = 3;
     }
     if (o.bits || o.digest)
-        return check_bits(o.device, o.devices, o.seed, o.cases < 1000 ? o.cases : 1000, o.digest, o.allow_missing);
+        return run_bits(&o);
     struct check_driver drivers[MAX_DRIVERS];
+    const struct strided_settings strided = {.seed = o.seed, .filter = o.filter, .time = o.time};
     uint64_t failures = 0, passed = 0;
     const int count = open_drivers(&o, drivers, &failures);
     printf("seed %llu, %llu cases\n", (unsigned long long)o.seed, (unsigned long long)o.cases);
     for (uint64_t i = o.first; i < o.first + o.cases; i++)
-        if (!do_case(&o, drivers, count, i)) {
+        if (!(o.strided ? strided_check(&strided, drivers, count, i) : do_case(&o, drivers, count, i))) {
             printf("FAIL case %llu: out of memory\n", (unsigned long long)i);
             failures++;
         }
     for (int i = 0; i < count; i++) {
-        summarise(&o, &drivers[i]);
+        if (o.strided)
+            strided_summarise(&drivers[i]);
+        else
+            summarise(&o, &drivers[i]);
         passed += drivers[i].cases - (drivers[i].failures < drivers[i].cases ? drivers[i].failures : drivers[i].cases);
         failures += drivers[i].failures;
         check_driver_close(&drivers[i]);

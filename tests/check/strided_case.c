@@ -1,0 +1,290 @@
+#include "strided_case.h"
+#include "numbers.h"
+#include <stdlib.h>
+
+enum { MOST_ELEMENTS = 30000, MANY = 9000 };
+
+static bool chance(uint64_t *s, double p)
+{
+    return check_uniform(s) < p;
+}
+
+static bool is_row_op(norma_op op)
+{
+    return op == NORMA_LAYER_NORM || op == NORMA_RMS_NORM || op == NORMA_ADA_LAYER_NORM || op == NORMA_ADA_RMS_NORM;
+}
+
+static bool is_adaptive(norma_op op)
+{
+    return op >= NORMA_ADA_LAYER_NORM;
+}
+
+bool strided_is_group_op(norma_op op)
+{
+    return op == NORMA_GROUP_NORM || op == NORMA_ADA_GROUP_NORM;
+}
+
+static bool is_by_axes(norma_op op)
+{
+    return op == NORMA_NORMALIZE || op == NORMA_MEAN_VARIANCE_NORMALIZATION;
+}
+
+bool strided_is_output(const struct strided_case *c, norma_arg arg)
+{
+    const norma_problem *p = &c->problem;
+    switch (arg) {
+    case NORMA_ARG_Y:
+    case NORMA_ARG_SUM:
+        return true;
+    case NORMA_ARG_MEAN:
+    case NORMA_ARG_RSTD:
+        return p->direction == NORMA_FORWARD;
+    case NORMA_ARG_RUNNING_MEAN:
+    case NORMA_ARG_RUNNING_VAR:
+        return p->direction == NORMA_FORWARD && (p->op == NORMA_BATCH_NORM ? p->training : p->use_input_stats);
+    default:
+        return arg >= NORMA_ARG_DX;
+    }
+}
+
+// Shapes.
+
+static void pick_axes(struct strided_case *c, uint64_t *s)
+{
+    norma_problem *p = &c->problem;
+    const bool may_be_vector = p->op == NORMA_LAYER_NORM || p->op == NORMA_RMS_NORM || is_by_axes(p->op);
+    c->rank = may_be_vector && chance(s, 0.06) ? 1 : 2 + (int32_t)check_pick(s, 4);
+    p->normalized_dims = 1;
+    while (p->normalized_dims < c->rank && chance(s, 0.35))
+        p->normalized_dims++;
+    p->axes = 1 + (uint32_t)check_pick(s, (INT64_C(1) << c->rank) - 1);
+    for (int32_t d = 0; d < c->rank; d++) {
+        if (is_row_op(p->op))
+            c->element[d] = d >= c->rank - p->normalized_dims;
+        else if (is_by_axes(p->op))
+            c->element[d] = p->axes >> d & 1;
+        else if (p->op == NORMA_BATCH_NORM)
+            c->element[d] = d != 1;
+        else
+            c->element[d] = d >= (p->op == NORMA_WEIGHT_STANDARDIZATION ? 1 : 2);
+    }
+}
+
+static int64_t product(const struct strided_case *c, bool elements_alone)
+{
+    int64_t count = 1;
+    for (int32_t d = 0; d < c->rank; d++)
+        if (c->element[d] || !elements_alone)
+            count *= c->shape[d];
+    return count;
+}
+
+static void shrink(struct strided_case *c, int64_t most, int32_t kept)
+{
+    while (product(c, false) > most) {
+        int32_t longest = kept == 0 && c->rank > 1 ? 1 : 0;
+        for (int32_t d = 0; d < c->rank; d++)
+            if (d != kept && c->shape[d] > c->shape[longest])
+                longest = d;
+        if (c->shape[longest] == 1)
+            return;
+        c->shape[longest] = (c->shape[longest] + 1) / 2;
+    }
+}
+
+// One dimension is long, among a group's elements or among the groups, so that there are `wanted` of these.
+static void stretch(struct strided_case *c, bool element, int64_t wanted, uint64_t *s)
+{
+    int32_t choices[NORMA_MAX_RANK], count = 0;
+    for (int32_t d = 0; d < c->rank; d++) {
+        c->shape[d] = 1 + check_pick(s, 3);
+        if (c->element[d] == element)
+            choices[count++] = d;
+    }
+    // Group norm of rank 2: dimension 1 has the elements.
+    const int32_t at = count ? choices[check_pick(s, count)] : c->rank - 1;
+    c->shape[at] = 1;
+    int64_t others = 1;
+    for (int32_t d = 0; d < c->rank; d++)
+        if (c->element[d] == element)
+            others *= c->shape[d];
+    c->shape[at] = wanted / others > 0 ? wanted / others : 1;
+    shrink(c, wanted > MOST_ELEMENTS / 3 ? 3 * wanted : MOST_ELEMENTS, at);
+}
+
+static void pick_shape(struct strided_case *c, uint64_t *s)
+{
+    static const int64_t sizes[] = {1, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 8, 9, 12, 16, 17, 20, 31, 32, 33, 64};
+    static const int64_t lengths[] = {70, 300, 511, 1025, 4096, 4097, 5000, 12289};
+    const double kind = check_uniform(s);
+    for (int32_t d = 0; d < c->rank; d++)
+        c->shape[d] = sizes[check_pick(s, c->rank > 3 ? 12 : 21)];
+    if (strided_is_group_op(c->problem.op))
+        c->shape[1] = (1 + check_pick(s, 4)) * (1 + check_pick(s, 6));
+    shrink(c, MOST_ELEMENTS, -1);
+    if (kind < 0.22)
+        stretch(c, true, lengths[check_pick(s, 8)], s);
+    else if (kind < 0.235)
+        stretch(c, true, 70001, s);
+    else if (kind < 0.30)
+        stretch(c, false, 300 + check_pick(s, MANY), s);
+    else if (kind < 0.303)
+        stretch(c, false, 70001, s);
+    else if (kind < 0.34) // groups of one element
+        for (int32_t d = 0; d < c->rank; d++)
+            c->shape[d] = c->element[d] ? 1 : c->shape[d];
+    else if (kind < 0.36)
+        c->shape[check_pick(s, c->rank)] = 0;
+    int64_t divisor = 1;
+    if (strided_is_group_op(c->problem.op) && c->shape[1] > 0)
+        do
+            divisor = 1 + check_pick(s, c->shape[1] < 40 ? c->shape[1] : 40);
+        while (c->shape[1] % divisor);
+    c->problem.num_groups = (int32_t)divisor;
+    c->total = product(c, false);
+    c->n = product(c, true) * (strided_is_group_op(c->problem.op) ? c->shape[1] / divisor : 1);
+}
+
+// Tensors.
+
+static void set(struct strided_case *c, norma_arg arg, bool present)
+{
+    c->tensor[arg].present = present;
+}
+
+static bool has(const struct strided_case *c, norma_arg arg)
+{
+    return c->tensor[arg].present;
+}
+
+static void pick_inputs(struct strided_case *c, uint64_t *s)
+{
+    const norma_problem *p = &c->problem;
+    const bool fused = chance(s, 0.6), adaptive = is_adaptive(p->op), has_weight = p->op != NORMA_NORMALIZE;
+    const norma_arg weight = adaptive ? NORMA_ARG_SCALE : NORMA_ARG_WEIGHT;
+    set(c, NORMA_ARG_X, true);
+    set(c, weight, has_weight && chance(s, 0.7));
+    set(c, adaptive ? NORMA_ARG_SHIFT : NORMA_ARG_BIAS, has_weight && chance(s, 0.6));
+    set(c, NORMA_ARG_RESIDUAL, fused && chance(s, 0.4));
+    set(c, NORMA_ARG_GATE, fused && chance(s, 0.4));
+    set(c, NORMA_ARG_INPUT_BIAS, fused && chance(s, 0.4));
+    set(c, NORMA_ARG_Z, fused && chance(s, 0.4));
+    set(c, NORMA_ARG_ADDEND, fused && chance(s, 0.35));
+    const bool given = p->op == NORMA_BATCH_NORM ? !p->training : p->op == NORMA_INSTANCE_NORM && !p->use_input_stats;
+    const bool running = given || chance(s, 0.5);
+    set(c, NORMA_ARG_RUNNING_MEAN, running && (p->op == NORMA_BATCH_NORM || p->op == NORMA_INSTANCE_NORM));
+    set(c, NORMA_ARG_RUNNING_VAR, has(c, NORMA_ARG_RUNNING_MEAN));
+}
+
+static void pick_outputs(struct strided_case *c, uint64_t *s)
+{
+    const bool backward = c->problem.direction == NORMA_BACKWARD, adaptive = is_adaptive(c->problem.op);
+    const bool fused = chance(s, 0.5);
+    set(c, NORMA_ARG_MEAN, chance(s, 0.5));
+    set(c, NORMA_ARG_RSTD, has(c, NORMA_ARG_MEAN) ? chance(s, 0.85) : chance(s, 0.15));
+    if (!backward) {
+        set(c, NORMA_ARG_Y, true);
+        set(c, NORMA_ARG_SUM, fused && chance(s, 0.6));
+        return;
+    }
+    static const norma_arg gradients[][2] = {
+        {NORMA_ARG_DWEIGHT, NORMA_ARG_WEIGHT}, {NORMA_ARG_DRESIDUAL, NORMA_ARG_RESIDUAL},
+        {NORMA_ARG_DGATE, NORMA_ARG_GATE},     {NORMA_ARG_DINPUT_BIAS, NORMA_ARG_INPUT_BIAS},
+        {NORMA_ARG_DZ, NORMA_ARG_Z},           {NORMA_ARG_DADDEND, NORMA_ARG_ADDEND},
+        {NORMA_ARG_DSCALE, NORMA_ARG_SCALE},
+    };
+    set(c, NORMA_ARG_DY, true);
+    set(c, NORMA_ARG_DSUM, fused && chance(s, 0.5));
+    for (size_t i = 0; i < sizeof gradients / sizeof *gradients; i++)
+        set(c, gradients[i][0], has(c, gradients[i][1]) && chance(s, 0.75));
+    if (c->problem.op != NORMA_NORMALIZE) // the bias itself is of no use to its gradient
+        set(c, adaptive ? NORMA_ARG_DSHIFT : NORMA_ARG_DBIAS, chance(s, 0.5));
+    bool any = false;
+    for (int arg = NORMA_ARG_DX; arg < NORMA_ARG_COUNT; arg++)
+        any = any || has(c, (norma_arg)arg);
+    set(c, NORMA_ARG_DX, !any || chance(s, 0.85));
+}
+
+static void pick_types(struct strided_case *c, uint64_t *s)
+{
+    static const norma_dtype types[] = {NORMA_FLOAT32, NORMA_FLOAT32, NORMA_FLOAT16, NORMA_BFLOAT16};
+    const norma_dtype x = types[check_pick(s, 4)];
+    const bool alike = chance(s, 0.4);
+    c->float64 = chance(s, 0.06);
+    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
+        const norma_dtype own = types[check_pick(s, 4)];
+        const bool fixed = arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD || arg == NORMA_ARG_RUNNING_MEAN ||
+                           arg == NORMA_ARG_RUNNING_VAR;
+        c->tensor[arg].dtype = c->float64 ? NORMA_FLOAT64 : fixed ? NORMA_FLOAT32 : alike || arg == 0 ? x : own;
+        c->tensor[arg].view = (norma_arg)arg;
+    }
+}
+
+// Numbers.
+
+static void pick_values(struct strided_case *c, uint64_t *s)
+{
+    static const int weight[STRIDED_VALUES_COUNT] = {12, 2, 3, 2, 2, 2, 2};
+    static const double eps[] = {1e-5, 1e-6, 1e-3, 1e-12, 0.1, 0};
+    norma_problem *p = &c->problem;
+    int64_t left = check_pick(s, 25);
+    int v = 0;
+    while ((left -= weight[v]) >= 0)
+        v++;
+    c->values = (enum strided_values)v;
+    if (chance(s, 0.6))
+        p->eps = eps[check_pick(s, 6)];
+    // float64 rounds the mean of equal elements: their variance is not 0 everywhere.
+    if (c->values == STRIDED_CONSTANT && p->eps == 0)
+        p->eps = 1e-8;
+    // A variance of 1e60 is an infinity, of which no share is 0.
+    if (c->values == STRIDED_LARGE && p->momentum == 0)
+        p->momentum = 0.5;
+    // The gradient has rstd^2 in it, which must stay a float32.
+    if (c->values == STRIDED_DENORMAL)
+        p->eps = p->op == NORMA_NORMALIZE ? (chance(s, 0.5) ? 1e-12 : 1e-15) : chance(s, 0.5) ? 1e-37 : 1e-30;
+}
+
+static void pick_numbers(struct strided_case *c, uint64_t *s)
+{
+    static const double slopes[] = {0.01, 0.2, -0.5, 0, 1.5}, momenta[] = {0.1, 0.01, 0, 1, 0.7};
+    norma_problem *p = &c->problem;
+    p->training = chance(s, 0.7);
+    p->use_input_stats = chance(s, 0.75);
+    p->running_var_biased = chance(s, 0.4);
+    p->norm_order = chance(s, 0.5) ? 2 : 1;
+    p->eps_mode = (norma_eps_mode)check_pick(s, p->norm_order == 2 ? 3 : 2);
+    p->activation = chance(s, 0.5) ? NORMA_ACTIVATION_NONE : (norma_activation)check_pick(s, NORMA_ACTIVATION_COUNT);
+    p->z_activation = (norma_activation)check_pick(s, NORMA_ACTIVATION_COUNT);
+    p->z_first = chance(s, 0.4);
+    p->activation_slope = slopes[check_pick(s, 5)];
+    p->momentum = momenta[check_pick(s, 5)];
+    p->weight_offset = p->op == NORMA_RMS_NORM && chance(s, 0.3) ? 1 : 0;
+}
+
+void strided_case_make(struct strided_case *c, uint64_t seed, uint64_t index)
+{
+    enum { OPS = NORMA_OP_COUNT - NORMA_LAYER_NORM };
+    const norma_op op = (norma_op)(NORMA_LAYER_NORM + (int)(index % OPS));
+    *c = (struct strided_case){.seed = seed, .index = index, .spoilt = -1, .problem = norma_problem_defaults(op)};
+    uint64_t s = seed * 0x9fb21c651e98df25u + index;
+    c->problem.direction = chance(&s, 0.5) ? NORMA_BACKWARD : NORMA_FORWARD;
+    pick_numbers(c, &s);
+    pick_axes(c, &s);
+    pick_shape(c, &s);
+    if (c->n <= 1) // one element has no variance to train with
+        c->problem.training = 0;
+    pick_inputs(c, &s);
+    pick_outputs(c, &s);
+    pick_types(c, &s);
+    pick_values(c, &s);
+    strided_lay_out(c, &s);
+    c->uploaded = chance(&s, 0.3);
+    c->for_slice = chance(&s, 0.4);
+}
+
+void strided_case_finish(struct strided_case *c)
+{
+    free(c->arena);
+    c->arena = NULL;
+}

@@ -1,0 +1,281 @@
+#include "arguments.h"
+#include "tensors.h"
+#include <stdio.h>
+#include <string.h>
+
+#define OP(name) (1u << NORMA_##name)
+enum {
+    ALL = (1 << NORMA_OP_COUNT) - 1,
+    ADAPTIVE = OP(ADA_LAYER_NORM) | OP(ADA_RMS_NORM) | OP(ADA_GROUP_NORM) | OP(ADA_INSTANCE_NORM),
+    WEIGHTED = ALL & ~(ADAPTIVE | OP(NORMALIZE)),
+    ROWS = OP(LAYER_NORM) | OP(RMS_NORM) | OP(ADA_LAYER_NORM) | OP(ADA_RMS_NORM),
+    GROUPED = OP(GROUP_NORM) | OP(ADA_GROUP_NORM),
+    RUNNING = OP(BATCH_NORM) | OP(INSTANCE_NORM),
+    BY_AXES = OP(NORMALIZE) | OP(MEAN_VARIANCE_NORMALIZATION),
+    NORMALIZE = OP(NORMALIZE),
+};
+
+static const char *const eps_modes[] = {"max", "add", "inside", NULL};
+// In the order of norma_activation.
+static const char *const activations[] = {"none", "relu", "leaky_relu", "gelu", "gelu_tanh", "silu", "sigmoid", NULL};
+#define ACTIVATIONS "none, relu, leaky_relu, gelu, gelu_tanh, silu, sigmoid"
+
+#define AT(member) offsetof(struct options, member)
+#define COMMAND(name, kind, groups, member, value, help)                                                          \
+    {                                                                                                             \
+        name, 0, ARGUMENT_##kind, SECTION_COMMAND, groups, ALL, ARGUMENT_BOTH, AT(member), NORMA_ARG_COUNT, NULL, \
+            value, help                                                                                           \
+    }
+#define DEVICE(name, kind, member, value, help)                                                                    \
+    {                                                                                                              \
+        name, 0, ARGUMENT_##kind, SECTION_DEVICE, OPTIONS_DEVICE, ALL, ARGUMENT_BOTH, AT(member), NORMA_ARG_COUNT, \
+            NULL, value, help                                                                                      \
+    }
+#define NUMBER(name, kind, ops, directions, member, choices, value, help)                                    \
+    {                                                                                                        \
+        name, 0, ARGUMENT_##kind, SECTION_OPERATOR, OPTIONS_PROBLEM, ops, ARGUMENT_##directions, AT(member), \
+            NORMA_ARG_COUNT, choices, value, help                                                            \
+    }
+#define INPUT(name, arg, ops, value, help)                                                                     \
+    {                                                                                                          \
+        name, 0, ARGUMENT_INPUT, SECTION_INPUTS, OPTIONS_FILES, ops, ARGUMENT_BOTH, AT(file[NORMA_ARG_##arg]), \
+            NORMA_ARG_##arg, NULL, value, help                                                                 \
+    }
+#define OUTPUT(name, letter, arg, ops, value, help)                                           \
+    {                                                                                         \
+        name, letter, ARGUMENT_OUTPUT, SECTION_OUTPUTS, OPTIONS_FILES, ops, ARGUMENT_FORWARD, \
+            AT(out_file[NORMA_ARG_##arg]), NORMA_ARG_##arg, NULL, value, help                 \
+    }
+#define SAVED(name, arg, value, help)                                                                                \
+    {                                                                                                                \
+        name, 0, ARGUMENT_INPUT, SECTION_BACKWARD, OPTIONS_FILES, ALL, ARGUMENT_BACKWARD, AT(file[NORMA_ARG_##arg]), \
+            NORMA_ARG_##arg, NULL, value, help                                                                       \
+    }
+#define GRADIENT(name, arg, ops, value, help)                                              \
+    {                                                                                      \
+        name, 0, ARGUMENT_OUTPUT, SECTION_BACKWARD, OPTIONS_FILES, ops, ARGUMENT_BACKWARD, \
+            AT(out_file[NORMA_ARG_##arg]), NORMA_ARG_##arg, NULL, value, help              \
+    }
+
+// --help shows them in this order.
+const struct argument arguments[] = {
+    COMMAND("shape", TEXT, OPTIONS_SHAPE, shape_text, "4096x768", "shape of x"),
+    COMMAND("with", TEXT, OPTIONS_SHAPE, with_text, "LIST",
+            "tensors beside x and y: none, or weight,bias,... (the parameters that are usual)"),
+    COMMAND("param-dtype", DTYPE, OPTIONS_SHAPE, param_dtype, "TYPE", "type of parameters such as weight (x's)"),
+    COMMAND("verify", FLAG, OPTIONS_FILES, verify, NULL, "compare with the scalar path, print the largest error/bound"),
+    COMMAND("json", FLAG, OPTIONS_JSON, json, NULL, "print JSON"),
+    COMMAND("no-measure", FLAG, OPTIONS_EXPLAIN, no_measure, NULL, "do not run it beside the prediction"),
+    COMMAND("seconds", NUMBER, OPTIONS_BENCH, seconds, "S", "how long to measure (3)"),
+    COMMAND("variant", TEXT, OPTIONS_BENCH, variant, "NAME", "these kernels, not the planner's choice"),
+    COMMAND("plot", TEXT, OPTIONS_BENCH, plot_file, "FILE.svg", "where a bar chart of the rates goes"),
+    COMMAND("repeat", INTEGER, OPTIONS_CHECK, repeat, "N", "how often to do it all, each time from another seed (1)"),
+    COMMAND("seed", SEED, OPTIONS_CHECK, seed, "N", "where the random numbers begin (1)"),
+
+    NUMBER("normalized-dims", INTEGER, ROWS, BOTH, problem.normalized_dims, NULL, "K",
+           "last dimensions normalised together"),
+    NUMBER("axes", AXES, BY_AXES, BOTH, axis, NULL, "0,2,3",
+           "dimensions of x normalised together (normalize 1, mean_variance_normalization all others)"),
+    NUMBER("dim", AXES, NORMALIZE, BOTH, axis, NULL, "D", "the same, one dimension"),
+    NUMBER("num-groups", INTEGER, GROUPED, BOTH, problem.num_groups, NULL, "G", "groups of channels"),
+    NUMBER("training", FLAG, OP(BATCH_NORM), BOTH, problem.training, NULL, NULL, "statistics of x, not running ones"),
+    NUMBER("use-input-stats", SWITCH, OP(INSTANCE_NORM), BOTH, problem.use_input_stats, NULL, "0|1",
+           "1: statistics of x, 0: running ones"),
+    NUMBER("momentum", NUMBER, RUNNING, FORWARD, problem.momentum, NULL, "M",
+           "share of x in the updated running statistics"),
+    NUMBER("running-var-biased", FLAG, RUNNING, FORWARD, problem.running_var_biased, NULL, NULL,
+           "the biased variance goes into running_var (ONNX)"),
+    NUMBER("p", SWITCH, NORMALIZE, BOTH, problem.norm_order, NULL, "1|2", "order of the norm"),
+    NUMBER("eps-mode", CHOICE, NORMALIZE, BOTH, problem.eps_mode, eps_modes, "MODE",
+           "max: max(norm, eps), add: norm + eps, inside: eps inside the root"),
+    NUMBER("eps", NUMBER, ALL, BOTH, problem.eps, NULL, "E", "keeps clear of a division by 0"),
+    NUMBER("weight-offset", NUMBER, OP(RMS_NORM), BOTH, problem.weight_offset, NULL, "W",
+           "added to weight; 1 is Gemma's"),
+    NUMBER("activation", CHOICE, ALL, BOTH, problem.activation, activations, "NAME", "applied last: " ACTIVATIONS),
+    NUMBER("activation-slope", NUMBER, ALL, BOTH, problem.activation_slope, NULL, "S", "of leaky_relu below 0"),
+    NUMBER("z-activation", CHOICE, ALL, BOTH, problem.z_activation, activations, "NAME", "the same of --z"),
+    NUMBER("z-first", FLAG, ALL, BOTH, problem.z_first, NULL, NULL, "--z is a factor before the norm, not behind it"),
+    NUMBER("backward", FLAG, ALL, BOTH, problem.direction, NULL, NULL, "gradients, not y"),
+    NUMBER("dtype", DTYPE, ALL, BOTH, dtype, NULL, "TYPE",
+           "float32, float16, bfloat16 or float64: type of x; 16-bit words are bfloat16, float64 stays so (scalar "
+           "device alone)"),
+    NUMBER("out-dtype", DTYPE, ALL, BOTH, out_dtype, NULL, "TYPE",
+           "type of y and sum (x's), of gradients (their tensors')"),
+
+    INPUT("weight", WEIGHT, WEIGHTED, "W.npy", "factor behind the norm"),
+    INPUT("bias", BIAS, WEIGHTED, "B.npy", "added behind the norm"),
+    INPUT("scale", SCALE, ADAPTIVE, "S.npy", "1 + scale is the factor behind the norm"),
+    INPUT("shift", SHIFT, ADAPTIVE, "T.npy", "added behind the norm"),
+    INPUT("residual", RESIDUAL, ALL, "R.npy", "added to x before the norm"),
+    INPUT("gate", GATE, ALL, "G.npy", "factor of x before the residual is added"),
+    INPUT("input-bias", INPUT_BIAS, ALL, "I.npy", "added to x before the gate"),
+    INPUT("z", Z, ALL, "Z.npy", "its activation is a factor, see --z-first"),
+    INPUT("addend", ADDEND, ALL, "A.npy", "added before the activation"),
+    INPUT("running-mean", RUNNING_MEAN, RUNNING, "M.npy", "statistics where they are not x's own"),
+    INPUT("running-var", RUNNING_VAR, RUNNING, "V.npy", "the same"),
+
+    OUTPUT("output", 'o', Y, ALL, "Y.npy", "where y goes"),
+    OUTPUT("sum-out", 0, SUM, ALL, "H.npy", "where residual + gate * (x + input_bias) goes"),
+    OUTPUT("mean-out", 0, MEAN, ALL, "M.npy", "where the groups' means go"),
+    OUTPUT("rstd-out", 0, RSTD, ALL, "S.npy", "where the groups' 1/sqrt(var + eps) go"),
+    OUTPUT("running-mean-out", 0, RUNNING_MEAN, RUNNING, "M.npy", "where the updated running_mean goes"),
+    OUTPUT("running-var-out", 0, RUNNING_VAR, RUNNING, "V.npy", "where the updated running_var goes"),
+
+    SAVED("dy", DY, "DY.npy", "gradient of y"),
+    SAVED("dsum", DSUM, "DH.npy", "gradient of sum"),
+    SAVED("mean", MEAN, "M.npy", "as forward wrote it; else it is computed again"),
+    SAVED("rstd", RSTD, "S.npy", "the same"),
+    GRADIENT("dx-out", DX, ALL, "DX.npy", "where the gradient of x goes"),
+    GRADIENT("dweight-out", DWEIGHT, WEIGHTED, "DW.npy", "of weight"),
+    GRADIENT("dbias-out", DBIAS, WEIGHTED, "DB.npy", "of bias"),
+    GRADIENT("dscale-out", DSCALE, ADAPTIVE, "DS.npy", "of scale"),
+    GRADIENT("dshift-out", DSHIFT, ADAPTIVE, "DT.npy", "of shift"),
+    GRADIENT("dresidual-out", DRESIDUAL, ALL, "DR.npy", "of residual"),
+    GRADIENT("dgate-out", DGATE, ALL, "DG.npy", "of gate"),
+    GRADIENT("dinput-bias-out", DINPUT_BIAS, ALL, "DI.npy", "of input_bias"),
+    GRADIENT("dz-out", DZ, ALL, "DZ.npy", "of z"),
+    GRADIENT("daddend-out", DADDEND, ALL, "DA.npy", "of addend"),
+
+    DEVICE("device", TEXT, device, "D",
+           "which may do it: auto, scalar, opencl[:i], vulkan[:i], a UUID, part of a name"),
+    DEVICE("memory-budget", TEXT, budget_text, "256M", "memory that it may hold on the device at a time"),
+    DEVICE("invariant", FLAG, invariant, NULL, "device and bits follow from row length and type alone"),
+};
+const size_t argument_count = sizeof arguments / sizeof *arguments;
+_Static_assert(sizeof arguments / sizeof *arguments <= OPTIONS_MAX, "OPTIONS_MAX is too small");
+
+// What each normalises; the shapes of x, of a parameter such as weight, and of mean and rstd.
+static const struct {
+    const char *what, *x, *parameter, *statistic;
+} operators[NORMA_OP_COUNT] = {
+    [NORMA_LAYER_NORM] = {"the last --normalized-dims dimensions", "[..., D]", "[D]", "[...]"},
+    [NORMA_RMS_NORM] = {"the same without a mean", "[..., D]", "[D]", "[...]"},
+    [NORMA_BATCH_NORM] = {"a channel of the batch; --training, or with running statistics", "[N, C, ...]", "[C]",
+                          "[C]"},
+    [NORMA_GROUP_NORM] = {"a sample's group of channels", "[N, C, ...]", "[C]", "[N, num_groups]"},
+    [NORMA_INSTANCE_NORM] = {"a sample's channel", "[N, C, ...]", "[C]", "[N, C]"},
+    [NORMA_WEIGHT_STANDARDIZATION] = {"an output channel of a convolution's weights", "[O, I, ...]", "[O]", "[O]"},
+    [NORMA_NORMALIZE] = {"the --axes, divided by their norm", "[...]", "[axes]", "[other axes]"},
+    [NORMA_MEAN_VARIANCE_NORMALIZATION] = {"the --axes", "[...]", "[axes]", "[other axes]"},
+    [NORMA_ADA_LAYER_NORM] = {"as layer_norm, scale and shift differ from sample to sample", "[N, ..., D]", "[N, D]",
+                              "[N, ...]"},
+    [NORMA_ADA_RMS_NORM] = {"as rms_norm, likewise", "[N, ..., D]", "[N, D]", "[N, ...]"},
+    [NORMA_ADA_GROUP_NORM] = {"as group_norm, likewise", "[N, C, ...]", "[N, C]", "[N, num_groups]"},
+    [NORMA_ADA_INSTANCE_NORM] = {"as instance_norm, likewise", "[N, C, ...]", "[N, C]", "[N, C]"},
+};
+
+bool argument_has_tensor(norma_op op, norma_direction direction, norma_arg arg)
+{
+    const unsigned wanted = direction == NORMA_BACKWARD ? ARGUMENT_BACKWARD : ARGUMENT_FORWARD;
+    for (size_t i = 0; i < argument_count; ++i)
+        if (arguments[i].arg == arg && arguments[i].ops >> op & 1 && arguments[i].directions & wanted)
+            return true;
+    return false;
+}
+
+const char *argument_operators(char *text)
+{
+    size_t used = 0;
+    for (int op = NORMA_LAYER_NORM; op < NORMA_OP_COUNT && used < 256; ++op)
+        used += (size_t)snprintf(text + used, 256 - used, "%s%s", op > NORMA_LAYER_NORM ? ", " : "", norma_op_name(op));
+    return text;
+}
+
+void argument_print_operators(void)
+{
+    printf("OP, and what it normalises:\n");
+    for (int op = NORMA_LAYER_NORM; op < NORMA_OP_COUNT; ++op)
+        printf("  %-28s %-12s %s\n", norma_op_name(op), operators[op].x, operators[op].what);
+}
+
+static const char *shape_of(const struct argument *a, norma_op op)
+{
+    if (a->arg == NORMA_ARG_COUNT || op == NORMA_OP_INVALID)
+        return "";
+    switch (tensor_role(a->arg)) {
+    case TENSOR_PARAMETER:
+        return operators[op].parameter;
+    case TENSOR_STATISTIC:
+        return operators[op].statistic;
+    case TENSOR_CHANNEL:
+        return "[C]";
+    default:
+        return operators[op].x;
+    }
+}
+
+// " (0.1)", the operator's default; nothing where there is none to name.
+static void print_default(const struct argument *a, norma_op op)
+{
+    const struct options o = {.problem = norma_problem_defaults(op)};
+    const char *target = (const char *)&o + a->target;
+    int32_t integer;
+    double number;
+    memcpy(&integer, target, sizeof integer);
+    if (a->section != SECTION_OPERATOR || op == NORMA_OP_INVALID)
+        return;
+    if (a->kind == ARGUMENT_NUMBER) {
+        memcpy(&number, target, sizeof number);
+        printf(" (%g)", number);
+    } else if (a->kind == ARGUMENT_INTEGER || a->kind == ARGUMENT_SWITCH) {
+        printf(" (%d)", (int)integer);
+    } else if (a->kind == ARGUMENT_CHOICE) {
+        printf(" (%s)", a->choices[integer]);
+    }
+}
+
+static void print_argument(const struct argument *a, norma_op op)
+{
+    char name[64];
+    const bool tensor = a->arg != NORMA_ARG_COUNT && op != NORMA_OP_INVALID;
+    const int length = snprintf(name, sizeof name, "%s%.1s%s--%s%s%s", a->letter ? "-" : "", &a->letter,
+                                a->letter ? ", " : "", a->name, a->value ? " " : "", a->value ? a->value : "");
+    printf("  %-24s  ", name);
+    if (length > 24)
+        printf("\n%28s", "");
+    if (tensor)
+        printf("%-16s  ", shape_of(a, op));
+    printf("%s", a->help);
+    print_default(a, op);
+    printf("\n");
+}
+
+static void print_heading(enum argument_section section, norma_op op)
+{
+    static const char *const headings[SECTION_COUNT] = {
+        [SECTION_COMMAND] = "The command", [SECTION_OPERATOR] = "The operator",    [SECTION_INPUTS] = "Tensors",
+        [SECTION_OUTPUTS] = "Outputs",     [SECTION_BACKWARD] = "With --backward", [SECTION_DEVICE] = "The device",
+    };
+    printf("\n%s:\n", headings[section]);
+    if (section == SECTION_INPUTS && op != NORMA_OP_INVALID)
+        printf("  %-24s  %-16s  %s\n", "X.npy", operators[op].x, operators[op].what);
+}
+
+void argument_print_help(const struct option_spec *spec, const char *command, norma_op op)
+{
+    const bool any = spec->op && op == NORMA_OP_INVALID;
+    printf("Usage: norma %s %s%s%s\n", command,
+           any        ? "OP"
+           : spec->op ? norma_op_name(op)
+                      : "",
+           spec->op ? " " : "", spec->words);
+    for (enum argument_section section = SECTION_COMMAND; section < SECTION_COUNT; ++section) {
+        bool headed = false;
+        for (size_t i = 0; i < argument_count; ++i) {
+            const struct argument *a = &arguments[i];
+            if (a->section != section || !(a->groups & spec->groups) || !(any || !spec->op || a->ops >> op & 1))
+                continue;
+            if (!headed)
+                print_heading(section, op);
+            headed = true;
+            print_argument(a, op);
+        }
+    }
+    if (spec->op && !any && spec->groups & OPTIONS_FILES)
+        printf("\nParameters may also have x's rank, with ones where they repeat.\n");
+    if (any) {
+        printf("\n");
+        argument_print_operators();
+        printf("\nnorma %s OP --help shows an operator's own arguments with their shapes.\n", command);
+    }
+}

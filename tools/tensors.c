@@ -1,0 +1,122 @@
+#include "tensors.h"
+#include <stddef.h>
+#include <string.h>
+
+// The problem's tensors stand in the order of norma_arg.
+_Static_assert(offsetof(norma_problem, dshift) ==
+                   offsetof(norma_problem, x) + NORMA_ARG_DSHIFT * sizeof(const norma_tensor *),
+               "norma_problem and norma_arg differ in order");
+
+static const norma_arg forward_of[NORMA_ARG_COUNT] = {
+    [NORMA_ARG_DX] = NORMA_ARG_X,         [NORMA_ARG_DWEIGHT] = NORMA_ARG_WEIGHT,
+    [NORMA_ARG_DBIAS] = NORMA_ARG_BIAS,   [NORMA_ARG_DRESIDUAL] = NORMA_ARG_RESIDUAL,
+    [NORMA_ARG_DGATE] = NORMA_ARG_GATE,   [NORMA_ARG_DINPUT_BIAS] = NORMA_ARG_INPUT_BIAS,
+    [NORMA_ARG_DZ] = NORMA_ARG_Z,         [NORMA_ARG_DADDEND] = NORMA_ARG_ADDEND,
+    [NORMA_ARG_DSCALE] = NORMA_ARG_SCALE, [NORMA_ARG_DSHIFT] = NORMA_ARG_SHIFT,
+};
+
+norma_arg tensor_of_gradient(norma_arg gradient)
+{
+    return gradient >= NORMA_ARG_DX && gradient < NORMA_ARG_COUNT ? forward_of[gradient] : NORMA_ARG_COUNT;
+}
+
+enum tensor_role tensor_role(norma_arg arg)
+{
+    const norma_arg of = tensor_of_gradient(arg);
+    switch (of == NORMA_ARG_COUNT ? arg : of) {
+    case NORMA_ARG_WEIGHT:
+    case NORMA_ARG_BIAS:
+    case NORMA_ARG_SCALE:
+    case NORMA_ARG_SHIFT:
+    case NORMA_ARG_GATE:
+    case NORMA_ARG_INPUT_BIAS:
+        return TENSOR_PARAMETER;
+    case NORMA_ARG_MEAN:
+    case NORMA_ARG_RSTD:
+        return TENSOR_STATISTIC;
+    case NORMA_ARG_RUNNING_MEAN:
+    case NORMA_ARG_RUNNING_VAR:
+        return TENSOR_CHANNEL;
+    default:
+        return TENSOR_WHOLE;
+    }
+}
+
+const norma_tensor **problem_slot(norma_problem *problem, norma_arg arg)
+{
+    char *slots = (char *)problem + offsetof(norma_problem, x);
+    return (const norma_tensor **)(void *)(slots + (size_t)arg * sizeof(const norma_tensor *));
+}
+
+const norma_tensor *problem_tensor(const norma_problem *problem, norma_arg arg)
+{
+    const norma_tensor *tensor;
+    memcpy(&tensor, (const char *)problem + offsetof(norma_problem, x) + (size_t)arg * sizeof(tensor), sizeof(tensor));
+    return tensor;
+}
+
+uint32_t group_axes(const norma_problem *p)
+{
+    const uint32_t all = (1u << p->x->rank) - 1;
+    switch (p->op) {
+    case NORMA_BATCH_NORM:
+        return all & ~2u;
+    case NORMA_GROUP_NORM:
+    case NORMA_ADA_GROUP_NORM:
+    case NORMA_INSTANCE_NORM:
+    case NORMA_ADA_INSTANCE_NORM:
+        return all & ~3u;
+    case NORMA_WEIGHT_STANDARDIZATION:
+        return all & ~1u;
+    case NORMA_NORMALIZE:
+    case NORMA_MEAN_VARIANCE_NORMALIZATION:
+        return p->axes & all;
+    default:
+        return all & ~((1u << (p->x->rank - p->normalized_dims)) - 1);
+    }
+}
+
+// Which dimensions of x a parameter has.
+static uint32_t parameter_axes(const norma_problem *p)
+{
+    switch (p->op) {
+    case NORMA_BATCH_NORM:
+    case NORMA_GROUP_NORM:
+    case NORMA_INSTANCE_NORM:
+        return 2;
+    case NORMA_WEIGHT_STANDARDIZATION:
+        return 1;
+    case NORMA_ADA_LAYER_NORM:
+    case NORMA_ADA_RMS_NORM:
+        return 1u | 1u << (p->x->rank - 1);
+    case NORMA_ADA_GROUP_NORM:
+    case NORMA_ADA_INSTANCE_NORM:
+        return 3;
+    default:
+        return group_axes(p);
+    }
+}
+
+int32_t natural_shape(const norma_problem *p, norma_arg arg, int64_t shape[NORMA_MAX_RANK])
+{
+    const norma_arg of = tensor_of_gradient(arg);
+    const norma_tensor *tensor = of == NORMA_ARG_COUNT ? NULL : problem_tensor(p, of);
+    const bool grouped = p->op == NORMA_GROUP_NORM || p->op == NORMA_ADA_GROUP_NORM;
+    uint32_t axes = ~0u;
+    int32_t rank = 0;
+    if (tensor) {
+        memcpy(shape, tensor->shape, sizeof tensor->shape);
+        return tensor->rank;
+    }
+    const enum tensor_role role = tensor_role(arg);
+    if (role == TENSOR_PARAMETER)
+        axes = parameter_axes(p);
+    else if (role == TENSOR_STATISTIC)
+        axes = ~group_axes(p);
+    else if (role == TENSOR_CHANNEL)
+        axes = 2;
+    for (int32_t d = 0; d < p->x->rank; d++)
+        if (axes >> d & 1)
+            shape[rank++] = role == TENSOR_STATISTIC && grouped && d == 1 ? p->num_groups : p->x->shape[d];
+    return rank;
+}

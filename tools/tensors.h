@@ -1,0 +1,29 @@
+// The tensors of a problem by their argument, and the shapes that they have when nobody says otherwise.
+#ifndef NORMA_TOOLS_TENSORS_H
+#define NORMA_TOOLS_TENSORS_H
+
+#include <norma/problem.h>
+#include <stdbool.h>
+
+enum tensor_role {
+    TENSOR_WHOLE,     // of x's shape
+    TENSOR_PARAMETER, // weight, scale, gate, ... and their gradients
+    TENSOR_STATISTIC, // mean, rstd
+    TENSOR_CHANNEL,   // running statistics
+};
+
+enum tensor_role tensor_role(norma_arg arg);
+// The tensor whose gradient this is; NORMA_ARG_COUNT for what is no gradient.
+norma_arg tensor_of_gradient(norma_arg gradient);
+
+// The tensor's slot in a problem (const norma_tensor **).
+const norma_tensor **problem_slot(norma_problem *problem, norma_arg arg);
+const norma_tensor *problem_tensor(const norma_problem *problem, norma_arg arg);
+
+// The rank, and the shape in shape: x's, the operator's own for parameters and statistics, and for a gradient that of
+// its tensor where there is one. problem has x, and has passed the library's checks of it.
+int32_t natural_shape(const norma_problem *problem, norma_arg arg, int64_t shape[NORMA_MAX_RANK]);
+// Bit d: dimension d of x belongs to a statistics group (group norm: and a part of dimension 1).
+uint32_t group_axes(const norma_problem *problem);
+
+#endif
