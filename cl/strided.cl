@@ -485,6 +485,43 @@ STRIDED(strided_grad)
 }
 #endif
 
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_window)
+#include "power.cl"
+
+// Local response norm: x / (k + alpha/size * the sum of squares over a window of channels)^beta.
+STRIDED(strided_window)
+{
+    struct view view = VIEW;
+    struct index index;
+    if (!set_indices(&view, &index))
+        return;
+    uint units = word(&view, word(&view, ST_GROUPS_FAST) ? ST_GROUPS : ST_ELEMENTS), unit = unit_index();
+    uint channel = word(&view, ST_ELEMENT0) + (word(&view, ST_GROUPS_FAST) ? unit / units : unit % units);
+    uint first = channel - min(channel, word(&view, ST_BEFORE));
+    uint end = min(channel + word(&view, ST_AFTER) + 1, word(&view, ST_N));
+    float own = load(&view, ST_X, &index), largest = 0, squares = 0;
+    struct index near = index;
+    for (uint i = first; i < end; i++) {
+        set_element(&view, i, &near);
+        largest = fmax(largest, fabs(load(&view, ST_X, &near)));
+    }
+    // Squares of large values overflow: they are taken of x * 2^-64 instead.
+    float a = largest > 0x1p60f ? 0x1p-64f : 1.0f;
+    for (uint i = first; i < end; i++) {
+        set_element(&view, i, &near);
+        float scaled = load(&view, ST_X, &near) * a;
+        squares = squares + scaled * scaled;
+    }
+    float inside = (real(&view, ST_K) * a) * a + real(&view, ST_ALPHA) * squares;
+    // The root of the power twice: the power itself may be a denormal where y is none;
+    // and so may be x times the root alone.
+    float root = inverse_power(inside, a == 1.0f ? 0 : 128, 0.5f * real(&view, ST_BETA));
+    bool tiny = fabs(own) < 0x1p-60f;
+    float y = (own * (tiny ? 0x1p64f : 1.0f) * root) * root;
+    store(&view, ST_TO, &index, y * (tiny ? 0x1p-64f : 1.0f));
+}
+#endif
+
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_coefficients)
 // (c0, c1, c2) of normalize: s (true) is the group's factor, Sgx the sum of g*xhat (of g*t with ABSOLUTES).
 static inline stat norm_coefficients(const struct view *view, float s, float Sgx)

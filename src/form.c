@@ -66,6 +66,8 @@ static bool is_element(const norma_problem *p, int32_t axis)
         return axis >= 2;
     case NORMA_WEIGHT_STANDARDIZATION:
         return axis >= 1;
+    case NORMA_LOCAL_RESPONSE_NORM:
+        return axis == 1;
     case NORMA_NORMALIZE:
     case NORMA_MEAN_VARIANCE_NORMALIZATION:
         return p->axes >> axis & 1;
@@ -343,9 +345,18 @@ static void fill_statistic(const norma_problem *p, struct norma_form *f)
     const bool given =
         (p->op == NORMA_BATCH_NORM && !p->training) || (p->op == NORMA_INSTANCE_NORM && !p->use_input_stats);
     f->statistic = given                                                    ? FORM_GIVEN
+                   : p->op == NORMA_LOCAL_RESPONSE_NORM                     ? FORM_WINDOW
                    : p->op == NORMA_RMS_NORM || p->op == NORMA_ADA_RMS_NORM ? FORM_SQUARES
                                                                             : FORM_MOMENTS;
     f->scale = FORM_VARIANCE;
+    if (p->op == NORMA_LOCAL_RESPONSE_NORM) {
+        const uint32_t less = (uint32_t)(p->local_size - 1) / 2, more = (uint32_t)p->local_size / 2;
+        f->window_before = p->window == NORMA_WINDOW_BEFORE ? more : less;
+        f->window_after = p->window == NORMA_WINDOW_BEFORE ? less : more;
+        f->alpha = p->alpha / p->local_size;
+        f->beta = p->beta;
+        f->k = p->k;
+    }
     if (p->op != NORMA_NORMALIZE)
         return;
     f->statistic = p->norm_order == 1 ? FORM_ABSOLUTES : FORM_SQUARES;

@@ -13,6 +13,7 @@ enum form_statistic {
     FORM_SQUARES,   // the mean of squares, mean 0
     FORM_ABSOLUTES, // the sum of absolutes, mean 0
     FORM_GIVEN,     // running_mean and running_var
+    FORM_WINDOW,    // local response norm: none
 };
 
 // How a group's factor s (rstd) follows from M2, the sum of squares about the mean, or from the sum of absolutes A.
@@ -51,7 +52,9 @@ struct norma_form {
     bool update_running, running_var_biased;
     norma_activation activation, z_activation;
     bool z_first;
-    norma_arg in_place; // backward: the gradient that lies in the place of an input; NORMA_ARG_COUNT: none
+    uint32_t window_before, window_after; // elements beside an element's own
+    double alpha, beta, k; // y = x / (k + alpha * sum of squares)^beta: alpha is per element of the window
+    norma_arg in_place;    // backward: the gradient that lies in the place of an input; NORMA_ARG_COUNT: none
     struct form_arg arg[NORMA_ARG_COUNT];
 };
 

@@ -56,6 +56,7 @@ static const struct {
     [NORMA_ADA_RMS_NORM] = {"ada_rms_norm", 1e-6},
     [NORMA_ADA_GROUP_NORM] = {"ada_group_norm", 1e-6},
     [NORMA_ADA_INSTANCE_NORM] = {"ada_instance_norm", 1e-6},
+    [NORMA_LOCAL_RESPONSE_NORM] = {"local_response_norm", 0},
 };
 
 const char *norma_arg_name(norma_arg arg)
@@ -200,6 +201,35 @@ static norma_status check_memory(const char *name, const norma_tensor *t, enum n
     return NORMA_OK;
 }
 
+static norma_status check_normalize(const norma_problem *p)
+{
+    if (p->norm_order != 1 && p->norm_order != 2)
+        return BAD("norm_order: %d; 1 or 2 is right", (int)p->norm_order);
+    if ((unsigned)p->eps_mode >= NORMA_EPS_MODE_COUNT)
+        return BAD("eps_mode: unknown mode %d", (int)p->eps_mode);
+    if (p->eps_mode == NORMA_EPS_INSIDE && p->norm_order != 2)
+        return BAD("eps_mode: inside a root is for norm_order 2");
+    return NORMA_OK;
+}
+
+static norma_status check_window(const norma_problem *p)
+{
+    if (p->direction == NORMA_BACKWARD)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "direction: local_response_norm has no backward");
+    if (p->local_size < 1)
+        return BAD("local_size: %d; 1 or more is right", (int)p->local_size);
+    if ((unsigned)p->window >= NORMA_WINDOW_COUNT)
+        return BAD("window: unknown window %d", (int)p->window);
+    if (!isfinite((float)p->alpha) || !isfinite((float)p->beta) || !isfinite((float)p->k))
+        return BAD("%s: a finite float32 is right", !isfinite((float)p->alpha)  ? "alpha"
+                                                    : !isfinite((float)p->beta) ? "beta"
+                                                                                : "k");
+    for (int a = 0; a < NORMA_ARG_COUNT; a++)
+        if (a != NORMA_ARG_X && a != NORMA_ARG_Y && norma_problem_tensor(p, a))
+            return BAD("%s: local_response_norm has none", norma_arg_name(a));
+    return p->activation ? BAD("activation: local_response_norm has none") : NORMA_OK;
+}
+
 static norma_status check_numbers(const norma_problem *p)
 {
     if (!(p->eps >= 0) || !isfinite((float)p->eps))
@@ -216,15 +246,9 @@ static norma_status check_numbers(const norma_problem *p)
         return BAD("activation: unknown activation %d", (int)p->activation);
     if (!norma_activation_name(p->z_activation))
         return BAD("z_activation: unknown activation %d", (int)p->z_activation);
-    if (p->op != NORMA_NORMALIZE)
-        return NORMA_OK;
-    if (p->norm_order != 1 && p->norm_order != 2)
-        return BAD("norm_order: %d; 1 or 2 is right", (int)p->norm_order);
-    if ((unsigned)p->eps_mode >= NORMA_EPS_MODE_COUNT)
-        return BAD("eps_mode: unknown mode %d", (int)p->eps_mode);
-    if (p->eps_mode == NORMA_EPS_INSIDE && p->norm_order != 2)
-        return BAD("eps_mode: inside a root is for norm_order 2");
-    return NORMA_OK;
+    return p->op == NORMA_NORMALIZE             ? check_normalize(p)
+           : p->op == NORMA_LOCAL_RESPONSE_NORM ? check_window(p)
+                                                : NORMA_OK;
 }
 
 static norma_status check_scalars(const norma_problem *p)
@@ -280,8 +304,10 @@ static norma_status check_presence(const norma_problem *p, norma_arg arg)
 }
 
 // Outputs with an element for each of x, which is written once all else that needs its place has been read.
-static bool may_lie_in_place(norma_arg arg)
+static bool may_lie_in_place(const norma_problem *p, norma_arg arg)
 {
+    if (p->op == NORMA_LOCAL_RESPONSE_NORM) // an element reads its neighbours
+        return false;
     return arg == NORMA_ARG_Y || arg == NORMA_ARG_SUM || arg == NORMA_ARG_DX || arg == NORMA_ARG_DRESIDUAL ||
            arg == NORMA_ARG_DZ || arg == NORMA_ARG_DADDEND;
 }
@@ -300,7 +326,7 @@ static norma_status check_overlaps(const norma_problem *p, norma_arg *in_place)
                 continue; // two outputs are compared once
             if (!norma_shares_elements(t, o))
                 continue;
-            if (!input || !may_lie_in_place(out) || !norma_same_view(t, o))
+            if (!input || !may_lie_in_place(p, out) || !norma_same_view(t, o))
                 return BAD("%s: shares elements with %s; an output may do so only with an input that is the same view",
                            norma_arg_name(out), norma_arg_name(other));
             if (p->direction == NORMA_BACKWARD && *in_place != NORMA_ARG_COUNT && *in_place != (norma_arg)out)

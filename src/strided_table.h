@@ -47,7 +47,14 @@
 #define ST_TENSOR 46
 #define ST_TENSOR_WORDS 10
 #define ST_SLOTS 12
-#define ST_WORDS 166 // ST_TENSOR + ST_SLOTS * ST_TENSOR_WORDS
+// Local response norm: the window's channels before and after an element's own; alpha/size, beta and k (float32's
+// bits).
+#define ST_BEFORE 166 // ST_TENSOR + ST_SLOTS * ST_TENSOR_WORDS
+#define ST_AFTER 167
+#define ST_ALPHA 168
+#define ST_BETA 169
+#define ST_K 170
+#define ST_WORDS 171
 
 // Slots of stats, sums, apply and grad.
 #define ST_X 0

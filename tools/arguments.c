@@ -6,8 +6,10 @@
 #define OP(name) (1u << NORMA_##name)
 enum {
     ALL = (1 << NORMA_OP_COUNT) - 1,
+    WINDOW = OP(LOCAL_RESPONSE_NORM),
+    GROUPS = ALL & ~WINDOW, // have statistics groups
     ADAPTIVE = OP(ADA_LAYER_NORM) | OP(ADA_RMS_NORM) | OP(ADA_GROUP_NORM) | OP(ADA_INSTANCE_NORM),
-    WEIGHTED = ALL & ~(ADAPTIVE | OP(NORMALIZE)),
+    WEIGHTED = GROUPS & ~(ADAPTIVE | OP(NORMALIZE)),
     ROWS = OP(LAYER_NORM) | OP(RMS_NORM) | OP(ADA_LAYER_NORM) | OP(ADA_RMS_NORM),
     GROUPED = OP(GROUP_NORM) | OP(ADA_GROUP_NORM),
     RUNNING = OP(BATCH_NORM) | OP(INSTANCE_NORM),
@@ -16,6 +18,7 @@ enum {
 };
 
 static const char *const eps_modes[] = {"max", "add", "inside", NULL};
+static const char *const windows[] = {"before", "after", NULL};
 // In the order of norma_activation.
 static const char *const activations[] = {"none", "relu", "leaky_relu", "gelu", "gelu_tanh", "silu", "sigmoid", NULL};
 #define ACTIVATIONS "none, relu, leaky_relu, gelu, gelu_tanh, silu, sigmoid"
@@ -46,10 +49,10 @@ static const char *const activations[] = {"none", "relu", "leaky_relu", "gelu", 
         name, letter, ARGUMENT_OUTPUT, SECTION_OUTPUTS, OPTIONS_FILES, ops, ARGUMENT_FORWARD, \
             AT(out_file[NORMA_ARG_##arg]), NORMA_ARG_##arg, NULL, value, help                 \
     }
-#define SAVED(name, arg, value, help)                                                                                \
-    {                                                                                                                \
-        name, 0, ARGUMENT_INPUT, SECTION_BACKWARD, OPTIONS_FILES, ALL, ARGUMENT_BACKWARD, AT(file[NORMA_ARG_##arg]), \
-            NORMA_ARG_##arg, NULL, value, help                                                                       \
+#define SAVED(name, arg, value, help)                                                        \
+    {                                                                                        \
+        name, 0, ARGUMENT_INPUT, SECTION_BACKWARD, OPTIONS_FILES, GROUPS, ARGUMENT_BACKWARD, \
+            AT(file[NORMA_ARG_##arg]), NORMA_ARG_##arg, NULL, value, help                    \
     }
 #define GRADIENT(name, arg, ops, value, help)                                              \
     {                                                                                      \
@@ -88,14 +91,21 @@ const struct argument arguments[] = {
     NUMBER("p", SWITCH, NORMALIZE, BOTH, problem.norm_order, NULL, "1|2", "order of the norm"),
     NUMBER("eps-mode", CHOICE, NORMALIZE, BOTH, problem.eps_mode, eps_modes, "MODE",
            "max: max(norm, eps), add: norm + eps, inside: eps inside the root"),
-    NUMBER("eps", NUMBER, ALL, BOTH, problem.eps, NULL, "E", "keeps clear of a division by 0"),
+    NUMBER("size", INTEGER, WINDOW, FORWARD, problem.local_size, NULL, "N", "channels of the window"),
+    NUMBER("alpha", NUMBER, WINDOW, FORWARD, problem.alpha, NULL, "A", "factor of the squares' mean over the window"),
+    NUMBER("beta", NUMBER, WINDOW, FORWARD, problem.beta, NULL, "B", "exponent"),
+    NUMBER("k", NUMBER, WINDOW, FORWARD, problem.k, NULL, "K", "added to the squares' part"),
+    NUMBER("window", CHOICE, WINDOW, FORWARD, problem.window, windows, "SIDE",
+           "before (PyTorch) or after (ONNX): where an even window has one channel more"),
+    NUMBER("eps", NUMBER, GROUPS, BOTH, problem.eps, NULL, "E", "keeps clear of a division by 0"),
     NUMBER("weight-offset", NUMBER, OP(RMS_NORM), BOTH, problem.weight_offset, NULL, "W",
            "added to weight; 1 is Gemma's"),
-    NUMBER("activation", CHOICE, ALL, BOTH, problem.activation, activations, "NAME", "applied last: " ACTIVATIONS),
-    NUMBER("activation-slope", NUMBER, ALL, BOTH, problem.activation_slope, NULL, "S", "of leaky_relu below 0"),
-    NUMBER("z-activation", CHOICE, ALL, BOTH, problem.z_activation, activations, "NAME", "the same of --z"),
-    NUMBER("z-first", FLAG, ALL, BOTH, problem.z_first, NULL, NULL, "--z is a factor before the norm, not behind it"),
-    NUMBER("backward", FLAG, ALL, BOTH, problem.direction, NULL, NULL, "gradients, not y"),
+    NUMBER("activation", CHOICE, GROUPS, BOTH, problem.activation, activations, "NAME", "applied last: " ACTIVATIONS),
+    NUMBER("activation-slope", NUMBER, GROUPS, BOTH, problem.activation_slope, NULL, "S", "of leaky_relu below 0"),
+    NUMBER("z-activation", CHOICE, GROUPS, BOTH, problem.z_activation, activations, "NAME", "the same of --z"),
+    NUMBER("z-first", FLAG, GROUPS, BOTH, problem.z_first, NULL, NULL,
+           "--z is a factor before the norm, not behind it"),
+    NUMBER("backward", FLAG, GROUPS, BOTH, problem.direction, NULL, NULL, "gradients, not y"),
     NUMBER("dtype", DTYPE, ALL, BOTH, dtype, NULL, "TYPE",
            "float32, float16, bfloat16 or float64: type of x; 16-bit words are bfloat16, float64 stays so (scalar "
            "device alone)"),
@@ -106,18 +116,18 @@ const struct argument arguments[] = {
     INPUT("bias", BIAS, WEIGHTED, "B.npy", "added behind the norm"),
     INPUT("scale", SCALE, ADAPTIVE, "S.npy", "1 + scale is the factor behind the norm"),
     INPUT("shift", SHIFT, ADAPTIVE, "T.npy", "added behind the norm"),
-    INPUT("residual", RESIDUAL, ALL, "R.npy", "added to x before the norm"),
-    INPUT("gate", GATE, ALL, "G.npy", "factor of x before the residual is added"),
-    INPUT("input-bias", INPUT_BIAS, ALL, "I.npy", "added to x before the gate"),
-    INPUT("z", Z, ALL, "Z.npy", "its activation is a factor, see --z-first"),
-    INPUT("addend", ADDEND, ALL, "A.npy", "added before the activation"),
+    INPUT("residual", RESIDUAL, GROUPS, "R.npy", "added to x before the norm"),
+    INPUT("gate", GATE, GROUPS, "G.npy", "factor of x before the residual is added"),
+    INPUT("input-bias", INPUT_BIAS, GROUPS, "I.npy", "added to x before the gate"),
+    INPUT("z", Z, GROUPS, "Z.npy", "its activation is a factor, see --z-first"),
+    INPUT("addend", ADDEND, GROUPS, "A.npy", "added before the activation"),
     INPUT("running-mean", RUNNING_MEAN, RUNNING, "M.npy", "statistics where they are not x's own"),
     INPUT("running-var", RUNNING_VAR, RUNNING, "V.npy", "the same"),
 
     OUTPUT("output", 'o', Y, ALL, "Y.npy", "where y goes"),
-    OUTPUT("sum-out", 0, SUM, ALL, "H.npy", "where residual + gate * (x + input_bias) goes"),
-    OUTPUT("mean-out", 0, MEAN, ALL, "M.npy", "where the groups' means go"),
-    OUTPUT("rstd-out", 0, RSTD, ALL, "S.npy", "where the groups' 1/sqrt(var + eps) go"),
+    OUTPUT("sum-out", 0, SUM, GROUPS, "H.npy", "where residual + gate * (x + input_bias) goes"),
+    OUTPUT("mean-out", 0, MEAN, GROUPS, "M.npy", "where the groups' means go"),
+    OUTPUT("rstd-out", 0, RSTD, GROUPS, "S.npy", "where the groups' 1/sqrt(var + eps) go"),
     OUTPUT("running-mean-out", 0, RUNNING_MEAN, RUNNING, "M.npy", "where the updated running_mean goes"),
     OUTPUT("running-var-out", 0, RUNNING_VAR, RUNNING, "V.npy", "where the updated running_var goes"),
 
@@ -125,16 +135,16 @@ const struct argument arguments[] = {
     SAVED("dsum", DSUM, "DH.npy", "gradient of sum"),
     SAVED("mean", MEAN, "M.npy", "as forward wrote it; else it is computed again"),
     SAVED("rstd", RSTD, "S.npy", "the same"),
-    GRADIENT("dx-out", DX, ALL, "DX.npy", "where the gradient of x goes"),
+    GRADIENT("dx-out", DX, GROUPS, "DX.npy", "where the gradient of x goes"),
     GRADIENT("dweight-out", DWEIGHT, WEIGHTED, "DW.npy", "of weight"),
     GRADIENT("dbias-out", DBIAS, WEIGHTED, "DB.npy", "of bias"),
     GRADIENT("dscale-out", DSCALE, ADAPTIVE, "DS.npy", "of scale"),
     GRADIENT("dshift-out", DSHIFT, ADAPTIVE, "DT.npy", "of shift"),
-    GRADIENT("dresidual-out", DRESIDUAL, ALL, "DR.npy", "of residual"),
-    GRADIENT("dgate-out", DGATE, ALL, "DG.npy", "of gate"),
-    GRADIENT("dinput-bias-out", DINPUT_BIAS, ALL, "DI.npy", "of input_bias"),
-    GRADIENT("dz-out", DZ, ALL, "DZ.npy", "of z"),
-    GRADIENT("daddend-out", DADDEND, ALL, "DA.npy", "of addend"),
+    GRADIENT("dresidual-out", DRESIDUAL, GROUPS, "DR.npy", "of residual"),
+    GRADIENT("dgate-out", DGATE, GROUPS, "DG.npy", "of gate"),
+    GRADIENT("dinput-bias-out", DINPUT_BIAS, GROUPS, "DI.npy", "of input_bias"),
+    GRADIENT("dz-out", DZ, GROUPS, "DZ.npy", "of z"),
+    GRADIENT("daddend-out", DADDEND, GROUPS, "DA.npy", "of addend"),
 
     DEVICE("device", TEXT, device, "D",
            "which may do it: auto, scalar, opencl[:i], vulkan[:i], a UUID, part of a name"),
@@ -161,6 +171,7 @@ static const struct {
                               "[N, ...]"},
     [NORMA_ADA_RMS_NORM] = {"as rms_norm, likewise", "[N, ..., D]", "[N, D]", "[N, ...]"},
     [NORMA_ADA_GROUP_NORM] = {"as group_norm, likewise", "[N, C, ...]", "[N, C]", "[N, num_groups]"},
+    [NORMA_LOCAL_RESPONSE_NORM] = {"a window of channels around each, see --size", "[N, C, ...]", "", ""},
     [NORMA_ADA_INSTANCE_NORM] = {"as instance_norm, likewise", "[N, C, ...]", "[N, C]", "[N, C]"},
 };
 

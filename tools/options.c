@@ -161,6 +161,7 @@ static uint32_t usual_tensors(const norma_problem *p)
         break;
     case NORMA_NORMALIZE:
     case NORMA_MEAN_VARIANCE_NORMALIZATION:
+    case NORMA_LOCAL_RESPONSE_NORM:
         with = 0;
         break;
     case NORMA_ADA_LAYER_NORM:

@@ -68,6 +68,8 @@ uint32_t group_axes(const norma_problem *p)
         return all & ~3u;
     case NORMA_WEIGHT_STANDARDIZATION:
         return all & ~1u;
+    case NORMA_LOCAL_RESPONSE_NORM:
+        return 2;
     case NORMA_NORMALIZE:
     case NORMA_MEAN_VARIANCE_NORMALIZATION:
         return p->axes & all;

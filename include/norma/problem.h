@@ -23,8 +23,17 @@ typedef enum norma_op {
     NORMA_ADA_RMS_NORM,
     NORMA_ADA_GROUP_NORM,
     NORMA_ADA_INSTANCE_NORM,
+    // x / (k + alpha/local_size * sum of x^2 over a window of channels)^beta; x and y alone, forward alone.
+    NORMA_LOCAL_RESPONSE_NORM,
     NORMA_OP_COUNT
 } norma_op;
+
+// Where the window of an even local_size lies: one more channel before (PyTorch) or after (ONNX).
+typedef enum norma_window {
+    NORMA_WINDOW_BEFORE = 0, // channels c - size/2 to c + (size - 1)/2
+    NORMA_WINDOW_AFTER,      // channels c - (size - 1)/2 to c + size/2
+    NORMA_WINDOW_COUNT
+} norma_window;
 
 typedef enum norma_direction { NORMA_FORWARD = 0, NORMA_BACKWARD = 1 } norma_direction;
 
@@ -136,6 +145,11 @@ typedef struct norma_problem {
     norma_activation activation;
     norma_activation z_activation;
     int32_t z_first;
+    int32_t local_size; // local_response_norm: channels of the window
+    norma_window window;
+    double alpha;
+    double beta;
+    double k;
     double activation_slope;
     double momentum;
     double eps;           // not negative, not NaN
@@ -172,20 +186,20 @@ typedef struct norma_problem {
 
 // The operator's defaults, no tensors: eps 1e-5 (rms_norm 1e-6, weight_standardization 1e-10, normalize 1e-12, adaptive
 // norms 1e-6, mean_variance_normalization 1e-9), normalized_dims 1, num_groups 1, momentum 0.1, norm_order 2,
-// use_input_stats 1, activation_slope 0.01, z_activation silu.
+// use_input_stats 1, activation_slope 0.01, z_activation silu, local_size 5, alpha 1e-4, beta 0.75, k 1.
 NORMA_API norma_problem norma_problem_defaults(norma_op op);
 
 #define NORMA_LAYER_NORM_DEFAULTS                                                                                     \
     {                                                                                                                 \
         .size = sizeof(norma_problem), .op = NORMA_LAYER_NORM, .normalized_dims = 1, .num_groups = 1,                 \
-        .use_input_stats = 1, .norm_order = 2, .z_activation = NORMA_SILU, .activation_slope = 0.01, .momentum = 0.1, \
-        .eps = 1e-5                                                                                                   \
+        .use_input_stats = 1, .norm_order = 2, .z_activation = NORMA_SILU, .activation_slope = 0.01, .local_size = 5, \
+        .alpha = 1e-4, .beta = 0.75, .k = 1, .momentum = 0.1, .eps = 1e-5                                             \
     }
 #define NORMA_RMS_NORM_DEFAULTS                                                                                       \
     {                                                                                                                 \
         .size = sizeof(norma_problem), .op = NORMA_RMS_NORM, .normalized_dims = 1, .num_groups = 1,                   \
-        .use_input_stats = 1, .norm_order = 2, .z_activation = NORMA_SILU, .activation_slope = 0.01, .momentum = 0.1, \
-        .eps = 1e-6                                                                                                   \
+        .use_input_stats = 1, .norm_order = 2, .z_activation = NORMA_SILU, .activation_slope = 0.01, .local_size = 5, \
+        .alpha = 1e-4, .beta = 0.75, .k = 1, .momentum = 0.1, .eps = 1e-6                                             \
     }
 
 #ifdef __cplusplus

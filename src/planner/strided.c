@@ -19,7 +19,7 @@
 static const char kernel_stats[] = "strided_stats", kernel_merge[] = "strided_merge",
                   kernel_finish[] = "strided_finish", kernel_apply[] = "strided_apply", kernel_sums[] = "strided_sums",
                   kernel_add[] = "strided_add", kernel_coefficients[] = "strided_coefficients",
-                  kernel_grad[] = "strided_grad", kernel_write[] = "strided_write";
+                  kernel_grad[] = "strided_grad", kernel_write[] = "strided_write", kernel_window[] = "strided_window";
 
 #define NONE NORMA_ARG_COUNT
 #define NO_SLOTS                                                               \
@@ -58,7 +58,8 @@ static norma_status append_tile(void *user, const struct nst_tile *tile)
     const uint64_t groups = (uint64_t)(tile->group1 - tile->group0);
     const int64_t first = form_chunk_begin(f->n, f->run, tile->chunk0),
                   last = form_chunk_begin(f->n, f->run, tile->chunk1);
-    const bool by_element = o->job.kernel == kernel_apply || o->job.kernel == kernel_grad;
+    const bool by_element =
+        o->job.kernel == kernel_apply || o->job.kernel == kernel_grad || o->job.kernel == kernel_window;
     o->job.tile = *tile;
     o->job.units = groups * (uint64_t)(by_element ? last - first : tile->chunk1 - tile->chunk0);
     return nst_append(o->plan, &o->job);
@@ -344,6 +345,14 @@ static norma_status append_forward(struct nst *plan, const struct nst_view *view
     return append_tiles(plan, &job, 0, view->form->groups);
 }
 
+// Elements read their neighbours, so a tile has whole groups.
+static norma_status append_window(struct nst *plan, const struct nst_view *view)
+{
+    const struct nst_job job = {
+        .kernel = kernel_window, .view = view, .slots = ELEMENT_SLOTS(NORMA_ARG_Y, NONE), .written = 1u << ST_TO};
+    return append_tiles(plan, &job, 0, view->form->groups);
+}
+
 static uint64_t or_unlimited(uint64_t limit)
 {
     return limit ? limit : UINT64_MAX;
@@ -378,7 +387,10 @@ static norma_status schedule_strided(const struct norma_form *form, struct nst *
         view.cell_stride[d] = stride;
         stride *= form->extent[d];
     }
+    view.whole = form->statistic == FORM_WINDOW;
     TRY(lay_out(plan, &view));
+    if (form->statistic == FORM_WINDOW)
+        return append_window(plan, &view);
     TRY(append_statistics(plan, &view));
     return form->backward ? append_backward(plan, &view) : append_forward(plan, &view);
 }
@@ -389,12 +401,17 @@ size_t norma_form_programs(const struct norma_form *form, const struct norma_cap
     static const char *const forward[] = {kernel_stats, kernel_merge, kernel_finish, kernel_apply};
     static const char *const backward[] = {kernel_stats, kernel_merge,        kernel_finish, kernel_sums,
                                            kernel_add,   kernel_coefficients, kernel_grad,   kernel_write};
+    static const char *const window[] = {kernel_window};
     static const uint32_t table[1]; // tells the strided kernels from the others
     if (caps->api == NORMA_DRIVER_SCALAR)
         return 0;
-    const size_t count = form->backward ? sizeof(backward) / sizeof(*backward) : sizeof(forward) / sizeof(*forward);
+    const bool windows = form->statistic == FORM_WINDOW;
+    const char *const *kernels = windows ? window : form->backward ? backward : forward;
+    const size_t count = windows          ? 1
+                         : form->backward ? sizeof(backward) / sizeof(*backward)
+                                          : sizeof(forward) / sizeof(*forward);
     for (size_t i = 0; i < count; i++) {
-        programs[i] = (norma_dispatch){.kernel = form->backward ? backward[i] : forward[i], .table = table};
+        programs[i] = (norma_dispatch){.kernel = kernels[i], .table = table};
         nst_set_local(caps, &programs[i]);
     }
     return count;

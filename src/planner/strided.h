@@ -4,7 +4,7 @@
 
 #include "schedule.h"
 
-enum { NST_MAX_LEVELS = 6, NST_TABLE_WORDS = 168 };
+enum { NST_MAX_LEVELS = 6, NST_TABLE_WORDS = 176 };
 
 // Groups [group0, group1), and of each the elements of chunks [chunk0, chunk1).
 struct nst_tile {
@@ -16,6 +16,7 @@ struct nst_view {
     const struct norma_form *form;
     int64_t cell_stride[FORM_RANK]; // of the statistics' cells over the form's dimensions
     int64_t chunks;
+    bool whole; // tiles have all elements of their groups
     uint32_t levels;
     int64_t inputs[NST_MAX_LEVELS + 1]; // of each level of merging; the last is 1
 };

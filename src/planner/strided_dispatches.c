@@ -35,6 +35,11 @@ static void fill_operator(const struct nst_job *job, uint32_t *w)
     w[ST_MOMENTUM] = bits_of(job->momentum);
     w[ST_UPDATE] = job->update;
     w[ST_OUTPUT] = job->output;
+    w[ST_BEFORE] = f->window_before;
+    w[ST_AFTER] = f->window_after;
+    w[ST_ALPHA] = bits_of((float)f->alpha);
+    w[ST_BETA] = bits_of((float)f->beta);
+    w[ST_K] = bits_of((float)f->k);
 }
 
 static void fill_space(const struct nst *plan, const struct nst_job *job, uint32_t *w)

@@ -102,7 +102,7 @@ norma_status nst_tiles(const struct nst *plan, const struct nst_view *view, uint
         struct nst_tile by_group[2] = {tile, tile}, by_chunk[2] = {tile, tile};
         by_group[0].group1 = by_group[1].group0 = middle(view->form, tile.group0, tile.group1);
         by_chunk[0].chunk1 = by_chunk[1].chunk0 = middle_chunk(view->form, tile.chunk0, tile.chunk1);
-        const bool groups = tile.group1 - tile.group0 > 1, chunks = tile.chunk1 - tile.chunk0 > 1;
+        const bool groups = tile.group1 - tile.group0 > 1, chunks = !view->whole && tile.chunk1 - tile.chunk0 > 1;
         if (!groups && !chunks)
             return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: a piece of one group does not fit the device's limits and "
                                                        "memory_budget");

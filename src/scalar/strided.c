@@ -530,5 +530,7 @@ norma_status nsc_strided_dispatch(struct norma_device *device, const struct norm
         if (slot < NORMA_ARG_COUNT && command->bound[i])
             s.base[slot] = (char *)command->bound[i]->host + command->bound_offset[i];
     }
+    if (f->statistic == FORM_WINDOW)
+        return nsc_strided_window(&s);
     return f->backward ? nsc_strided_backward(device, &s) : forward(device, &s);
 }

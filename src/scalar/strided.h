@@ -95,5 +95,6 @@ void nsc_strided_run(struct norma_device *device, struct strided *s,
                      void (*run)(void *user, uint64_t first, uint64_t count));
 
 norma_status nsc_strided_backward(struct norma_device *device, struct strided *s);
+norma_status nsc_strided_window(struct strided *s);
 
 #endif

@@ -191,7 +191,7 @@ void point_forward(const struct task *k, const struct statistics *st, struct poi
     const struct norma_form *f = k->form;
     const long double bias = point_load(k, NORMA_ARG_BIAS, p->index, 0),
                       addend = point_load(k, NORMA_ARG_ADDEND, p->index, 0);
-    p->xhat = (p->t - st->mean) * st->s;
+    p->xhat = ((p->t - st->mean) - st->mean_rest) * st->s;
     p->e_xhat = (p->e_t + st->e_mean) * st->s + fabsl(p->xhat) * st->e_s;
     p->weight = f->arg[NORMA_ARG_WEIGHT].present ? k->weight_offset + point_load(k, NORMA_ARG_WEIGHT, p->index, 0) : 1;
     p->v0 = p->xhat * p->weight + bias;

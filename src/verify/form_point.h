@@ -27,10 +27,11 @@ struct task {
 };
 
 struct statistics {
-    long double mean, deviation, norm, s; // deviation and norm: roots of the mean and the sum of squares, or the sum A
-    long double e_mean;                   // what e_t adds, see above
-    long double e_norm;                   // of the root or sum that s follows from
-    long double e_s;                      // relative; 0 where s was saved
+    long double mean, mean_rest;    // their sum is the mean: float64 comes close to the rounding of one long double
+    long double deviation, norm, s; // deviation and norm: roots of the mean and the sum of squares, or the sum A
+    long double e_mean;             // what e_t adds, see above
+    long double e_norm;             // of the root or sum that s follows from
+    long double e_s;                // relative; 0 where s was saved
 };
 
 // All about one element. In the order of the formulas; unused parts are left as they are.

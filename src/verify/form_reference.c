@@ -175,7 +175,7 @@ static void sum_group(const struct task *k, int64_t group, struct statistics *st
     }
     // The rounding of the mean, which float64 comes close to. An infinite mean stays what it is.
     if (f->statistic == FORM_MOMENTS && isfinite(rest)) {
-        st->mean += rest / n;
+        st->mean_rest = rest / n;
         squares = fmaxl(0, squares - rest * (rest / n));
     }
     st->deviation = sqrtl(squares / n);
@@ -219,10 +219,11 @@ static void write_statistics(const struct task *k, const struct statistics *st, 
     const long double u = k->u, n = f->n;
     int64_t index[FORM_RANK];
     point_locate(f, group, 0, index);
-    const long double e_mean = 2 * u * (fabsl(st->mean) + st->deviation) + st->e_mean;
-    point_add(k, NORMA_ARG_MEAN, index, st->mean, e_mean);
+    const long double mean = st->mean + st->mean_rest;
+    const long double e_mean = 2 * u * (fabsl(mean) + st->deviation) + st->e_mean;
+    point_add(k, NORMA_ARG_MEAN, index, mean, e_mean);
     point_add(k, NORMA_ARG_RSTD, index, st->s, (8 * u + st->e_s) * fabsl(st->s));
-    point_add(k, NORMA_ARG_RUNNING_MEAN, index, st->mean, e_mean + 4 * u * fabsl(st->mean));
+    point_add(k, NORMA_ARG_RUNNING_MEAN, index, mean, e_mean + 4 * u * fabsl(mean));
     // rstd's 8u are 16u of the variance.
     const long double divisor = f->running_var_biased ? n : n - 1, deviation = st->deviation;
     const long double e_squares = (2 * deviation + st->e_norm) * st->e_norm * n;
@@ -247,6 +248,27 @@ static void update_running(const struct task *k, norma_arg arg)
         const long double kept = (1 - k->momentum) * running;
         out->value[i] = kept + k->momentum * (out->value[i] / share);
         out->bound[i] = 4 * k->u * fabsl(kept) + fabsl(k->momentum) * (out->bound[i] / share);
+    }
+}
+
+// Local response norm. A sum of squares and a power: 8u, and what the sum's 8u do to the power.
+static void do_window(const struct task *k, int64_t group)
+{
+    const struct norma_form *f = k->form;
+    const bool wide = f->float64;
+    const long double alpha = wide ? f->alpha : (float)f->alpha, beta = wide ? f->beta : (float)f->beta;
+    const long double least = wide ? f->k : (float)f->k;
+    const int64_t before = f->window_before, after = f->window_after;
+    struct point p, near;
+    for (int64_t i = 0; i < f->n; i++) {
+        long double squares = 0;
+        for (int64_t j = i > before ? i - before : 0; j < f->n && j <= i + after; j++) {
+            point_begin(k, group, j, &near);
+            squares += near.t * near.t;
+        }
+        point_begin(k, group, i, &p);
+        const long double y = p.t * powl(least + alpha * squares, -beta);
+        point_add(k, NORMA_ARG_Y, p.index, y, 8 * k->u * fabsl(y) * (1 + fabsl(beta)));
     }
 }
 
@@ -334,7 +356,10 @@ bool form_reference(const struct norma_form *form, const void *const data[NORMA_
         return false;
     }
     for (int64_t group = 0; group < form->groups; group++)
-        do_group(&task, group);
+        if (form->statistic == FORM_WINDOW)
+            do_window(&task, group);
+        else
+            do_group(&task, group);
     update_running(&task, NORMA_ARG_RUNNING_MEAN);
     update_running(&task, NORMA_ARG_RUNNING_VAR);
     add_storage_errors(&task);

@@ -7,7 +7,8 @@
 #define STRIDED_MODULES(X)                                                                                    \
     X(strided_stats)                                                                                          \
     X(strided_merge)                                                                                          \
-    X(strided_finish) X(strided_apply) X(strided_sums) X(strided_add) X(strided_coefficients) X(strided_grad) \
+    X(strided_finish)                                                                                         \
+    X(strided_apply) X(strided_sums) X(strided_add) X(strided_coefficients) X(strided_grad) X(strided_window) \
         X(strided_write)
 #define MODULE(name)                    \
     extern const uint32_t nvk_##name[]; \

@@ -16,7 +16,7 @@ static bool is_row_op(norma_op op)
 
 static bool is_adaptive(norma_op op)
 {
-    return op >= NORMA_ADA_LAYER_NORM;
+    return op >= NORMA_ADA_LAYER_NORM && op <= NORMA_ADA_INSTANCE_NORM;
 }
 
 bool strided_is_group_op(norma_op op)
@@ -63,8 +63,8 @@ static void pick_axes(struct strided_case *c, uint64_t *s)
             c->element[d] = d >= c->rank - p->normalized_dims;
         else if (is_by_axes(p->op))
             c->element[d] = p->axes >> d & 1;
-        else if (p->op == NORMA_BATCH_NORM)
-            c->element[d] = d != 1;
+        else if (p->op == NORMA_BATCH_NORM || p->op == NORMA_LOCAL_RESPONSE_NORM)
+            c->element[d] = (d == 1) == (p->op == NORMA_LOCAL_RESPONSE_NORM);
         else
             c->element[d] = d >= (p->op == NORMA_WEIGHT_STANDARDIZATION ? 1 : 2);
     }
@@ -160,9 +160,11 @@ static bool has(const struct strided_case *c, norma_arg arg)
 static void pick_inputs(struct strided_case *c, uint64_t *s)
 {
     const norma_problem *p = &c->problem;
+    set(c, NORMA_ARG_X, true);
+    if (p->op == NORMA_LOCAL_RESPONSE_NORM)
+        return;
     const bool fused = chance(s, 0.6), adaptive = is_adaptive(p->op), has_weight = p->op != NORMA_NORMALIZE;
     const norma_arg weight = adaptive ? NORMA_ARG_SCALE : NORMA_ARG_WEIGHT;
-    set(c, NORMA_ARG_X, true);
     set(c, weight, has_weight && chance(s, 0.7));
     set(c, adaptive ? NORMA_ARG_SHIFT : NORMA_ARG_BIAS, has_weight && chance(s, 0.6));
     set(c, NORMA_ARG_RESIDUAL, fused && chance(s, 0.4));
@@ -180,10 +182,12 @@ static void pick_outputs(struct strided_case *c, uint64_t *s)
 {
     const bool backward = c->problem.direction == NORMA_BACKWARD, adaptive = is_adaptive(c->problem.op);
     const bool fused = chance(s, 0.5);
+    set(c, NORMA_ARG_Y, !backward);
+    if (c->problem.op == NORMA_LOCAL_RESPONSE_NORM)
+        return;
     set(c, NORMA_ARG_MEAN, chance(s, 0.5));
     set(c, NORMA_ARG_RSTD, has(c, NORMA_ARG_MEAN) ? chance(s, 0.85) : chance(s, 0.15));
     if (!backward) {
-        set(c, NORMA_ARG_Y, true);
         set(c, NORMA_ARG_SUM, fused && chance(s, 0.6));
         return;
     }
@@ -262,6 +266,19 @@ static void pick_numbers(struct strided_case *c, uint64_t *s)
     p->weight_offset = p->op == NORMA_RMS_NORM && chance(s, 0.3) ? 1 : 0;
 }
 
+static void pick_window(struct strided_case *c, uint64_t *s)
+{
+    static const double alphas[] = {1e-4, 0.02, 1, 5}, betas[] = {0.75, 0.75, 0.5, 1, 2.5}, ks[] = {1, 2, 0.1};
+    norma_problem *p = &c->problem;
+    p->direction = NORMA_FORWARD;
+    p->activation = NORMA_ACTIVATION_NONE;
+    p->local_size = 1 + (int32_t)check_pick(s, 9);
+    p->window = (norma_window)check_pick(s, NORMA_WINDOW_COUNT);
+    p->alpha = alphas[check_pick(s, 4)];
+    p->beta = betas[check_pick(s, 5)];
+    p->k = ks[check_pick(s, 3)];
+}
+
 void strided_case_make(struct strided_case *c, uint64_t seed, uint64_t index)
 {
     enum { OPS = NORMA_OP_COUNT - NORMA_LAYER_NORM };
@@ -270,6 +287,8 @@ void strided_case_make(struct strided_case *c, uint64_t seed, uint64_t index)
     uint64_t s = seed * 0x9fb21c651e98df25u + index;
     c->problem.direction = chance(&s, 0.5) ? NORMA_BACKWARD : NORMA_FORWARD;
     pick_numbers(c, &s);
+    if (op == NORMA_LOCAL_RESPONSE_NORM)
+        pick_window(c, &s);
     pick_axes(c, &s);
     pick_shape(c, &s);
     if (c->n <= 1) // one element has no variance to train with

@@ -266,7 +266,8 @@ static void place(struct strided_case *c, uint64_t *s)
 
 void strided_lay_out(struct strided_case *c, uint64_t *s)
 {
-    const bool alike = chance(s, 0.4), in_place = chance(s, 0.25);
+    const bool window = c->problem.op == NORMA_LOCAL_RESPONSE_NORM; // an element reads its neighbours
+    const bool alike = chance(s, 0.4), in_place = chance(s, 0.25) && !window;
     const enum strided_layout all = pick_layout(s);
     // A spoilt element that repeats would spoil more than one group, and an output may not repeat.
     const bool repeats = !in_place && c->values != STRIDED_NONFINITE;
@@ -401,6 +402,9 @@ static size_t append_numbers(const struct strided_case *c, char *text, size_t si
     const norma_problem *p = &c->problem;
     if (strided_is_group_op(p->op))
         used = append(text, size, used, " %d groups", (int)p->num_groups);
+    if (p->op == NORMA_LOCAL_RESPONSE_NORM)
+        return append(text, size, used, " %d channels %s alpha %g beta %g k %g", (int)p->local_size,
+                      p->window == NORMA_WINDOW_BEFORE ? "before" : "after", p->alpha, p->beta, p->k);
     if (p->op == NORMA_NORMALIZE)
         used = append(text, size, used, " order %d eps %s", (int)p->norm_order, modes[p->eps_mode]);
     if (p->op == NORMA_BATCH_NORM ? !p->training : p->op == NORMA_INSTANCE_NORM && !p->use_input_stats)

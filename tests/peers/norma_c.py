@@ -94,9 +94,9 @@ def tensor_of(array):
     return t
 
 
-def local_response_settings(size, alpha, beta, k):
-    """local_response_norm's arguments as members of norma_problem, whose `size` is the struct's own."""
-    return {"local_size": size, "alpha": alpha, "beta": beta, "k": k}
+def local_response_settings(size, alpha, beta, k, window=0):
+    """local_response_norm's arguments as members of norma_problem; window: 0 as in PyTorch, 1 as in ONNX."""
+    return {"local_size": size, "alpha": alpha, "beta": beta, "k": k, "window": window}
 
 
 class Library:

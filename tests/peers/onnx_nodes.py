@@ -85,7 +85,8 @@ def mean_variance_normalization(node, a, i, version):
 
 def local_response_normalization(node, a, i, version):
     y = empty_like(i[0])
-    settings = norma_c.local_response_settings(a["size"], a.get("alpha", 1e-4), a.get("beta", 0.75), a.get("bias", 1.0))
+    settings = norma_c.local_response_settings(a["size"], a.get("alpha", 1e-4), a.get("beta", 0.75), a.get("bias", 1.0),
+                                               window=1)
     return "local_response_norm", dict(x=i[0], y=y), settings, [y]
 
 

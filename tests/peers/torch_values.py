@@ -262,6 +262,8 @@ def run_case(library, case, dy, tolerance):
     finally:
         for name, values in before.items():  # Norma updates them in place
             arrays[name][...] = values
+    if case.op == "local_response_norm":  # forward only
+        return comparison.complaint, comparison.worst
     backward = {**arrays, "dy": dy.numpy()}
     for saved, run in ({}, "backward"), (statistics, "backward of saved statistics"):
         gradients = outputs_for(reference, ["dx", "dweight", "dbias"], arrays["x"])

@@ -1,0 +1,51 @@
+// Local response norm: x / (k + alpha/size * the sum of squares over a window of channels)^beta; an invocation an element.
+#version 450
+#include "strided.glsl"
+#include "power.glsl"
+
+OUTPUT(to, ST_TO)
+
+const float LARGE = 1.152921504606847e18;   // 2^60: squares are taken of x * SMALL instead
+const float SMALL = 5.421010862427522e-20;  // 2^-64
+const int EXPONENT = 128;                   // what a sum of such squares is to be multiplied by, as a power of two
+
+float element_of(uint element)
+{
+    take_elements(element);
+    return load_x();
+}
+
+void main()
+{
+    uint unit = unit_index(), groups = table[ST_GROUPS], elements = table[ST_ELEMENTS];
+    if (unit >= groups * elements)
+        return;
+    bool groups_fast = table[ST_GROUPS_FAST] != 0u;
+    uint slow = unit / (groups_fast ? groups : elements);
+    uint fast = unit - slow * (groups_fast ? groups : elements);
+    uint channel = table[ST_ELEMENT0] + (groups_fast ? slow : fast);
+    take_table();
+    take_group(table[ST_GROUP0] + (groups_fast ? fast : slow));
+    uint first = channel - min(channel, table[ST_BEFORE]);
+    uint end = min(channel + table[ST_AFTER] + 1u, table[ST_N]);
+    float largest = 0.0;
+    for (uint i = first; i < end; ++i)
+        largest = max(largest, abs(element_of(i)));
+    float a = largest > LARGE ? SMALL : 1.0;
+    precise float squares = 0.0;
+    for (uint i = first; i < end; ++i) {
+        precise float scaled = element_of(i) * a;
+        squares = squares + scaled * scaled;
+    }
+    precise float inside = (table_float(ST_K) * a) * a + table_float(ST_ALPHA) * squares;
+    // The root of the power twice: the power itself may be a denormal where y is none;
+    // and so may be x times the root alone.
+    precise float half_beta = 0.5 * table_float(ST_BETA);
+    float root = inverse_power(inside, a == 1.0 ? 0 : EXPONENT, half_beta);
+    float own = element_of(channel);
+    bool tiny = abs(own) < 1.0 / LARGE;
+    precise float lifted = own * (tiny ? 1.0 / SMALL : 1.0);
+    precise float y = (lifted * root) * root;
+    y = y * (tiny ? SMALL : 1.0);
+    store_to(PLACE(ST_TO), y);
+}
