@@ -4,7 +4,7 @@
 # The suite's build folder is the same, hence g++ and cmocka.
 packages_build='gcc g++ meson ninja-build pkg-config glslc libvulkan-dev opencl-headers libpopt-dev libcjson-dev libcairo2-dev libcmocka-dev python3'
 packages_drivers='pocl-opencl-icd ocl-icd-libopencl1 mesa-vulkan-drivers libvulkan1'
-packages_tests='vulkan-validationlayers spirv-tools clang-format cppcheck python3-numpy'
+packages_tests='vulkan-validationlayers spirv-tools clang-format cppcheck python3-numpy python3-venv python3-torch'
 
 # has_package NAME: by dpkg, or something that does the same from elsewhere
 has_package() {
