@@ -505,7 +505,7 @@ static norma_status read_back(struct run *run, struct norma_buffer *buffer, cons
 }
 
 // Whole tensors on the device; each transfer is waited for.
-static norma_status run_whole(struct run *run, const struct norma_form *form, uint32_t outputs, uint64_t budget)
+static norma_status run_whole(struct run *run, uint32_t outputs, uint64_t budget)
 {
     struct norma_place_in_buffer places[NORMA_ARG_COUNT] = {{0}};
     struct norma_buffer *workspace = NULL;
@@ -517,7 +517,6 @@ static norma_status run_whole(struct run *run, const struct norma_form *form, ui
             total += norma_tensor_span(run->tensors[a]);
     if (budget && total > budget)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: the tensors exceed memory_budget on %s", run->device->id);
-    (void)form;
     TRY(reserve_buffers(run, NORMA_ARG_COUNT + 1));
     if (run->schedule.workspace)
         TRY(add_buffer(run, NULL, run->schedule.workspace, &workspace));
@@ -551,7 +550,7 @@ static norma_status execute_form(struct norma_device *device, const struct norma
         status = prepare_all(device, &run.schedule);
     if (status == NORMA_OK && run.schedule.dispatch_count > 0)
         status = options->memory == NORMA_MEMORY_IMPORT ? run_imported(&run)
-                                                        : run_whole(&run, form, outputs, options->memory_budget);
+                                                        : run_whole(&run, outputs, options->memory_budget);
     return finish(&run, status);
 }
 

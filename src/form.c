@@ -142,9 +142,18 @@ static norma_status check_extent(norma_arg arg, const norma_tensor *t, int32_t d
     return NORMA_OK;
 }
 
+// A parameter's gradient differs along the axes along which the parameter does.
+static norma_status check_gradient_axes(const norma_problem *p, norma_arg gradient, const uint32_t *along)
+{
+    const norma_arg of = norma_forward_of(gradient);
+    if (role_of(gradient) == ROLE_PARAMETER && norma_problem_tensor(p, of) && along[gradient] != along[of])
+        return BAD("%s: differs along other dimensions than %s", norma_arg_name(gradient), norma_arg_name(of));
+    return NORMA_OK;
+}
+
 // A vector parameter: its own few axes, or all of x's where an extent of 1 repeats.
 static norma_status map_parameter(norma_arg arg, const norma_tensor *t, const struct axes *axes,
-                                  int64_t stride[NORMA_MAX_RANK])
+                                  int64_t stride[NORMA_MAX_RANK], uint32_t *along)
 {
     const norma_tensor *x = axes->x;
     const bool own = t->rank == axes->naturals;
@@ -155,6 +164,7 @@ static norma_status map_parameter(norma_arg arg, const norma_tensor *t, const st
         for (int32_t i = 0; i < t->rank; i++) {
             TRY(check_extent(arg, t, i, x->shape[axes->natural[i]]));
             stride[axes->natural[i]] = t->strides[i];
+            *along |= (t->shape[i] != 1 ? 1u : 0) << axes->natural[i];
         }
         return NORMA_OK;
     }
@@ -165,6 +175,7 @@ static norma_status map_parameter(norma_arg arg, const norma_tensor *t, const st
         if (t->shape[d] != 1)
             TRY(check_extent(arg, t, d, x->shape[d]));
         stride[d] = t->shape[d] == 1 ? 0 : t->strides[d];
+        *along |= (t->shape[d] != 1 ? 1u : 0) << d;
     }
     return NORMA_OK;
 }
@@ -191,8 +202,9 @@ static norma_status map_statistic(norma_arg arg, const norma_tensor *t, const st
     return NORMA_OK;
 }
 
+// along: bit d: a parameter differs along axis d.
 static norma_status map_axes(norma_arg arg, const norma_tensor *t, const struct axes *axes,
-                             int64_t stride[NORMA_MAX_RANK])
+                             int64_t stride[NORMA_MAX_RANK], uint32_t *along)
 {
     const norma_tensor *x = axes->x;
     const enum role role = role_of(arg);
@@ -203,7 +215,7 @@ static norma_status map_axes(norma_arg arg, const norma_tensor *t, const struct 
     if ((t->dtype == NORMA_FLOAT64) != (x->dtype == NORMA_FLOAT64))
         return BAD("%s: float64 goes with float64 alone (x, and every other tensor)", norma_arg_name(arg));
     if (role == ROLE_PARAMETER)
-        return map_parameter(arg, t, axes, stride);
+        return map_parameter(arg, t, axes, stride, along);
     if (role == ROLE_STATISTIC)
         return map_statistic(arg, t, axes, stride);
     if (role == ROLE_CHANNEL) {
@@ -402,6 +414,7 @@ norma_status norma_form_fill(const norma_problem *p, struct norma_form *f)
 {
     struct axes axes = {0};
     int64_t stride[NORMA_ARG_COUNT][NORMA_MAX_RANK] = {{0}};
+    uint32_t along[NORMA_ARG_COUNT] = {0};
     *f = (struct norma_form){0};
     TRY(check_axes(p, &axes));
     fill_axes(p, &axes);
@@ -410,11 +423,14 @@ norma_status norma_form_fill(const norma_problem *p, struct norma_form *f)
         const norma_arg to = canonical_arg(a);
         if (!t)
             continue;
-        TRY(map_axes(a, t, &axes, stride[to]));
+        TRY(map_axes(a, t, &axes, stride[to], &along[a]));
         f->arg[to].present = true;
         f->arg[to].source = a;
         f->arg[to].dtype = t->dtype;
     }
+    for (int a = NORMA_ARG_DX; a < NORMA_ARG_COUNT; a++)
+        if (norma_problem_tensor(p, a))
+            TRY(check_gradient_axes(p, a, along));
     fill_numbers(p, f);
     fill_statistic(p, f);
     TRY(arrange(f, &axes, stride));

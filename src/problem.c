@@ -275,22 +275,35 @@ static bool is_adaptive(norma_op op)
     return op >= NORMA_ADA_LAYER_NORM && op <= NORMA_ADA_INSTANCE_NORM;
 }
 
+norma_arg norma_forward_of(norma_arg gradient)
+{
+    static const norma_arg forward[NORMA_ARG_COUNT] = {[NORMA_ARG_DWEIGHT] = NORMA_ARG_WEIGHT,
+                                                       [NORMA_ARG_DBIAS] = NORMA_ARG_BIAS,
+                                                       [NORMA_ARG_DRESIDUAL] = NORMA_ARG_RESIDUAL,
+                                                       [NORMA_ARG_DGATE] = NORMA_ARG_GATE,
+                                                       [NORMA_ARG_DINPUT_BIAS] = NORMA_ARG_INPUT_BIAS,
+                                                       [NORMA_ARG_DZ] = NORMA_ARG_Z,
+                                                       [NORMA_ARG_DADDEND] = NORMA_ARG_ADDEND,
+                                                       [NORMA_ARG_DSCALE] = NORMA_ARG_SCALE,
+                                                       [NORMA_ARG_DSHIFT] = NORMA_ARG_SHIFT};
+    return forward[gradient];
+}
+
+// A gradient has its tensor. A bias adds nothing to what its gradient needs.
+static norma_status check_gradient(const norma_problem *p, norma_arg arg)
+{
+    if (!norma_problem_tensor(p, norma_forward_of(arg)) && arg != NORMA_ARG_DBIAS && arg != NORMA_ARG_DSHIFT)
+        return BAD("%s: there is no %s", norma_arg_name(arg), norma_arg_name(norma_forward_of(arg)));
+    return NORMA_OK;
+}
+
 // Tensors that an operator or a direction does not have.
 static norma_status check_presence(const norma_problem *p, norma_arg arg)
 {
-    static const norma_arg forward_of[NORMA_ARG_COUNT] = {[NORMA_ARG_DWEIGHT] = NORMA_ARG_WEIGHT,
-                                                          [NORMA_ARG_DRESIDUAL] = NORMA_ARG_RESIDUAL,
-                                                          [NORMA_ARG_DGATE] = NORMA_ARG_GATE,
-                                                          [NORMA_ARG_DZ] = NORMA_ARG_Z,
-                                                          [NORMA_ARG_DINPUT_BIAS] = NORMA_ARG_INPUT_BIAS,
-                                                          [NORMA_ARG_DADDEND] = NORMA_ARG_ADDEND,
-                                                          [NORMA_ARG_DSCALE] = NORMA_ARG_SCALE};
     const char *name = norma_arg_name(arg), *op = norma_op_name(p->op);
     const bool backward = arg == NORMA_ARG_DY || arg == NORMA_ARG_DSUM || norma_arg_is_gradient(arg);
     if (backward != (p->direction == NORMA_BACKWARD) && (backward || arg == NORMA_ARG_Y || arg == NORMA_ARG_SUM))
         return BAD("%s: not in %s", name, backward ? "forward" : "backward");
-    if (norma_arg_is_gradient(arg) && forward_of[arg] && !norma_problem_tensor(p, forward_of[arg]))
-        return BAD("%s: there is no %s", name, norma_arg_name(forward_of[arg]));
     const bool scales =
         arg == NORMA_ARG_SCALE || arg == NORMA_ARG_SHIFT || arg == NORMA_ARG_DSCALE || arg == NORMA_ARG_DSHIFT;
     const bool weights =
@@ -350,6 +363,9 @@ norma_status norma_work_from_problem(const norma_problem *problem, enum norma_pl
         TRY(check_presence(problem, a));
         TRY(check_form(norma_arg_name(a), t, norma_arg_is_output(problem, a)));
     }
+    for (int a = 0; a < NORMA_ARG_COUNT; a++)
+        if (norma_arg_is_gradient(a) && norma_problem_tensor(problem, a))
+            TRY(check_gradient(problem, a));
     TRY(norma_form_fill(problem, &work->form));
     work->strided = !norma_rows_suit(problem);
     work->groups = work->form.groups;

@@ -34,6 +34,8 @@ void norma_rows_fill(const norma_problem *problem, struct row_problem *rows);
 const norma_tensor *norma_problem_tensor(const norma_problem *problem, norma_arg arg);
 bool norma_arg_is_output(const norma_problem *problem, norma_arg arg);
 bool norma_arg_is_gradient(norma_arg arg);
+// The tensor that a gradient is of; x (which is 0) for that of x and for what is none.
+norma_arg norma_forward_of(norma_arg gradient);
 // Bytes from a tensor's first element to the end of its last; 0 where it has no elements.
 uint64_t norma_tensor_span(const norma_tensor *tensor);
 

@@ -33,7 +33,8 @@ typedef struct norma_dispatch {
     const char *kernel; // file basename and OpenCL function; a SPIR-V module's entry point is "main"
     norma_constant constants[NORMA_MAX_CONSTANTS];
     uint32_t constant_count;
-    norma_bound bindings[NORMA_MAX_BINDINGS]; // one a slot from 0 on; absent tensors are bound to x and not touched
+    norma_bound bindings[NORMA_MAX_BINDINGS]; // one a slot from 0 on; for an absent tensor x or the workspace is bound
+                                              // and not touched
     uint32_t binding_count;
     uint32_t
         args[NORMA_ARGS_BYTES / 4]; // push constants; OpenCL: a struct by value, the argument after the last binding

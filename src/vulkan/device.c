@@ -167,6 +167,7 @@ static void fill_caps(struct nvk_device *d, const struct properties *p, struct n
     caps->subgroup_shuffle = p->subgroup.subgroupSize >= 8 &&
                              (p->subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) &&
                              (p->subgroup.supportedOperations & wanted) == wanted;
+    d->strided = limits->maxPerStageDescriptorStorageBuffers > NVK_STRIDED;
     VkPhysicalDeviceFeatures features;
     d->api->GetPhysicalDeviceFeatures(d->physical, &features);
     d->lean = caps->kind == NORMA_DEVICE_CPU && features.shaderInt64 &&
@@ -257,7 +258,7 @@ static norma_status create_layouts(struct nvk_device *d)
     norma_status status = NORMA_OK;
     const VkPushConstantRange range = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = NORMA_ARGS_BYTES};
     for (int i = 0; i < NVK_LAYOUTS; i++) {
-        if (i == NVK_LAYOUT_LEAN && !d->lean)
+        if ((i == NVK_LAYOUT_LEAN && !d->lean) || (i == NVK_LAYOUT_STRIDED && !d->strided))
             continue;
         status = create_set_layout(d, types[i], counts[i], &d->set_layouts[i]);
         if (status != NORMA_OK)

@@ -4,12 +4,12 @@
 
 // Made by the build from shaders/*.comp: ROW modules without and with subgroup operations, the others once.
 #define ROW_MODULES(X) X(row_whole) X(row_stats) X(row_merge) X(row_apply) X(copy) X(row_whole_lean) X(copy_lean)
-#define STRIDED_MODULES(X)                                                                                    \
-    X(strided_stats)                                                                                          \
-    X(strided_merge)                                                                                          \
-    X(strided_finish)                                                                                         \
-    X(strided_apply) X(strided_sums) X(strided_add) X(strided_coefficients) X(strided_grad) X(strided_window) \
-        X(strided_write)
+#define STRIDED_MODULES(X) \
+    X(strided_stats)       \
+    X(strided_merge)       \
+    X(strided_finish)      \
+    X(strided_apply)       \
+    X(strided_sums) X(strided_add) X(strided_coefficients) X(strided_grad) X(strided_window) X(strided_write)
 #define MODULE(name)                    \
     extern const uint32_t nvk_##name[]; \
     extern const size_t nvk_##name##_size;
@@ -153,6 +153,9 @@ static norma_status find_or_compile(struct norma_device *device, const norma_dis
     const bool lean = is_lean(device, dispatch, &args);
     struct nvk_pipeline key = {.module = module_of(dispatch, lean)};
     key.layout = dispatch->table ? NVK_LAYOUT_STRIDED : lean ? NVK_LAYOUT_LEAN : NVK_LAYOUT_ROWS;
+    if (!d->layouts[key.layout])
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: a shader may not have as many buffers as %s", device->id,
+                          dispatch->kernel);
     if (!key.module)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s has no kernel %s", device->id, dispatch->kernel);
     for (uint32_t i = 0; i < dispatch->constant_count; i++)
