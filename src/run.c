@@ -33,17 +33,24 @@ static double strided_handicap(const struct norma_device *device)
 
 static double predict(const norma_context *context, struct norma_device *device, const struct norma_work *work)
 {
-    if (norma_figures_get(device, false) != NORMA_OK)
+    const bool impossible = work->form.float64 && !is_scalar(device);
+    if (impossible || norma_figures_get(device, false) != NORMA_OK)
         return INFINITY;
-    if (work->strided)
+    if (work->strided && !context->invariant)
         return norma_predict_form(&work->form, &device->figures) * strided_handicap(device);
     struct row_problem nominal = work->rows;
+    if (work->strided) { // groups of that length, as many as rows below
+        nominal = (struct row_problem){.op = NORMA_LAYER_NORM, .n = work->n, .gate_rows = 1};
+        for (int a = NORMA_ARG_X; a <= NORMA_ARG_Y; a++)
+            nominal.arg[a] = (struct row_arg){
+                .present = true, .dtype = work->form.arg[NORMA_ARG_X].dtype, .stride = {work->n}, .length = work->n};
+    }
     if (context->invariant) {
         nominal.rows = NOMINAL_ROWS;
         nominal.outer_rank = 1;
         nominal.outer[0] = NOMINAL_ROWS;
     }
-    return norma_predict(&nominal, &device->figures);
+    return norma_predict(&nominal, &device->figures) * (work->strided ? strided_handicap(device) : 1);
 }
 
 // The best usable device not in `tried`; *out is NULL where none is left.
