@@ -33,9 +33,10 @@ static double respond(const struct norma_form *f, const double *x, int64_t i)
 norma_status nsc_strided_window(struct strided *s)
 {
     const struct norma_form *f = s->form;
-    double *x = malloc(2 * (size_t)f->n * sizeof *x), *y = x + f->n;
+    double *x = malloc(2 * (size_t)f->n * sizeof *x);
     if (!x)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "scalar: out of host memory");
+    double *y = x + f->n;
     for (int64_t group = 0; group < f->groups; group++) {
         walk_group(s, group, NORMA_ARG_X, x);
         for (int64_t i = 0; i < f->n; i++)

@@ -5,8 +5,8 @@
 
 The loss is sum(dy*y) + sum(dsum*sum). Each element of each input is moved by h, 2h and 4h to both sides; the three
 central differences give two of fourth order and from them one of sixth (Richardson). A gradient passes where
-max|gradient - difference| is at most 1e-6 of max|difference|. The fourth and the sixth order must agree to 1e-7 of it,
-or the case fails as one that says nothing; so does one whose gradient vanishes. Numbers are drawn again until no kink
+max|gradient - difference| is at most 1e-6 of max|difference|. The two of fourth order must agree to 1e-7 of it, or the
+case fails as one that says nothing; so does one whose gradient vanishes. Numbers are drawn again until no kink
 of an activation, of |t| or of max(norm, eps) lies near.
 
 Backward runs for all gradients at once, with its statistics recomputed and with those of forward, and for each gradient
@@ -182,7 +182,7 @@ class Prepared:
 
 
 def difference(loss, array):
-    """(the gradient by differences of sixth order, how far those of fourth order lie from it at most)"""
+    """(the gradient by differences of sixth order, how far the two of fourth order lie apart at most)"""
     gradient, error = np.empty(array.shape), 0.0
     for index in np.ndindex(*array.shape):
         value, slopes = array[index], []
@@ -194,7 +194,7 @@ def difference(loss, array):
         array[index] = value
         fourth, coarse = ((4 * fine - rough) / 3 for fine, rough in zip(slopes, slopes[1:]))
         gradient[index] = (16 * fourth - coarse) / 15
-        error = max(error, abs(gradient[index] - fourth))
+        error = max(error, abs(coarse - fourth))
     return gradient, error
 
 
@@ -408,8 +408,8 @@ class Totals:
 
     def summary(self):
         return (f"{self.tensors} gradient tensors, {self.compared} comparisons: largest max|gradient - difference| / "
-                f"max|difference| {self.worst:.3g} ({self.worst_name}); differences of fourth and sixth order are "
-                f"within {self.rough:.3g}")
+                f"max|difference| {self.worst:.3g} ({self.worst_name}); the two differences of fourth order lie "
+                f"{self.rough:.3g} apart at most")
 
 
 class Coverage:
