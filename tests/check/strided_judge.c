@@ -95,6 +95,9 @@ static double error_of(const struct strided_expected *e, norma_arg arg, int64_t 
     // Where no bound holds, a NaN is as good as any value; and a group with a NaN is spoilt as a whole.
     if (isinf(bound) || (e->spoilt[place] && !isnan(expected)))
         return 0;
+    // The bound may be wider than the type's range, on both sides of 0: then either infinity is within it.
+    if (isinf(value) && isfinite(expected))
+        return form_reference_error(expected + copysignl(bound, value), 0, value, e->form.arg[arg].dtype);
     return form_reference_error(expected, bound, value, e->form.arg[arg].dtype);
 }
 
