@@ -68,7 +68,7 @@ def normalize_variants():
             if mode == "mode_count" or (mode == "inside" and order == 1):
                 continue
             # max(norm, eps): eps below every norm, above every norm, between them.
-            for (shape, axes), eps in zip(groups, (1e-12, 100.0, BETWEEN) if mode == "max" else (0.5,)):
+            for (shape, axes), eps in zip(groups, (1e-12, 50.0, BETWEEN) if mode == "max" else (0.5,)):
                 yield Variant(shape, norm_order=order, eps_mode=number, eps=eps, axes=axes)
     yield Variant((2, 300), SMOOTH, axes=0b10)
 
@@ -84,7 +84,7 @@ VARIANTS = {
                                                                                 normalized_dims=3)],
     "batch_norm": [Variant((3, 4, 2, 2), training=1), Variant((3, 4, 5), training=1, running=True, eps=0.3),
                    Variant((9, 5), training=1), Variant((3, 4, 2, 2), running=True), Variant((9, 5), running=True),
-                   Variant((5, 70), SMOOTH, training=1), Variant((3, 70, 2), SMOOTH, running=True)],
+                   Variant((5, 70), SMOOTH, training=1, eps=0.3), Variant((3, 70, 2), SMOOTH, running=True)],
     "group_norm": [Variant((2, 6, 2, 2), num_groups=3), Variant((3, 4, 4), num_groups=1),
                    Variant((2, 4, 7), num_groups=4, eps=0.3), Variant((4, 12), num_groups=2),
                    Variant((1, 4, 150), SMOOTH, num_groups=2)],
@@ -203,19 +203,18 @@ class Case:
 
     def __init__(self, op, variant, shift, number):
         self.op, self.variant, self.shape, self.number = op, variant, variant.shape, number
-        place = Z_PLACES[number % len(Z_PLACES)]
-        turn = number // len(Z_PLACES)
+        turn, at = divmod(number, len(Z_PLACES))
+        self.z_place = Z_PLACES[at]
         self.activation = NAMES[turn % len(NAMES)]
         # Another shift for each place of z and each variant: other pairs meet.
-        self.z_activation = NAMES[(turn + shift + number) % len(NAMES)]
+        self.z_activation = NAMES[(turn + shift + at) % len(NAMES)]
         self.layout = LAYOUTS[(number + shift) % len(LAYOUTS)]
-        self.z_place = place
         self.name = f"{op} {variant} {self.layout} {self.activation}"
-        if place != "none":
-            self.name += f" z {place} {self.z_activation}"
+        if self.z_place != "none":
+            self.name += f" z {self.z_place} {self.z_activation}"
         self.random = np.random.RandomState(zlib.crc32(self.name.encode()))
         self.settings = dict(variant.settings, activation=ACTIVATIONS[self.activation], activation_slope=0.2,
-                             z_activation=ACTIVATIONS[self.z_activation], z_first=int(place == "first"))
+                             z_activation=ACTIVATIONS[self.z_activation], z_first=int(self.z_place == "first"))
         self.given = variant.running and not (variant.settings.get("training") or
                                               (op == "instance_norm" and variant.settings.get("use_input_stats", 1)))
         self.names = self.choose_names()
