@@ -16,7 +16,7 @@ struct settings {
     const char *device[MAX_DRIVERS];
     int devices;
     uint64_t seed, cases, first;
-    const char *filter, *variant;
+    const char *filter, *variant, *table;
     bool time, bits, digest, allow_missing, strided;
 };
 
@@ -157,19 +157,26 @@ static void summarise(const struct settings *o, struct check_driver *driver)
     }
 }
 
-static const struct option option_names[] = {
-    {"device", required_argument, 0, 'd'}, {"seed", required_argument, 0, 's'},
-    {"cases", required_argument, 0, 'n'},  {"only", required_argument, 0, 'o'},
-    {"filter", required_argument, 0, 'f'}, {"variant", required_argument, 0, 'v'},
-    {"time", no_argument, 0, 't'},         {"bits", no_argument, 0, 'b'},
-    {"digest", no_argument, 0, 'g'},       {"allow-missing", no_argument, 0, 'm'},
-    {"strided", no_argument, 0, 'r'},      {0}};
+static const struct option option_names[] = {{"device", required_argument, 0, 'd'},
+                                             {"seed", required_argument, 0, 's'},
+                                             {"cases", required_argument, 0, 'n'},
+                                             {"only", required_argument, 0, 'o'},
+                                             {"filter", required_argument, 0, 'f'},
+                                             {"variant", required_argument, 0, 'v'},
+                                             {"time", no_argument, 0, 't'},
+                                             {"bits", no_argument, 0, 'b'},
+                                             {"digest", no_argument, 0, 'g'},
+                                             {"allow-missing", no_argument, 0, 'm'},
+                                             {"strided", no_argument, 0, 'r'},
+                                             {"table", required_argument, 0, 'T'},
+                                             {0}};
 
 static int parse(int argc, char **argv, struct settings *o)
 {
     static const char usage[] =
         "usage: norma-check-suite [--device scalar|opencl|vulkan|...]... [--seed N] [--cases N] [--only CASE]\n"
-        "                         [--filter TEXT] [--variant NAME] [--time] [--bits] [--strided] [--allow-missing]\n";
+        "                         [--filter TEXT] [--variant NAME] [--time] [--bits] [--strided [--table FILE]]\n"
+        "                         [--allow-missing]\n";
     for (int option; (option = getopt_long(argc, argv, "", option_names, NULL)) != -1;) {
         switch (option) {
         case 'd':
@@ -207,6 +214,9 @@ static int parse(int argc, char **argv, struct settings *o)
         case 'r':
             o->strided = true;
             break;
+        case 'T':
+            o->table = optarg;
+            break;
         default:
             fputs(usage, stderr);
             return 2;
@@ -242,6 +252,18 @@ static int run_bits(const struct settings *o)
     return check_bits(o->device, o->devices, o->seed, cases, o->digest, o->allow_missing);
 }
 
+// The page that the table option asks for, with the command that makes it again.
+static bool write_table(const struct settings *o, const struct strided_table *table, int count)
+{
+    char command[200];
+    snprintf(command, sizeof command, "norma-check-suite --strided --cases %llu --seed %llu --table FILE",
+             (unsigned long long)o->cases, (unsigned long long)o->seed);
+    if (strided_table_write(table, o->device, count, command, o->table))
+        return true;
+    printf("FAIL the table cannot be written to %s\n", o->table);
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0); // progress shows, and survives a crash
@@ -257,7 +279,9 @@ int main(int argc, char **argv)
     if (o.bits || o.digest)
         return run_bits(&o);
     struct check_driver drivers[MAX_DRIVERS];
-    const struct strided_settings strided = {.seed = o.seed, .filter = o.filter, .time = o.time};
+    static struct strided_table table;
+    const struct strided_settings strided = {
+        .seed = o.seed, .filter = o.filter, .time = o.time, .table = o.table ? &table : NULL};
     uint64_t failures = 0, passed = 0;
     const int count = open_drivers(&o, drivers, &failures);
     printf("seed %llu, %llu cases\n", (unsigned long long)o.seed, (unsigned long long)o.cases);
@@ -268,13 +292,14 @@ int main(int argc, char **argv)
         }
     for (int i = 0; i < count; i++) {
         if (o.strided)
-            strided_summarise(&drivers[i]);
+            strided_summarise(&strided, i, &drivers[i]);
         else
             summarise(&o, &drivers[i]);
         passed += drivers[i].cases - (drivers[i].failures < drivers[i].cases ? drivers[i].failures : drivers[i].cases);
         failures += drivers[i].failures;
         check_driver_close(&drivers[i]);
     }
+    failures += o.table && !write_table(&o, &table, count);
     printf("check suite: %llu passed, %llu failed\n", (unsigned long long)passed, (unsigned long long)failures);
     return failures > 0;
 }

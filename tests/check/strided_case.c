@@ -209,12 +209,12 @@ static void pick_outputs(struct strided_case *c, uint64_t *s)
     set(c, NORMA_ARG_DX, !any || chance(s, 0.85));
 }
 
-static void pick_types(struct strided_case *c, uint64_t *s)
+// x has the given type.
+static void pick_types(struct strided_case *c, norma_dtype x, uint64_t *s)
 {
     static const norma_dtype types[] = {NORMA_FLOAT32, NORMA_FLOAT32, NORMA_FLOAT16, NORMA_BFLOAT16};
-    const norma_dtype x = types[check_pick(s, 4)];
     const bool alike = chance(s, 0.4);
-    c->float64 = chance(s, 0.06);
+    c->float64 = x == NORMA_FLOAT64;
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
         const norma_dtype own = types[check_pick(s, 4)];
         const bool fixed = arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD || arg == NORMA_ARG_RUNNING_MEAN ||
@@ -281,11 +281,17 @@ static void pick_window(struct strided_case *c, uint64_t *s)
 
 void strided_case_make(struct strided_case *c, uint64_t seed, uint64_t index)
 {
-    enum { OPS = NORMA_OP_COUNT - NORMA_LAYER_NORM };
+    // Operator, direction, type and layout of x go round, so that any STRIDED_ROUND cases in a row have all of them.
+    static const norma_dtype types[] = {NORMA_FLOAT32, NORMA_FLOAT16,  NORMA_BFLOAT16, NORMA_FLOAT32,
+                                        NORMA_FLOAT16, NORMA_BFLOAT16, NORMA_FLOAT64};
+    enum { OPS = NORMA_OP_COUNT - NORMA_LAYER_NORM, TYPES = sizeof types / sizeof *types };
+    _Static_assert(OPS * 2 * TYPES * STRIDED_LAYOUT_COUNT == STRIDED_ROUND, "STRIDED_ROUND");
     const norma_op op = (norma_op)(NORMA_LAYER_NORM + (int)(index % OPS));
     *c = (struct strided_case){.seed = seed, .index = index, .spoilt = -1, .problem = norma_problem_defaults(op)};
-    uint64_t s = seed * 0x9fb21c651e98df25u + index;
-    c->problem.direction = chance(&s, 0.5) ? NORMA_BACKWARD : NORMA_FORWARD;
+    uint64_t s = seed * 0x9fb21c651e98df25u + index, turn = index / OPS;
+    c->problem.direction = turn % 2 ? NORMA_BACKWARD : NORMA_FORWARD;
+    c->x_layout = (enum strided_layout)(turn / 2 % STRIDED_LAYOUT_COUNT);
+    const norma_dtype type = types[turn / (2 * STRIDED_LAYOUT_COUNT) % TYPES];
     pick_numbers(c, &s);
     if (op == NORMA_LOCAL_RESPONSE_NORM)
         pick_window(c, &s);
@@ -295,7 +301,7 @@ void strided_case_make(struct strided_case *c, uint64_t seed, uint64_t index)
         c->problem.training = 0;
     pick_inputs(c, &s);
     pick_outputs(c, &s);
-    pick_types(c, &s);
+    pick_types(c, type, &s);
     pick_values(c, &s);
     strided_lay_out(c, &s);
     c->uploaded = chance(&s, 0.3);

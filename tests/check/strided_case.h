@@ -28,6 +28,8 @@ enum strided_layout {
     STRIDED_LAYOUT_COUNT
 };
 
+enum { STRIDED_ROUND = (NORMA_OP_COUNT - NORMA_LAYER_NORM) * 2 * 7 * STRIDED_LAYOUT_COUNT };
+
 struct strided_tensor {
     bool present;
     norma_dtype dtype;
@@ -49,6 +51,7 @@ struct strided_case {
     bool element[NORMA_MAX_RANK];  // the dimensions of a group; group norm: behind its part of dimension 1
     int64_t total, n;              // elements of x, of a group
     bool float64;
+    enum strided_layout x_layout;
     bool uploaded;  // level 2: the plan holds the parameters
     bool for_slice; // level 2: the plan is made for another shape than it runs
     struct strided_tensor tensor[NORMA_ARG_COUNT];

@@ -68,15 +68,16 @@ static bool went_well(const struct strided_settings *o, struct check_driver *dri
     return false;
 }
 
-static void run_case(const struct strided_settings *o, struct check_driver *driver, const struct strided_case *c,
+// True where the case ran both ways and was right.
+static bool run_case(const struct strided_settings *o, struct check_driver *driver, const struct strided_case *c,
                      const struct strided_expected *expected, struct scratch *room)
 {
     driver->cases++;
     if (!went_well(o, driver, c, "norma_run", strided_run_host(driver, c, room->arena)) ||
         !judge(o, driver, c, expected, "norma_run", room, true))
-        return;
-    if (went_well(o, driver, c, "plan", strided_run_plan(driver, c, 0, room->arena)))
-        judge(o, driver, c, expected, "plan", room, false);
+        return false;
+    return went_well(o, driver, c, "plan", strided_run_plan(driver, c, 0, room->arena)) &&
+           judge(o, driver, c, expected, "plan", room, false);
 }
 
 // A problem that no device may see: once a driver, so that passed and failed add up.
@@ -109,7 +110,8 @@ bool strided_check(const struct strided_settings *o, struct check_driver *driver
     } else if (ok) {
         ok = strided_expect(&c, &expected);
         for (int i = 0; ok && i < count; i++)
-            run_case(o, &drivers[i], &c, &expected, &room);
+            if (run_case(o, &drivers[i], &c, &expected, &room) && o->table)
+                strided_table_count(o->table, i, &c);
     }
     free(room.arena);
     free(room.first);
@@ -119,7 +121,7 @@ bool strided_check(const struct strided_settings *o, struct check_driver *driver
     return ok;
 }
 
-void strided_summarise(struct check_driver *driver)
+void strided_summarise(const struct strided_settings *o, int index, struct check_driver *driver)
 {
     printf("%s: %llu strided cases, %llu runs, %llu refused, %llu failed, largest error/bound %.3f, of float32 %.3f "
            "(%s)\n",
@@ -133,6 +135,11 @@ void strided_summarise(struct check_driver *driver)
             printf("FAIL %s: more than %d programs\n", driver->name, CHECK_MAX_PROGRAMS);
             driver->failures++;
         }
+    }
+    const int empty = o->table ? strided_table_empty(o->table, index, driver->name) : 0;
+    if (empty > 0) {
+        printf("FAIL %s: %d cells of the table are empty\n", driver->name, empty);
+        driver->failures++;
     }
     if (driver->compiled_late > 0) {
         printf("FAIL %s: %llu runs of a plan compiled something\n", driver->name,

@@ -268,12 +268,12 @@ void strided_lay_out(struct strided_case *c, uint64_t *s)
 {
     const bool window = c->problem.op == NORMA_LOCAL_RESPONSE_NORM; // an element reads its neighbours
     const bool alike = chance(s, 0.4), in_place = chance(s, 0.25) && !window;
-    const enum strided_layout all = pick_layout(s);
+    const enum strided_layout all = c->x_layout;
     // A spoilt element that repeats would spoil more than one group, and an output may not repeat.
     const bool repeats = !in_place && c->values != STRIDED_NONFINITE;
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
         const enum strided_layout own = pick_layout(s);
-        c->tensor[arg].layout = alike ? all : own;
+        c->tensor[arg].layout = alike || arg == NORMA_ARG_X ? all : own;
         set_shape(c, (norma_arg)arg, s);
         // Groups that differ cannot have one saved mean.
         set_strides(c, (norma_arg)arg, repeats && role_of((norma_arg)arg) != ROLE_STATISTIC, s);
