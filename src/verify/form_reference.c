@@ -247,7 +247,8 @@ static void update_running(const struct task *k, norma_arg arg)
         }
         const long double kept = (1 - k->momentum) * running;
         out->value[i] = kept + k->momentum * (out->value[i] / share);
-        out->bound[i] = 4 * k->u * fabsl(kept) + fabsl(k->momentum) * (out->bound[i] / share);
+        // Two products: half a step each among the denormals, and the batch's own half.
+        out->bound[i] = 4 * k->u * fabsl(kept) + fabsl(k->momentum) * (out->bound[i] / share) + k->least;
     }
 }
 

@@ -188,7 +188,7 @@ static void pick_layout(struct check_case *c, uint64_t *s)
     static const enum check_layout layouts[] = {CHECK_CONTIGUOUS, CHECK_CONTIGUOUS, CHECK_CONTIGUOUS, CHECK_PADDED,
                                                 CHECK_PADDED,     CHECK_NESTED,     CHECK_SWAPPED,    CHECK_REPEATED};
     c->layout = layouts[check_pick(s, 8)];
-    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
+    for (int arg = 0; arg < NORMA_ROW_ARGS; arg++) {
         set_shape(c, (norma_arg)arg, s);
         set_strides(c, (norma_arg)arg, s);
     }
@@ -208,7 +208,7 @@ void check_case_place(struct check_case *c)
     uint64_t s = c->seed * 31 + c->index;
     const bool shifted = chance(&s, 0.3);
     uint64_t at = CHECK_CANARY;
-    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
+    for (int arg = 0; arg < NORMA_ROW_ARGS; arg++) {
         struct check_tensor *t = &c->tensor[arg];
         if (!t->present || (int)t->view != arg)
             continue;
@@ -221,7 +221,7 @@ void check_case_place(struct check_case *c)
         t->begin = at + shift * size;
         at = (t->begin + t->span + 2 * CHECK_CANARY + 255) / 256 * 256;
     }
-    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
+    for (int arg = 0; arg < NORMA_ROW_ARGS; arg++) {
         struct check_tensor *t = &c->tensor[arg];
         t->begin = c->tensor[t->view].begin;
         t->span = c->tensor[t->view].span;

@@ -3,6 +3,7 @@
 #ifndef NORMA_CHECK_CASE_H
 #define NORMA_CHECK_CASE_H
 
+#include "rows.h"
 #include <norma/norma.h>
 #include <stdbool.h>
 

@@ -121,7 +121,7 @@ bool check_case_fill(struct check_case *c)
         memcpy(c->arena + i, &word, 8);
     }
     // Empty rows have mean and rstd to fill; the other tensors then have no elements.
-    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
+    for (int arg = 0; arg < NORMA_ROW_ARGS; arg++)
         if (c->tensor[arg].present && (int)c->tensor[arg].view == arg)
             fill_tensor(c, (norma_arg)arg);
     if (c->values == CHECK_NONFINITE && c->rows > 0 && c->n > 0)
