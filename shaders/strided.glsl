@@ -3,6 +3,7 @@
 // and the tree of docs/reduction.md. Vulkan 1.1 without optional features: 16-bit elements travel in 32-bit words.
 // Everything on the way to a result is `precise`: no compiler may contract or reorder it.
 // Assumes less than 65535 loop iterations an invocation: lavapipe ends all its loops there, without a word.
+// And workgroups of a multiple of 8 invocations: of others lavapipe computed the last, partly filled vector wrongly.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "strided_table.h"
