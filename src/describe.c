@@ -19,7 +19,7 @@ norma_status norma_describe(norma_device *device, const norma_problem *problem, 
     *out = NULL;
     norma_status status = norma_device_ready(device);
     if (status == NORMA_OK)
-        status = norma_work_from_problem(problem, NORMA_PLACE_NONE, 0, &work);
+        status = norma_work_from_problem(problem, NORMA_PLACE_NONE, &work);
     if (status != NORMA_OK)
         return status;
     struct owned_description *owned = calloc(1, sizeof(*owned));
@@ -28,8 +28,7 @@ norma_status norma_describe(norma_device *device, const norma_problem *problem, 
     struct norma_schedule *s = &owned->schedule;
     const struct norma_plan_options options =
         norma_execute_options(device, variant, NORMA_MEMORY_RESIDENT, device->context->memory_budget);
-    status = work.strided ? norma_schedule_form(&work.form, &device->caps, &options, s)
-                          : norma_schedule_rows(&work.rows, &device->caps, &options, s);
+    status = norma_schedule_work(&work, &device->caps, &options, s);
     norma_description *description = &owned->description;
     if (status != NORMA_OK) {
         norma_description_destroy(&description);

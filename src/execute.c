@@ -1,6 +1,7 @@
 #include "execute.h"
 #include "problem.h"
 #include "strided_table.h"
+#include "walk.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -432,49 +433,12 @@ error:
     return status;
 }
 
-static norma_status execute_rows(struct norma_device *device, const struct row_problem *rows,
-                                 const norma_tensor *const tensors[NORMA_ARG_COUNT],
-                                 const struct norma_plan_options *options)
-{
-    struct run run = {.device = device, .backend = device->backend, .tensors = tensors};
-    norma_status status = norma_schedule_rows(rows, &device->caps, options, &run.schedule);
-    if (status == NORMA_OK)
-        status = prepare_all(device, &run.schedule);
-    if (status == NORMA_OK && run.schedule.dispatch_count > 0)
-        status = options->memory == NORMA_MEMORY_IMPORT ? run_imported(&run) : run_staged(&run, rows);
-    return finish(&run, status);
-}
-
-norma_status norma_execute_host(struct norma_device *device, const struct row_problem *rows,
-                                const norma_tensor *const tensors[NORMA_ARG_COUNT], const char *variant,
-                                uint64_t budget)
-{
-    struct norma_plan_options options = norma_execute_options(device, variant, NORMA_MEMORY_IMPORT, budget);
-    if (device->caps.host_memory && device->backend->buffer_import) {
-        const norma_status status = execute_rows(device, rows, tensors, &options);
-        if (status != NORMA_ERROR_UNSUPPORTED || device->caps.api == NORMA_DRIVER_SCALAR)
-            return status;
-    }
-    options.memory = NORMA_MEMORY_STAGE;
-    return execute_rows(device, rows, tensors, &options);
-}
-
 // Between a tensor in host memory and its span as it lies on the device, element by element where it has gaps.
 static void gather(const norma_tensor *t, char *host, const char *span)
 {
     const size_t size = norma_dtype_size(t->dtype);
-    int64_t index[NORMA_MAX_RANK] = {0};
-    for (;;) {
-        int64_t at = 0;
-        for (int32_t d = 0; d < t->rank; d++)
-            at += index[d] * t->strides[d];
-        memcpy(host + (size_t)at * size, span + (size_t)at * size, size);
-        int32_t d = t->rank - 1;
-        while (d >= 0 && ++index[d] == t->shape[d])
-            index[d--] = 0;
-        if (d < 0)
-            return;
-    }
+    for (struct norma_walk w = norma_walk_begin(t); !w.done; norma_walk_next(t, &w))
+        memcpy(host + (size_t)w.offset * size, span + (size_t)w.offset * size, size);
 }
 
 static norma_status transfer_span(struct run *run, enum norma_command_kind kind, struct norma_buffer *buffer,
@@ -505,7 +469,7 @@ static norma_status read_back(struct run *run, struct norma_buffer *buffer, cons
 }
 
 // Whole tensors on the device; each transfer is waited for.
-static norma_status run_whole(struct run *run, uint32_t outputs, uint64_t budget)
+static norma_status run_whole(struct run *run, uint64_t outputs, uint64_t budget)
 {
     struct norma_place_in_buffer places[NORMA_ARG_COUNT] = {{0}};
     struct norma_buffer *workspace = NULL;
@@ -540,30 +504,31 @@ error:
     return status;
 }
 
-static norma_status execute_form(struct norma_device *device, const struct norma_form *form, uint32_t outputs,
-                                 const norma_tensor *const tensors[NORMA_ARG_COUNT],
-                                 const struct norma_plan_options *options)
+static norma_status execute(struct norma_device *device, const struct norma_work *work,
+                            const norma_tensor *const tensors[NORMA_ARG_COUNT],
+                            const struct norma_plan_options *options)
 {
     struct run run = {.device = device, .backend = device->backend, .tensors = tensors};
-    norma_status status = norma_schedule_form(form, &device->caps, options, &run.schedule);
+    norma_status status = norma_schedule_work(work, &device->caps, options, &run.schedule);
     if (status == NORMA_OK)
         status = prepare_all(device, &run.schedule);
     if (status == NORMA_OK && run.schedule.dispatch_count > 0)
-        status = options->memory == NORMA_MEMORY_IMPORT ? run_imported(&run)
-                                                        : run_whole(&run, outputs, options->memory_budget);
+        status = options->memory == NORMA_MEMORY_IMPORT  ? run_imported(&run)
+                 : options->memory == NORMA_MEMORY_STAGE ? run_staged(&run, &work->rows)
+                                                         : run_whole(&run, work->outputs, options->memory_budget);
     return finish(&run, status);
 }
 
-norma_status norma_execute_form(struct norma_device *device, const struct norma_form *form, uint32_t outputs,
+norma_status norma_execute_host(struct norma_device *device, const struct norma_work *work,
                                 const norma_tensor *const tensors[NORMA_ARG_COUNT], const char *variant,
                                 uint64_t budget)
 {
     struct norma_plan_options options = norma_execute_options(device, variant, NORMA_MEMORY_IMPORT, budget);
     if (device->caps.host_memory && device->backend->buffer_import) {
-        const norma_status status = execute_form(device, form, outputs, tensors, &options);
+        const norma_status status = execute(device, work, tensors, &options);
         if (status != NORMA_ERROR_UNSUPPORTED || device->caps.api == NORMA_DRIVER_SCALAR)
             return status;
     }
-    options.memory = NORMA_MEMORY_RESIDENT;
-    return execute_form(device, form, outputs, tensors, &options);
+    options.memory = work->strided ? NORMA_MEMORY_RESIDENT : NORMA_MEMORY_STAGE;
+    return execute(device, work, tensors, &options);
 }

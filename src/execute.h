@@ -7,12 +7,7 @@
 
 // Tensors of the caller in host memory; returns when the outputs are written. Where the device cannot bind the memory
 // it is copied. tensors[a] is NULL where argument a is absent.
-norma_status norma_execute_host(struct norma_device *device, const struct row_problem *rows,
-                                const norma_tensor *const tensors[NORMA_ARG_COUNT], const char *variant,
-                                uint64_t budget);
-
-// The same for any form. outputs: bit a: tensor a is written.
-norma_status norma_execute_form(struct norma_device *device, const struct norma_form *form, uint32_t outputs,
+norma_status norma_execute_host(struct norma_device *device, const struct norma_work *work,
                                 const norma_tensor *const tensors[NORMA_ARG_COUNT], const char *variant,
                                 uint64_t budget);
 

@@ -36,22 +36,20 @@ static norma_status time_rows(struct norma_device *device, float *x, float *y, i
     const norma_tensor tx = norma_tensor_host(NORMA_FLOAT32, 2, shape, x),
                        ty = norma_tensor_host(NORMA_FLOAT32, 2, shape, y);
     const norma_tensor *tensors[NORMA_ARG_COUNT] = {[NORMA_ARG_X] = &tx, [NORMA_ARG_Y] = &ty};
-    struct row_problem rows = {
-        .op = NORMA_LAYER_NORM, .eps = 1e-5f, .n = COLUMNS, .rows = count, .outer_rank = 1, .gate_rows = 1};
-    rows.outer[0] = count;
-    for (int a = NORMA_ARG_X; a <= NORMA_ARG_Y; a++)
-        rows.arg[a] = (struct row_arg){.present = true, .dtype = NORMA_FLOAT32, .stride = {COLUMNS}, .length = COLUMNS};
-    for (int i = -1; i < repeats; i++) { // the first compiles and warms up
+    norma_problem problem = NORMA_LAYER_NORM_DEFAULTS;
+    struct norma_work work;
+    problem.x = &tx;
+    problem.y = &ty;
+    norma_status status = norma_work_from_problem(&problem, NORMA_PLACE_HOST, &work);
+    for (int i = -1; i < repeats && status == NORMA_OK; i++) { // the first compiles and warms up
         const double begin = now();
-        const norma_status status = norma_execute_host(device, &rows, tensors, NULL, 0);
-        if (status != NORMA_OK)
-            return status;
+        status = norma_execute_host(device, &work, tensors, NULL, 0);
         if (i >= 0)
             seconds[i] = now() - begin;
     }
     qsort(seconds, (size_t)repeats, sizeof(seconds[0]), compare);
     *median = seconds[repeats / 2];
-    return NORMA_OK;
+    return status;
 }
 
 static norma_status time_copy(struct norma_device *device, double *rate)

@@ -1,7 +1,7 @@
 #include "context.h"
 #include "execute.h"
 #include "problem.h"
-#include <math.h>
+#include "walk.h"
 #include <norma/plan.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,7 +103,7 @@ static const char *find_variant(const struct norma_device *device, const char *n
 
 static norma_status create(norma_plan *plan, const norma_problem *problem, const norma_plan_params *params)
 {
-    norma_status status = norma_work_from_problem(problem, NORMA_PLACE_NONE, 0, &plan->work);
+    norma_status status = norma_work_from_problem(problem, NORMA_PLACE_NONE, &plan->work);
     if (status != NORMA_OK)
         return status;
     if (params->variant && !(plan->variant = find_variant(plan->device, params->variant)))
@@ -214,39 +214,22 @@ static norma_status check_same(const norma_plan *plan, const struct norma_work *
     return NORMA_OK;
 }
 
-// Statistics of no elements are NaN, gradients of parameters 0.
-static norma_status write_empty(const norma_tensor *t, bool nan)
+static norma_status write_empty(const norma_tensor *t, const void *value)
 {
-    const float single = NAN;
-    const double wide = NAN;
-    static const char zero[sizeof(double)];
     const size_t size = norma_dtype_size(t->dtype);
-    const void *value = !nan ? (const void *)zero : t->dtype == NORMA_FLOAT64 ? (const void *)&wide : &single;
-    int64_t index[NORMA_MAX_RANK] = {0};
-    for (int32_t d = 0; d < t->rank; d++)
-        if (t->shape[d] == 0)
-            return NORMA_OK;
-    for (;;) {
-        uint64_t at = t->offset;
-        for (int32_t d = 0; d < t->rank; d++)
-            at += (uint64_t)(index[d] * t->strides[d]) * size;
-        const norma_status status = norma_buffer_write(t->buffer, at, value, size);
-        int32_t d = t->rank - 1;
-        while (d >= 0 && ++index[d] == t->shape[d])
-            index[d--] = 0;
-        if (status != NORMA_OK || d < 0)
-            return status;
-    }
+    norma_status status = NORMA_OK;
+    for (struct norma_walk w = norma_walk_begin(t); !w.done && status == NORMA_OK; norma_walk_next(t, &w))
+        status = norma_buffer_write(t->buffer, t->offset + (uint64_t)w.offset * size, value, size);
+    return status;
 }
 
 static norma_status write_all_empty(const norma_problem *problem)
 {
     norma_status status = NORMA_OK;
     for (int a = 0; a < NORMA_ARG_COUNT && status == NORMA_OK; a++) {
-        const norma_tensor *t = norma_problem_tensor(problem, a);
-        const bool statistic = a == NORMA_ARG_MEAN || a == NORMA_ARG_RSTD;
-        if (t && norma_arg_is_output(problem, a) && (statistic || norma_arg_is_gradient(a)))
-            status = write_empty(t, statistic);
+        const void *value = norma_empty_value(problem, a);
+        if (value)
+            status = write_empty(norma_problem_tensor(problem, a), value);
     }
     return status;
 }
@@ -267,8 +250,7 @@ static norma_status run(norma_plan *plan, const norma_problem *problem, const st
         places[a] = (struct norma_place_in_buffer){t->buffer, t->offset};
     }
     const struct norma_plan_options options = planner_options(plan);
-    norma_status status = work->strided ? norma_schedule_form(&work->form, &plan->device->caps, &options, &schedule)
-                                        : norma_schedule_rows(&work->rows, &plan->device->caps, &options, &schedule);
+    norma_status status = norma_schedule_work(work, &plan->device->caps, &options, &schedule);
     if (status == NORMA_OK)
         status = get_workspace(plan, schedule.workspace, &workspace);
     if (status == NORMA_OK)
@@ -292,7 +274,7 @@ norma_status norma_plan_run(norma_plan *plan, const norma_problem *problem, norm
             *slots[i] = &plan->held[args[i]];
     norma_status status = norma_device_ready(plan->device);
     if (status == NORMA_OK)
-        status = norma_work_from_problem(&whole, NORMA_PLACE_BUFFER, 0, &work);
+        status = norma_work_from_problem(&whole, NORMA_PLACE_BUFFER, &work);
     if (status == NORMA_OK)
         status = check_same(plan, &work);
     if (status != NORMA_OK)

@@ -113,6 +113,18 @@ bool norma_arg_is_output(const norma_problem *p, norma_arg arg)
     return arg == NORMA_ARG_Y || arg == NORMA_ARG_SUM || norma_arg_is_gradient(arg);
 }
 
+const void *norma_empty_value(const norma_problem *p, norma_arg arg)
+{
+    static const float nan32 = NAN;
+    static const double nan64 = NAN, zero = 0;
+    const norma_tensor *t = norma_problem_tensor(p, arg);
+    if (!t || !norma_arg_is_output(p, arg))
+        return NULL;
+    if (arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD)
+        return t->dtype == NORMA_FLOAT64 ? (const void *)&nan64 : (const void *)&nan32;
+    return norma_arg_is_gradient(arg) ? &zero : NULL;
+}
+
 #define BAD(...) norma_fail(NORMA_ERROR_INVALID_ARGUMENT, __VA_ARGS__)
 #define TRY(call)                      \
     do {                               \
@@ -352,8 +364,7 @@ static norma_status check_overlaps(const norma_problem *p, norma_arg *in_place)
     return NORMA_OK;
 }
 
-norma_status norma_work_from_problem(const norma_problem *problem, enum norma_place place, uint32_t optional,
-                                     struct norma_work *work)
+norma_status norma_work_from_problem(const norma_problem *problem, enum norma_place place, struct norma_work *work)
 {
     TRY(check_scalars(problem));
     for (int a = 0; a < NORMA_ARG_COUNT; a++) {
@@ -367,18 +378,21 @@ norma_status norma_work_from_problem(const norma_problem *problem, enum norma_pl
         if (norma_arg_is_gradient(a) && norma_problem_tensor(problem, a))
             TRY(check_gradient(problem, a));
     TRY(norma_form_fill(problem, &work->form));
-    work->strided = !norma_rows_suit(problem);
     work->groups = work->form.groups;
     work->n = work->form.n;
+    work->strided = !norma_rows_suit(problem);
+    if (!work->strided)
+        norma_rows_fill(problem, &work->rows);
     if (work->n > INT32_MAX)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: groups of %lld elements; at most %d are supported",
                           (long long)work->n, INT32_MAX);
-    if (!work->strided)
-        norma_rows_fill(problem, &work->rows);
+    work->outputs = 0;
     for (int a = 0; a < NORMA_ARG_COUNT; a++) {
         const norma_tensor *t = norma_problem_tensor(problem, a);
-        if (t && !(optional >> a & 1 && !t->data && !t->buffer))
-            TRY(check_memory(norma_arg_name(a), t, place));
+        if (!t)
+            continue;
+        TRY(check_memory(norma_arg_name(a), t, place));
+        work->outputs |= (uint64_t)norma_arg_is_output(problem, a) << a;
     }
     return place == NORMA_PLACE_NONE ? NORMA_OK : check_overlaps(problem, &work->form.in_place);
 }

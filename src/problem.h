@@ -14,15 +14,14 @@ enum norma_place {
 struct norma_work {
     bool strided;      // rows is not filled
     int64_t groups, n; // 0: there is nothing to compute
+    uint64_t outputs;  // bit a: tensor a is there and is written
     struct norma_form form;
     struct row_problem rows;
 };
 
 // Checks problem and fills *work. NORMA_ERROR_INVALID_ARGUMENT or NORMA_ERROR_UNSUPPORTED with a message that begins
-// with the name of the argument at fault. optional: bit a set where tensor a need not have memory though place asks for
-// it.
-norma_status norma_work_from_problem(const norma_problem *problem, enum norma_place place, uint32_t optional,
-                                     struct norma_work *work);
+// with the name of the argument at fault.
+norma_status norma_work_from_problem(const norma_problem *problem, enum norma_place place, struct norma_work *work);
 
 // form.c: checks shapes. rows.c: whether the row kernels take the problem, whose shapes have been checked, and its
 // rows.
@@ -36,6 +35,9 @@ bool norma_arg_is_output(const norma_problem *problem, norma_arg arg);
 bool norma_arg_is_gradient(norma_arg arg);
 // The tensor that a gradient is of; x (which is 0) for that of x and for what is none.
 norma_arg norma_forward_of(norma_arg gradient);
+// What each element of an output is where there is nothing to compute: NaN of a statistic, 0 of a parameter's gradient.
+// NULL: the argument is no such output.
+const void *norma_empty_value(const norma_problem *problem, norma_arg arg);
 // Bytes from a tensor's first element to the end of its last; 0 where it has no elements.
 uint64_t norma_tensor_span(const norma_tensor *tensor);
 

@@ -2,6 +2,7 @@
 #include "execute.h"
 #include "overlap.h"
 #include "problem.h"
+#include "walk.h"
 #include <math.h>
 #include <norma/run.h>
 #include <stdio.h>
@@ -12,11 +13,6 @@ enum { NOMINAL_ROWS = 4096 };
 
 // Below this the scalar path is faster than any launch, so nothing else is opened or measured for it.
 #define SCALAR_BYTES (64 << 10)
-
-static uint64_t bytes_of(const struct norma_work *work)
-{
-    return work->strided ? norma_form_bytes(&work->form) : norma_rows_bytes(&work->rows);
-}
 
 static bool is_scalar(const struct norma_device *device)
 {
@@ -65,7 +61,7 @@ static void choose(norma_context *context, const struct norma_work *work, const 
         struct norma_device *d = context->devices[i];
         if (tried[i] || !context->allowed[i])
             continue;
-        if (is_scalar(d) && !context->invariant && bytes_of(work) <= SCALAR_BYTES &&
+        if (is_scalar(d) && !context->invariant && norma_work_bytes(work) <= SCALAR_BYTES &&
             norma_device_ready(d) == NORMA_OK) {
             *out = d;
             return;
@@ -89,41 +85,16 @@ static void choose(norma_context *context, const struct norma_work *work, const 
     }
 }
 
-// Every element: 0, or NaN (float32 and float64).
-static void fill(const norma_tensor *t, bool nan)
-{
-    const size_t size = norma_dtype_size(t->dtype);
-    const float single = NAN;
-    const double wide = NAN;
-    int64_t index[NORMA_MAX_RANK] = {0};
-    for (int32_t d = 0; d < t->rank; d++)
-        if (t->shape[d] == 0)
-            return;
-    for (;;) {
-        int64_t at = 0;
-        for (int32_t d = 0; d < t->rank; d++)
-            at += index[d] * t->strides[d];
-        char *element = (char *)t->data + (size_t)at * size;
-        if (nan)
-            memcpy(element, t->dtype == NORMA_FLOAT64 ? (const void *)&wide : (const void *)&single, size);
-        else
-            memset(element, 0, size);
-        int32_t d = t->rank - 1;
-        while (d >= 0 && ++index[d] == t->shape[d])
-            index[d--] = 0;
-        if (d < 0)
-            return;
-    }
-}
-
-// Nothing to compute: statistics of no elements are NaN, gradients of parameters 0.
 static void fill_empty(const norma_problem *problem)
 {
     for (int a = 0; a < NORMA_ARG_COUNT; a++) {
         const norma_tensor *t = norma_problem_tensor(problem, a);
-        const bool statistic = a == NORMA_ARG_MEAN || a == NORMA_ARG_RSTD;
-        if (t && norma_arg_is_output(problem, a) && (statistic || norma_arg_is_gradient(a)))
-            fill(t, statistic);
+        const void *value = norma_empty_value(problem, a);
+        if (!value)
+            continue;
+        const size_t size = norma_dtype_size(t->dtype);
+        for (struct norma_walk w = norma_walk_begin(t); !w.done; norma_walk_next(t, &w))
+            memcpy((char *)t->data + (size_t)w.offset * size, value, size);
     }
 }
 
@@ -148,17 +119,6 @@ static bool in_place(const norma_problem *problem, const norma_tensor *const ten
     return false;
 }
 
-static norma_status execute(norma_context *context, struct norma_device *device, const norma_problem *problem,
-                            const struct norma_work *work, const norma_tensor *const tensors[NORMA_ARG_COUNT])
-{
-    uint32_t outputs = 0;
-    if (!work->strided)
-        return norma_execute_host(device, &work->rows, tensors, NULL, context->memory_budget);
-    for (int a = 0; a < NORMA_ARG_COUNT; a++)
-        outputs |= (uint32_t)norma_arg_is_output(problem, a) << a;
-    return norma_execute_form(device, &work->form, outputs, tensors, NULL, context->memory_budget);
-}
-
 norma_status norma_run(norma_context *context, const norma_problem *problem)
 {
     struct norma_work work;
@@ -168,7 +128,7 @@ norma_status norma_run(norma_context *context, const norma_problem *problem)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "context: NULL");
     norma_status status = norma_context_check_fork(context);
     if (status == NORMA_OK)
-        status = norma_work_from_problem(problem, NORMA_PLACE_HOST, 0, &work);
+        status = norma_work_from_problem(problem, NORMA_PLACE_HOST, &work);
     if (status != NORMA_OK)
         return status;
     if (work.groups == 0 || work.n == 0) {
@@ -183,7 +143,7 @@ norma_status norma_run(norma_context *context, const norma_problem *problem)
         choose(context, &work, tried, &device);
         if (!device)
             return status;
-        status = execute(context, device, problem, &work, tensors);
+        status = norma_execute_host(device, &work, tensors, NULL, context->memory_budget);
         norma_device_failed(device, status);
         if (status == NORMA_OK || status == NORMA_ERROR_INVALID_ARGUMENT ||
             (status != NORMA_ERROR_UNSUPPORTED && in_place(problem, tensors)))
@@ -207,15 +167,14 @@ static void explain_device(norma_context *context, struct norma_device *device, 
     if (status == NORMA_OK) {
         const struct norma_plan_options options = norma_execute_options(
             device, NULL, import ? NORMA_MEMORY_IMPORT : NORMA_MEMORY_STAGE, context->memory_budget);
-        status = work->strided ? norma_schedule_form(&work->form, &device->caps, &options, &schedule)
-                               : norma_schedule_rows(&work->rows, &device->caps, &options, &schedule);
+        status = norma_schedule_work(work, &device->caps, &options, &schedule);
     }
     if (status != NORMA_OK) {
         snprintf(p->why, sizeof(p->why), "%s", norma_last_error());
         norma_schedule_finish(&schedule);
         return;
     }
-    const double bytes = (double)bytes_of(work);
+    const double bytes = (double)norma_work_bytes(work);
     p->seconds = predict(context, device, work);
     p->tiles = schedule.tiles;
     p->tile_rows = schedule.tile_rows;
@@ -242,7 +201,7 @@ norma_status norma_explain(norma_context *context, const norma_problem *problem,
                                    : "predictions");
     norma_status status = norma_context_check_fork(context);
     if (status == NORMA_OK)
-        status = norma_work_from_problem(problem, NORMA_PLACE_NONE, 0, &work);
+        status = norma_work_from_problem(problem, NORMA_PLACE_NONE, &work);
     if (status != NORMA_OK)
         return status;
     *count = 0;

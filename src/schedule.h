@@ -3,7 +3,7 @@
 #define NORMA_SRC_SCHEDULE_H
 
 #include "caps.h"
-#include "form.h"
+#include "problem.h"
 #include <norma/describe.h>
 
 // Where the tensors are.
@@ -66,6 +66,9 @@ norma_status norma_schedule_programs(const struct row_problem *problem, const st
 // programs are those of its schedule.
 norma_status norma_schedule_form(const struct norma_form *form, const struct norma_caps *caps,
                                  const struct norma_plan_options *options, struct norma_schedule *schedule);
+// Whichever of the two the problem is for.
+norma_status norma_schedule_work(const struct norma_work *work, const struct norma_caps *caps,
+                                 const struct norma_plan_options *options, struct norma_schedule *schedule);
 // The programs that the forms of one direction need: kernels and constants, no more. Returns how many.
 enum { NORMA_FORM_PROGRAMS = 9 };
 size_t norma_form_programs(const struct norma_form *form, const struct norma_caps *caps,
@@ -81,6 +84,7 @@ double norma_predict(const struct row_problem *problem, const struct norma_figur
 uint64_t norma_rows_bytes(const struct row_problem *problem);
 double norma_predict_form(const struct norma_form *form, const struct norma_figures *figures);
 uint64_t norma_form_bytes(const struct norma_form *form);
+uint64_t norma_work_bytes(const struct norma_work *work);
 
 // Specialisation constant ids, and the -D names in that order.
 enum norma_constant_id {

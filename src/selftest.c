@@ -20,13 +20,14 @@ static norma_status run_case(struct norma_device *device, const char *variant)
     const norma_tensor tx = norma_tensor_host(NORMA_FLOAT32, 2, shape, x),
                        ty = norma_tensor_host(NORMA_FLOAT32, 2, shape, y);
     const norma_tensor *tensors[NORMA_ARG_COUNT] = {[NORMA_ARG_X] = &tx, [NORMA_ARG_Y] = &ty};
-    struct row_problem rows = {
-        .op = NORMA_LAYER_NORM, .eps = 1e-5f, .n = LENGTH, .rows = ROWS, .outer_rank = 1, .gate_rows = 1};
-    rows.outer[0] = ROWS;
-    for (int a = NORMA_ARG_X; a <= NORMA_ARG_Y; a++)
-        rows.arg[a] = (struct row_arg){.present = true, .dtype = NORMA_FLOAT32, .stride = {LENGTH}, .length = LENGTH};
+    norma_problem problem = NORMA_LAYER_NORM_DEFAULTS;
+    struct norma_work work;
+    problem.x = &tx;
+    problem.y = &ty;
     memset(y, 0xff, sizeof(y));
-    const norma_status status = norma_execute_host(device, &rows, tensors, variant, 0);
+    norma_status status = norma_work_from_problem(&problem, NORMA_PLACE_HOST, &work);
+    if (status == NORMA_OK)
+        status = norma_execute_host(device, &work, tensors, variant, 0);
     if (status != NORMA_OK)
         return status;
     for (int r = 0; r < ROWS; r++) {

@@ -56,7 +56,7 @@ static bool open_inputs(struct job *job)
     norma_problem probe = job->given;
     if (probe.direction == NORMA_FORWARD)
         probe.y = x;
-    return succeeded(norma_work_from_problem(&probe, NORMA_PLACE_NONE, 0, &work));
+    return succeeded(norma_work_from_problem(&probe, NORMA_PLACE_NONE, &work));
 }
 
 static norma_dtype output_dtype(const struct job *job, norma_arg arg)

@@ -25,7 +25,7 @@ static bool check_numbers(const norma_problem *problem)
     *problem_slot(&probe, probe.direction == NORMA_BACKWARD ? NORMA_ARG_DY : NORMA_ARG_Y) = probe.x;
     if (argument_has_tensor(probe.op, NORMA_FORWARD, NORMA_ARG_RUNNING_MEAN) && probe.x->rank > 1)
         probe.running_mean = probe.running_var = &running;
-    return succeeded(norma_work_from_problem(&probe, NORMA_PLACE_NONE, 0, &work));
+    return succeeded(norma_work_from_problem(&probe, NORMA_PLACE_NONE, &work));
 }
 
 static norma_dtype made_dtype(const struct options *o, norma_arg arg)
@@ -57,7 +57,7 @@ bool made_start(const struct options *o, struct made *made)
     if (!options_problem(o, o->rank, p))
         return false;
     const norma_arg needed = p->direction == NORMA_BACKWARD ? NORMA_ARG_DY : NORMA_ARG_Y;
-    const uint32_t with = o->with | 1u << NORMA_ARG_X | 1u << needed;
+    const uint64_t with = o->with | TENSOR_BIT(NORMA_ARG_X) | TENSOR_BIT(needed);
     made->tensor[NORMA_ARG_X] = norma_tensor_host(made_dtype(o, NORMA_ARG_X), o->rank, o->shape, NULL);
     p->x = &made->tensor[NORMA_ARG_X];
     if (!check_numbers(p))

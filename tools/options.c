@@ -151,13 +151,13 @@ static bool parse_shape(struct options *o, const char *text)
 }
 
 // The tensors that most callers have: the parameters, running statistics where they are used, their gradients.
-static uint32_t usual_tensors(const norma_problem *p)
+static uint64_t usual_tensors(const norma_problem *p)
 {
-    uint32_t with = 1u << NORMA_ARG_WEIGHT | 1u << NORMA_ARG_BIAS, gradients = 0;
+    uint64_t with = TENSOR_BIT(NORMA_ARG_WEIGHT) | TENSOR_BIT(NORMA_ARG_BIAS), gradients = 0;
     switch (p->op) {
     case NORMA_RMS_NORM:
     case NORMA_WEIGHT_STANDARDIZATION:
-        with = 1u << NORMA_ARG_WEIGHT;
+        with = TENSOR_BIT(NORMA_ARG_WEIGHT);
         break;
     case NORMA_NORMALIZE:
     case NORMA_MEAN_VARIANCE_NORMALIZATION:
@@ -168,16 +168,16 @@ static uint32_t usual_tensors(const norma_problem *p)
     case NORMA_ADA_RMS_NORM:
     case NORMA_ADA_GROUP_NORM:
     case NORMA_ADA_INSTANCE_NORM:
-        with = 1u << NORMA_ARG_SCALE | 1u << NORMA_ARG_SHIFT;
+        with = TENSOR_BIT(NORMA_ARG_SCALE) | TENSOR_BIT(NORMA_ARG_SHIFT);
         break;
     default:
         break;
     }
     for (norma_arg arg = NORMA_ARG_DX; arg < NORMA_ARG_COUNT; ++arg)
         if (arg == NORMA_ARG_DX || with >> tensor_of_gradient(arg) & 1)
-            gradients |= 1u << arg;
+            gradients |= TENSOR_BIT(arg);
     if (p->op == NORMA_BATCH_NORM ? !p->training : p->op == NORMA_INSTANCE_NORM && !p->use_input_stats)
-        with |= 1u << NORMA_ARG_RUNNING_MEAN | 1u << NORMA_ARG_RUNNING_VAR;
+        with |= TENSOR_BIT(NORMA_ARG_RUNNING_MEAN) | TENSOR_BIT(NORMA_ARG_RUNNING_VAR);
     return p->direction == NORMA_BACKWARD ? with | gradients : with;
 }
 
@@ -210,7 +210,7 @@ static bool parse_with(struct options *o, const char *text)
         if (arg != NORMA_ARG_X && !argument_has_tensor(p->op, p->direction, arg))
             return complain("%s: --with: %s has no %s %s", o->command, norma_op_name(p->op), word,
                             p->direction == NORMA_BACKWARD ? "in backward" : "in forward");
-        o->with |= 1u << arg;
+        o->with |= TENSOR_BIT(arg);
     }
     return true;
 }

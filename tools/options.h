@@ -19,6 +19,8 @@ enum option_group {
 
 enum { OPTIONS_MAX = 96 }; // rows of the table of arguments
 
+#define TENSOR_BIT(arg) (UINT64_C(1) << (arg))
+
 struct options {
     const char *command;
     char *op_name, *x_file; // the words that are no options
@@ -35,7 +37,7 @@ struct options {
     norma_dtype dtype, out_dtype, param_dtype; // NORMA_DTYPE_INVALID where not given
     int32_t rank;
     int64_t shape[NORMA_MAX_RANK];
-    uint32_t with; // bit a: tensor a is part of the problem (--with)
+    uint64_t with; // TENSOR_BIT(a): tensor a is part of the problem (--with)
     int32_t axis[NORMA_MAX_RANK], axis_count;
 };
 

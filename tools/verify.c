@@ -281,7 +281,7 @@ bool verify_problem(const norma_problem *problem, const norma_problem *given, no
 {
     struct norma_work work;
     memset(result, 0, sizeof *result);
-    if (!succeeded(norma_work_from_problem(problem, NORMA_PLACE_HOST, 0, &work)))
+    if (!succeeded(norma_work_from_problem(problem, NORMA_PLACE_HOST, &work)))
         return false;
     return work.strided ? verify_form(problem, given, &work.form, scalar, progress, result)
                         : verify_in_rows(problem, scalar, progress, result);

@@ -87,7 +87,7 @@ typedef enum norma_arg {
     NORMA_ARG_DSCALE,
     NORMA_ARG_DSHIFT,
     NORMA_ARG_COUNT,
-    NORMA_ARG_WORKSPACE = 31 // in descriptions: scratch memory that the plan needs
+    NORMA_ARG_WORKSPACE = 63 // in descriptions: scratch memory that the plan needs
 } norma_arg;
 
 // "layer_norm", "x", ...: the names that messages, programs and files use. Static storage; NULL for a value out of

@@ -5,9 +5,9 @@
 #include "backend.h"
 #include "loader.h"
 
-// In-order queues, one a stream.
 enum { NCL_BINDINGS = 12 }; // of a dispatch at most
 
+// In-order queues, one a stream.
 enum ncl_stream { NCL_UPLOAD, NCL_COMPUTE, NCL_DOWNLOAD, NCL_STREAMS };
 
 #define NCL_PROGRAM_BUCKETS 64

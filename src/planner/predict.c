@@ -70,3 +70,8 @@ double norma_predict_form(const struct norma_form *form, const struct norma_figu
 {
     return seconds_of((double)norma_form_bytes(form), figures);
 }
+
+uint64_t norma_work_bytes(const struct norma_work *work)
+{
+    return work->strided ? norma_form_bytes(&work->form) : norma_rows_bytes(&work->rows);
+}

@@ -195,3 +195,10 @@ void norma_schedule_finish(struct norma_schedule *schedule)
     free(schedule->steps);
     *schedule = (struct norma_schedule){0};
 }
+
+norma_status norma_schedule_work(const struct norma_work *work, const struct norma_caps *caps,
+                                 const struct norma_plan_options *options, struct norma_schedule *schedule)
+{
+    return work->strided ? norma_schedule_form(&work->form, caps, options, schedule)
+                         : norma_schedule_rows(&work->rows, caps, options, schedule);
+}

@@ -36,12 +36,12 @@ static const char kernel_stats[] = "strided_stats", kernel_merge[] = "strided_me
         [ST_DY] = NORMA_ARG_DY                                                                                  \
     }
 
-static uint32_t mask_of(const norma_arg slots[ST_SLOTS])
+static uint64_t mask_of(const norma_arg slots[ST_SLOTS])
 {
-    uint32_t mask = 0;
+    uint64_t mask = 0;
     for (int s = 0; s < ST_SLOTS; s++)
         if (slots[s] != NONE)
-            mask |= 1u << slots[s];
+            mask |= UINT64_C(1) << slots[s];
     return mask;
 }
 

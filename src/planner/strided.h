@@ -36,7 +36,7 @@ struct nst {
 void nst_view_init(struct nst_view *view, const struct norma_form *form);
 // Calls each(user, tile) for tiles of the groups [group0, group1) that the device can take; every chunk is in one.
 // mask: bit a: tensor a is bound.
-norma_status nst_tiles(const struct nst *plan, const struct nst_view *view, uint32_t mask, int64_t group0,
+norma_status nst_tiles(const struct nst *plan, const struct nst_view *view, uint64_t mask, int64_t group0,
                        int64_t group1, norma_status (*each)(void *user, const struct nst_tile *tile), void *user);
 // The range of elements of a tensor that the tile touches: *low to *high, both included.
 void nst_range(const struct nst_view *view, const struct nst_tile *tile, const int64_t stride[FORM_RANK], int64_t *low,

@@ -41,7 +41,7 @@ void nst_range(const struct nst_view *view, const struct nst_tile *tile, const i
 }
 
 // How far over a device's limits a tile is: at most 1 where it fits.
-static double excess(const struct nst *plan, const struct nst_view *view, uint32_t mask, const struct nst_tile *tile)
+static double excess(const struct nst *plan, const struct nst_view *view, uint64_t mask, const struct nst_tile *tile)
 {
     const struct norma_form *f = view->form;
     double worst = 0, total = 16.0 * (double)(plan->cells + plan->lists);
@@ -85,7 +85,7 @@ static int64_t middle_chunk(const struct norma_form *f, int64_t first, int64_t l
     return rounded > first ? rounded : half;
 }
 
-norma_status nst_tiles(const struct nst *plan, const struct nst_view *view, uint32_t mask, int64_t group0,
+norma_status nst_tiles(const struct nst *plan, const struct nst_view *view, uint64_t mask, int64_t group0,
                        int64_t group1, norma_status (*each)(void *user, const struct nst_tile *tile), void *user)
 {
     // Depth first: a stack of what is left. Each cut halves one of two 63-bit counts.

@@ -365,7 +365,7 @@ norma_status strided_form(const struct strided_case *c, struct norma_form *form)
         views[arg] = strided_view(c, (norma_arg)arg, c->arena, NULL);
     const norma_problem problem = strided_problem(c, views);
     struct norma_work work;
-    const norma_status status = norma_work_from_problem(&problem, NORMA_PLACE_HOST, 0, &work);
+    const norma_status status = norma_work_from_problem(&problem, NORMA_PLACE_HOST, &work);
     if (status == NORMA_OK)
         *form = work.form;
     return status;

@@ -31,7 +31,7 @@ static bool is_strided(const struct strided_case *c)
         views[arg] = strided_view(c, (norma_arg)arg, c->arena, NULL);
     const norma_problem problem = strided_problem(c, views);
     struct norma_work work;
-    return norma_work_from_problem(&problem, NORMA_PLACE_NONE, 0, &work) == NORMA_OK && work.strided;
+    return norma_work_from_problem(&problem, NORMA_PLACE_NONE, &work) == NORMA_OK && work.strided;
 }
 
 // The plan is made for one sample, say, where strided kernels take both: any outer shape is a run-time value. What the

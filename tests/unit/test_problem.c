@@ -92,7 +92,7 @@ static void canonical_rows_have_the_callers_addresses(void **state)
         p.gate = below(2) ? &gate : NULL;
         p.mean = below(2) ? &mean : NULL;
         struct norma_work work;
-        if (norma_work_from_problem(&p, NORMA_PLACE_NONE, 0, &work) != NORMA_OK)
+        if (norma_work_from_problem(&p, NORMA_PLACE_NONE, &work) != NORMA_OK)
             fail_msg("round %d: %s", round, norma_last_error());
         assert_false(work.strided);
         const struct row_problem r = work.rows;
@@ -130,7 +130,7 @@ static void a_gate_per_sample_is_one_run(void **state)
     p.x = &x;
     p.y = &y;
     p.gate = &gate;
-    assert_int_equal(norma_work_from_problem(&p, NORMA_PLACE_NONE, 0, &work), NORMA_OK);
+    assert_int_equal(norma_work_from_problem(&p, NORMA_PLACE_NONE, &work), NORMA_OK);
     const struct row_problem r = work.rows;
     assert_int_equal(r.outer_rank, 1);
     assert_int_equal(r.outer[0], 300);
