@@ -17,6 +17,7 @@ struct settings {
     int devices;
     uint64_t seed, cases, first;
     const char *filter, *variant, *table;
+    uint32_t ops; // bit op: strided cases are of these operators
     bool time, bits, digest, allow_missing, strided;
 };
 
@@ -157,26 +158,39 @@ static void summarise(const struct settings *o, struct check_driver *driver)
     }
 }
 
-static const struct option option_names[] = {{"device", required_argument, 0, 'd'},
-                                             {"seed", required_argument, 0, 's'},
-                                             {"cases", required_argument, 0, 'n'},
-                                             {"only", required_argument, 0, 'o'},
-                                             {"filter", required_argument, 0, 'f'},
-                                             {"variant", required_argument, 0, 'v'},
-                                             {"time", no_argument, 0, 't'},
-                                             {"bits", no_argument, 0, 'b'},
-                                             {"digest", no_argument, 0, 'g'},
-                                             {"allow-missing", no_argument, 0, 'm'},
-                                             {"strided", no_argument, 0, 'r'},
-                                             {"table", required_argument, 0, 'T'},
-                                             {0}};
+static const struct option option_names[] = {
+    {"device", required_argument, 0, 'd'}, {"seed", required_argument, 0, 's'},
+    {"cases", required_argument, 0, 'n'},  {"only", required_argument, 0, 'o'},
+    {"filter", required_argument, 0, 'f'}, {"variant", required_argument, 0, 'v'},
+    {"time", no_argument, 0, 't'},         {"bits", no_argument, 0, 'b'},
+    {"digest", no_argument, 0, 'g'},       {"allow-missing", no_argument, 0, 'm'},
+    {"strided", no_argument, 0, 'r'},      {"table", required_argument, 0, 'T'},
+    {"op", required_argument, 0, 'p'},     {0}};
+
+// Names of operators, between commas.
+static bool parse_ops(const char *text, uint32_t *ops)
+{
+    char copy[512], *rest = copy;
+    snprintf(copy, sizeof copy, "%s", text);
+    for (char *word; (word = strsep(&rest, ","));) {
+        int op = NORMA_LAYER_NORM;
+        while (op < NORMA_OP_COUNT && strcmp(word, norma_op_name((norma_op)op)) != 0)
+            op++;
+        if (op == NORMA_OP_COUNT) {
+            fprintf(stderr, "--op: '%s' is no operator\n", word);
+            return false;
+        }
+        *ops |= UINT32_C(1) << op;
+    }
+    return true;
+}
 
 static int parse(int argc, char **argv, struct settings *o)
 {
     static const char usage[] =
         "usage: norma-check-suite [--device scalar|opencl|vulkan|...]... [--seed N] [--cases N] [--only CASE]\n"
-        "                         [--filter TEXT] [--variant NAME] [--time] [--bits] [--strided [--table FILE]]\n"
-        "                         [--allow-missing]\n";
+        "                         [--filter TEXT] [--variant NAME] [--time] [--bits] [--allow-missing]\n"
+        "                         [--strided [--op OP,OP,...] [--table FILE]]\n";
     for (int option; (option = getopt_long(argc, argv, "", option_names, NULL)) != -1;) {
         switch (option) {
         case 'd':
@@ -217,14 +231,19 @@ static int parse(int argc, char **argv, struct settings *o)
         case 'T':
             o->table = optarg;
             break;
+        case 'p':
+            if (!parse_ops(optarg, &o->ops))
+                return 2;
+            break;
         default:
             fputs(usage, stderr);
             return 2;
         }
     }
-    if (optind < argc)
+    const bool wrong = optind < argc || (o->ops && (!o->strided || o->bits || o->digest));
+    if (wrong)
         fputs(usage, stderr);
-    return optind < argc ? 2 : 0;
+    return wrong ? 2 : 0;
 }
 
 // Opens the drivers that were asked for; a missing one is a failure unless the caller said that it may be.
@@ -281,15 +300,19 @@ int main(int argc, char **argv)
     struct check_driver drivers[MAX_DRIVERS];
     static struct strided_table table;
     const struct strided_settings strided = {
-        .seed = o.seed, .filter = o.filter, .time = o.time, .table = o.table ? &table : NULL};
+        .seed = o.seed, .ops = o.ops, .filter = o.filter, .time = o.time, .table = o.table ? &table : NULL};
     uint64_t failures = 0, passed = 0;
     const int count = open_drivers(&o, drivers, &failures);
     printf("seed %llu, %llu cases\n", (unsigned long long)o.seed, (unsigned long long)o.cases);
-    for (uint64_t i = o.first; i < o.first + o.cases; i++)
+    for (uint64_t i = o.first, done = 0; done < o.cases; i++) {
+        if (o.ops && !(o.ops >> strided_case_op(i) & 1))
+            continue;
+        done++;
         if (!(o.strided ? strided_check(&strided, drivers, count, i) : do_case(&o, drivers, count, i))) {
             printf("FAIL case %llu: out of memory\n", (unsigned long long)i);
             failures++;
         }
+    }
     for (int i = 0; i < count; i++) {
         if (o.strided)
             strided_summarise(&strided, i, &drivers[i]);

@@ -279,6 +279,11 @@ static void pick_window(struct strided_case *c, uint64_t *s)
     p->k = ks[check_pick(s, 3)];
 }
 
+norma_op strided_case_op(uint64_t index)
+{
+    return (norma_op)(NORMA_LAYER_NORM + (int)(index % (NORMA_OP_COUNT - NORMA_LAYER_NORM)));
+}
+
 void strided_case_make(struct strided_case *c, uint64_t seed, uint64_t index)
 {
     // Operator, direction, type and layout of x go round, so that any STRIDED_ROUND cases in a row have all of them.
@@ -286,7 +291,7 @@ void strided_case_make(struct strided_case *c, uint64_t seed, uint64_t index)
                                         NORMA_FLOAT16, NORMA_BFLOAT16, NORMA_FLOAT64};
     enum { OPS = NORMA_OP_COUNT - NORMA_LAYER_NORM, TYPES = sizeof types / sizeof *types };
     _Static_assert(OPS * 2 * TYPES * STRIDED_LAYOUT_COUNT == STRIDED_ROUND, "STRIDED_ROUND");
-    const norma_op op = (norma_op)(NORMA_LAYER_NORM + (int)(index % OPS));
+    const norma_op op = strided_case_op(index);
     *c = (struct strided_case){.seed = seed, .index = index, .spoilt = -1, .problem = norma_problem_defaults(op)};
     uint64_t s = seed * 0x9fb21c651e98df25u + index, turn = index / OPS;
     c->problem.direction = turn % 2 ? NORMA_BACKWARD : NORMA_FORWARD;

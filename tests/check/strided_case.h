@@ -60,6 +60,8 @@ struct strided_case {
     unsigned char *arena; // as it is before the operator runs: canaries, inputs, outputs of NaN bytes
 };
 
+// The operator of a case, by its index alone.
+norma_op strided_case_op(uint64_t index);
 // The operator, shapes and layouts, without memory. strided_case_fill makes the arena, strided_case_finish frees it.
 void strided_case_make(struct strided_case *c, uint64_t seed, uint64_t index);
 bool strided_case_fill(struct strided_case *c);

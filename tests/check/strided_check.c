@@ -129,6 +129,8 @@ void strided_summarise(const struct strided_settings *o, int index, struct check
            (unsigned long long)driver->refused, (unsigned long long)driver->failures, driver->worst, driver->worst32,
            driver->worst_case);
     for (int op = NORMA_LAYER_NORM; op < NORMA_OP_COUNT; op++) {
+        if (o->ops && !(o->ops >> op & 1))
+            continue;
         const uint32_t programs = check_driver_programs(driver, (norma_op)op, false);
         printf("%s: %s compiled %u programs\n", driver->name, norma_op_name((norma_op)op), programs);
         if (programs > CHECK_MAX_PROGRAMS) {
@@ -136,7 +138,7 @@ void strided_summarise(const struct strided_settings *o, int index, struct check
             driver->failures++;
         }
     }
-    const int empty = o->table ? strided_table_empty(o->table, index, driver->name) : 0;
+    const int empty = o->table ? strided_table_empty(o->table, index, driver->name, o->ops) : 0;
     if (empty > 0) {
         printf("FAIL %s: %d cells of the table are empty\n", driver->name, empty);
         driver->failures++;

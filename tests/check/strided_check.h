@@ -7,6 +7,7 @@
 
 struct strided_settings {
     uint64_t seed;
+    uint32_t ops;       // bit op: the operators that the cases are of; 0: all
     const char *filter; // part of a case's description; NULL: all cases
     bool time;
     struct strided_table *table; // where cases are counted, by index of the driver; NULL: nowhere

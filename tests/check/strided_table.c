@@ -18,14 +18,14 @@ static bool exists(norma_op op, int direction, norma_dtype type, const char *dri
     return op != NORMA_LOCAL_RESPONSE_NORM || direction == NORMA_FORWARD;
 }
 
-int strided_table_empty(const struct strided_table *table, int driver, const char *name)
+int strided_table_empty(const struct strided_table *table, int driver, const char *name, uint32_t ops)
 {
     int empty = 0;
     for (int op = NORMA_LAYER_NORM; op < NORMA_OP_COUNT; op++)
         for (int direction = 0; direction < 2; direction++)
             for (int type = NORMA_FLOAT32; type <= NORMA_FLOAT64; type++)
                 for (int layout = 0; layout < STRIDED_LAYOUT_COUNT; layout++)
-                    empty += exists((norma_op)op, direction, (norma_dtype)type, name) &&
+                    empty += (!ops || ops >> op & 1) && exists((norma_op)op, direction, (norma_dtype)type, name) &&
                              !table->cases[driver][op][direction][type][layout];
     return empty;
 }
