@@ -1,7 +1,9 @@
-// The check suite's cases (tests/check) on this machine's drivers, small enough for a driver bug report: every variant
-// forced in turn, results within the numeric contract, bits equal across runs and variants, nothing else touched.
-#include "../tests/check/driver.h"
-#include "../tests/check/expect.h"
+// The check suite's cases (tests/check) on this machine's drivers, small enough for a driver bug report: every
+// operator, every variant of rows forced in turn, results within the numeric contract, bits equal across runs and
+// variants, nothing else touched.
+#include "../tests/check/case.h"
+#include "../tests/check/row_check.h"
+#include "../tests/check/strided_check.h"
 #include "commands.h"
 #include "message.h"
 #include "options.h"
@@ -13,13 +15,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_DEVICES = 32, RANDOM_CASES = 128, EDGE_STEP = 4 };
+enum {
+    MAX_DEVICES = 32,
+    ROW_CASES = 128,
+    EDGE_STEP = 4,
+    OPERATORS = NORMA_OP_COUNT - NORMA_LAYER_NORM,
+    STRIDED_CASES = 4 * OPERATORS, // of one round
+};
 
 struct outcome {
     char name[128], driver[128], id[16];
     bool cpu; // a driver that takes long to compile, and for what it never chooses longest
-    uint64_t cases, runs, failures;
-    double worst;     // error/bound
+    struct check_score total, op[NORMA_OP_COUNT];
     char first[1024]; // the first failure
 };
 
@@ -31,128 +38,61 @@ struct check {
     uint64_t cases; // of one round on one device
 };
 
-// One case's memory.
-struct room {
-    struct check_expected expected;
-    unsigned char *arena, *outputs, *first;
-};
-
-static void fail(struct outcome *o, const struct check_case *c, const char *way, const char *what)
+static void report(void *user, const struct check_trial *t, const char *way, const char *what)
 {
-    char text[512];
-    if (o->failures++)
+    struct outcome *o = user;
+    const struct check_subject *s = &t->subject;
+    char text[640];
+    if (o->first[0])
         return;
-    check_case_describe(c, text, sizeof text);
-    snprintf(o->first, sizeof o->first, "%s, seed %llu, case %llu: %s; %s", way, (unsigned long long)c->seed,
-             (unsigned long long)c->index, what, text);
+    s->family->describe(s->c, text, sizeof text);
+    snprintf(o->first, sizeof o->first, "%s, norma-check-suite%s --seed %llu --only %llu: %s; %s", way,
+             s->family->option, (unsigned long long)s->seed, (unsigned long long)s->index, what, text);
 }
 
-// After a run: values within the contract, the rest of memory untouched, the bits those of the first run.
-static bool judge(struct outcome *o, const struct check_case *c, struct room *room, const char *way, bool is_first)
+// Case i of a round: rows at their edges, others among them, then strided cases. Each round has its own seed, other
+// edges, and types and layouts of each operator that the last one had not.
+static bool do_case(const struct check_settings *settings, struct check_driver *driver, uint64_t round, uint64_t i)
 {
-    unsigned char *outputs = is_first ? room->first : room->outputs;
-    ++o->runs;
-    check_gather(c, room->arena, outputs);
-    struct check_verdict verdict = check_judge(c, &room->expected, room->arena, outputs);
-    if (verdict.worst > o->worst)
-        o->worst = verdict.worst;
-    if (verdict.ok && !is_first) {
-        char difference[160];
-        verdict.ok = check_same_bits(c, room->first, outputs, difference, sizeof difference);
-        if (!verdict.ok)
-            snprintf(verdict.message, sizeof verdict.message, "other bits than the first run: %s", difference);
-    }
-    if (!verdict.ok)
-        fail(o, c, way, verdict.message);
-    return verdict.ok;
+    const uint64_t edges = check_edge_count() / EDGE_STEP, rows = edges + ROW_CASES;
+    if (i < edges)
+        return row_check(settings, driver, 1, i * EDGE_STEP + round % EDGE_STEP);
+    if (i < rows)
+        return row_check(settings, driver, 1, check_edge_count() + i - edges);
+    // The k-th case of an operator: k mod 8 gives layout and direction, k mod 7 the type (strided_case.c), so that any
+    // four have every layout and some of each of the others.
+    const uint64_t j = round * STRIDED_CASES + i - rows, k = j / OPERATORS;
+    const uint64_t turn = (k + k / 4) % 2 + 2 * (k % 4) + 8 * (k % 7);
+    return strided_check(settings, driver, 1, turn * OPERATORS + j % OPERATORS);
 }
 
-static bool status_good(struct outcome *o, const struct check_case *c, const char *way, norma_status status)
-{
-    char text[256];
-    if (status == NORMA_OK)
-        return true;
-    snprintf(text, sizeof text, "%s: %s", norma_status_name(status), norma_last_error());
-    fail(o, c, way, text);
-    return false;
-}
-
-// By norma_run twice, by a plan, and by a plan for each variant. Stops at the case's first failure.
-static void run_case(struct outcome *o, struct check_driver *driver, const struct check_case *c, struct room *room)
-{
-    static const char *const ways[] = {"norma_run", "norma_run again"};
-    ++o->cases;
-    for (int i = 0; i < 2; ++i) {
-        if (!status_good(o, c, ways[i], check_run_host(driver, c, room->arena)) || !judge(o, c, room, ways[i], i == 0))
-            return;
-    }
-    // The planner's choice, then every variant in turn: on a CPU driver for one type, which reaches
-    // each kernel, and without those that keep a row in registers: a CPU's compiler takes a minute for one, and the
-    // planner never picks them there. tests/check has the patience.
-    const char *variant = NULL;
-    bool each = !o->cpu || c->tensor[NORMA_ARG_X].dtype == NORMA_FLOAT32;
-    for (size_t i = 0; i == 0 || (variant && each); ++i) {
-        struct check_options options = {.variant = variant};
-        norma_status status = check_run_plan(driver, c, &options, room->arena);
-        const char *way = variant ? variant : "plan";
-        // Not every variant does every problem.
-        bool skipped = variant && status == NORMA_ERROR_UNSUPPORTED;
-        if (!skipped && (!status_good(o, c, way, status) || !judge(o, c, room, way, false)))
-            return;
-        do
-            variant = check_driver_variant(driver, i);
-        while (o->cpu && variant && !strncmp(variant, "registers", 9) && ++i);
-    }
-}
-
-static bool do_case(struct outcome *o, struct check_driver *driver, uint64_t seed, uint64_t index)
-{
-    struct check_case c;
-    struct room room = {.arena = NULL};
-    check_case_make(&c, seed, index);
-    // Types that differ make more programs there than a user has patience for; tests/check goes through them.
-    if (o->cpu && c.tensor[NORMA_ARG_Y].view == NORMA_ARG_Y) {
-        c.tensor[NORMA_ARG_Y].dtype = c.tensor[NORMA_ARG_X].dtype;
-        check_case_place(&c);
-    }
-    uint64_t size = check_outputs_size(&c);
-    room.arena = malloc(c.arena_size);
-    room.outputs = malloc(size + 1);
-    room.first = malloc(size + 1);
-    bool good = check_case_fill(&c) && check_expect(&c, &room.expected) && room.arena && room.outputs && room.first;
-    if (good)
-        run_case(o, driver, &c, &room);
-    free(room.arena);
-    free(room.outputs);
-    free(room.first);
-    check_expected_finish(&room.expected);
-    check_case_finish(&c);
-    return good || complain("check: no memory for case %llu", (unsigned long long)index);
-}
-
-// All rounds on one device; each round has its own seed and other edges.
+// All rounds on one device.
 static bool check_device(struct check *check, struct outcome *o)
 {
     struct check_driver driver;
     norma_status status = check_driver_open(&driver, o->id, 0, 0);
     if (status != NORMA_OK) {
-        ++o->failures;
+        ++o->total.failures;
         snprintf(o->first, sizeof o->first, "cannot be used: %s", norma_last_error());
         return true;
     }
+    struct check_settings settings = {.twice = true, .few_programs = o->cpu, .report = report, .user = o};
     struct progress progress;
     progress_start(&progress, o->id, 0);
-    uint64_t edges = check_edge_count() / EDGE_STEP, rounds = (uint64_t)check->options.repeat;
+    uint64_t rounds = (uint64_t)check->options.repeat;
     bool good = true;
-    check->cases = edges + RANDOM_CASES;
+    check->cases = check_edge_count() / EDGE_STEP + ROW_CASES + STRIDED_CASES;
     for (uint64_t round = 0; good && round < rounds; ++round) {
+        settings.seed = check->options.seed + round;
         for (uint64_t i = 0; good && i < check->cases; ++i) {
-            uint64_t index = i < edges ? i * EDGE_STEP + round % EDGE_STEP : check_edge_count() + i - edges;
-            good = do_case(o, &driver, check->options.seed + round, index);
+            if (!do_case(&settings, &driver, round, i))
+                good = complain("check: no memory for case %llu", (unsigned long long)i);
             progress_set(&progress, ((double)round + (double)(i + 1) / (double)check->cases) / (double)rounds);
         }
     }
     progress_finish(&progress);
+    o->total = (struct check_score){driver.cases, driver.runs, driver.failures, driver.worst};
+    memcpy(o->op, driver.op, sizeof o->op);
     check_driver_close(&driver);
     return good;
 }
@@ -179,6 +119,18 @@ static bool list_devices(struct check *check)
     return true;
 }
 
+static void add_score(cJSON *to, const struct check_score *score)
+{
+    cJSON_AddNumberToObject(to, "cases", (double)score->cases);
+    cJSON_AddNumberToObject(to, "runs", (double)score->runs);
+    cJSON_AddNumberToObject(to, "failures", (double)score->failures);
+    // JSON has no infinity: null where NaN or infinity disagreed.
+    if (isfinite(score->worst))
+        cJSON_AddNumberToObject(to, "worst", score->worst);
+    else
+        cJSON_AddNullToObject(to, "worst");
+}
+
 static void print_json(const struct check *check)
 {
     cJSON *all = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(all, "devices");
@@ -190,14 +142,11 @@ static void print_json(const struct check *check)
         cJSON_AddStringToObject(d, "device", o->id);
         cJSON_AddStringToObject(d, "name", o->name);
         cJSON_AddStringToObject(d, "driver", o->driver);
-        cJSON_AddNumberToObject(d, "cases", (double)o->cases);
-        cJSON_AddNumberToObject(d, "runs", (double)o->runs);
-        cJSON_AddNumberToObject(d, "failures", (double)o->failures);
-        // JSON has no infinity: null where NaN or infinity disagreed.
-        if (isfinite(o->worst))
-            cJSON_AddNumberToObject(d, "worst", o->worst);
-        else
-            cJSON_AddNullToObject(d, "worst");
+        add_score(d, &o->total);
+        cJSON *operators = cJSON_AddObjectToObject(d, "operators");
+        for (int op = NORMA_LAYER_NORM; op < NORMA_OP_COUNT; ++op)
+            if (o->op[op].cases)
+                add_score(cJSON_AddObjectToObject(operators, norma_op_name((norma_op)op)), &o->op[op]);
         cJSON_AddStringToObject(d, "first_failure", o->first);
         cJSON_AddItemToArray(list, d);
     }
@@ -207,25 +156,37 @@ static void print_json(const struct check *check)
     cJSON_Delete(all);
 }
 
+// The operator that came closest to its bound, or went farthest beyond it.
+static const char *worst_op(const struct outcome *o)
+{
+    int worst = NORMA_LAYER_NORM;
+    for (int op = NORMA_LAYER_NORM; op < NORMA_OP_COUNT; ++op)
+        if (!(o->op[op].worst <= o->op[worst].worst))
+            worst = op;
+    return norma_op_name((norma_op)worst);
+}
+
 static void print_text(const struct check *check)
 {
-    static const char *const headers[] = {"device", ">cases", ">runs", ">failures", ">worst error/bound", "driver"};
+    static const char *const headers[] = {"device", ">cases", ">runs", ">failures", ">worst error/bound",
+                                          "of",     "driver"};
     struct table table;
-    printf("seed %llu, %d rounds of %llu cases against the numeric contract\n", (unsigned long long)check->options.seed,
-           check->options.repeat, (unsigned long long)check->cases);
-    table_start(&table, 6, headers);
+    printf("seed %llu, %d rounds of %llu cases of %d operators against the numeric contract\n",
+           (unsigned long long)check->options.seed, check->options.repeat, (unsigned long long)check->cases, OPERATORS);
+    table_start(&table, 7, headers);
     for (size_t i = 0; i < check->devices; ++i) {
         const struct outcome *o = &check->outcome[i];
         table_add(&table, "%s", o->id);
-        table_add(&table, "%llu", (unsigned long long)o->cases);
-        table_add(&table, "%llu", (unsigned long long)o->runs);
-        table_add(&table, "%llu", (unsigned long long)o->failures);
-        table_add(&table, "%.3f", o->worst);
+        table_add(&table, "%llu", (unsigned long long)o->total.cases);
+        table_add(&table, "%llu", (unsigned long long)o->total.runs);
+        table_add(&table, "%llu", (unsigned long long)o->total.failures);
+        table_add(&table, "%.3f", o->total.worst);
+        table_add(&table, "%s", o->total.cases ? worst_op(o) : "");
         table_add(&table, "%s, %s", o->name, o->driver);
     }
     table_print(&table);
     for (size_t i = 0; i < check->devices; ++i) {
-        if (check->outcome[i].failures)
+        if (check->outcome[i].total.failures)
             printf("%s failed first by %s\n", check->outcome[i].id, check->outcome[i].first);
     }
 }
@@ -238,17 +199,17 @@ static bool work(struct check *check)
     for (size_t i = 0; i < check->devices; ++i) {
         if (!check_device(check, &check->outcome[i]))
             return false;
-        failures += check->outcome[i].failures;
+        failures += check->outcome[i].total.failures;
     }
     if (check->options.json)
         print_json(check);
     else
         print_text(check);
     for (size_t i = 0; i < check->devices; ++i) {
-        if (check->outcome[i].failures)
+        if (check->outcome[i].total.failures)
             return complain("%s: %llu of %llu cases failed, the first by %s", check->outcome[i].id,
-                            (unsigned long long)check->outcome[i].failures, (unsigned long long)check->outcome[i].cases,
-                            check->outcome[i].first);
+                            (unsigned long long)check->outcome[i].total.failures,
+                            (unsigned long long)check->outcome[i].total.cases, check->outcome[i].first);
     }
     return failures == 0;
 }

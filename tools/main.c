@@ -15,7 +15,7 @@ static const struct {
     {"run", "OP X.npy -o Y.npy", "one operator on .npy files", cmd_run},
     {"explain", "OP --shape RxD", "every device's predicted and measured time, the choice and why", cmd_explain},
     {"bench", "OP --shape RxD", "the operator's rate beside that of the device's copy", cmd_bench},
-    {"check", "[--device D]", "this machine's drivers against the scalar path", cmd_check},
+    {"check", "[--device D]", "every operator on this machine's drivers against long double arithmetic", cmd_check},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

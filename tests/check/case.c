@@ -1,7 +1,6 @@
 #include "case.h"
 #include "numbers.h"
-#include <stdarg.h>
-#include <stdio.h>
+#include "subject.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -317,36 +316,27 @@ norma_problem check_problem(const struct check_case *c, const norma_tensor views
                            .rstd = p[NORMA_ARG_RSTD]};
 }
 
-static size_t append(char *text, size_t size, size_t used, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-
-static size_t append(char *text, size_t size, size_t used, const char *format, ...)
-{
-    va_list list;
-    va_start(list, format);
-    const int more = vsnprintf(text + used, size - used, format, list);
-    va_end(list);
-    used += more > 0 ? (size_t)more : 0;
-    return used < size ? used : size - 1;
-}
-
 void check_case_describe(const struct check_case *c, char *text, size_t size)
 {
     static const char *types[] = {"?", "f32", "f16", "bf16", "f64"};
     static const char *values[] = {"exact", "normal",   "offset1e4", "offset1e6", "large",
                                    "1e30",  "denormal", "sparse",    "constant",  "nonfinite"};
     static const char *layouts[] = {"contiguous", "padded", "nested", "swapped", "repeated"};
-    size_t used = append(text, size, 0, "%s ", norma_op_name(c->op));
+    size_t used = check_append(text, size, 0, "%s ", norma_op_name(c->op));
     for (int i = 0; i < c->outer_rank + c->normalized_dims; i++)
-        used = append(text, size, used, "%s%lld", i == 0 ? "" : i == c->outer_rank ? "|" : "x", (long long)c->shape[i]);
+        used = check_append(text, size, used, "%s%lld",
+                            i == 0               ? ""
+                            : i == c->outer_rank ? "|"
+                                                 : "x",
+                            (long long)c->shape[i]);
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
         const struct check_tensor *t = &c->tensor[arg];
         if (!t->present)
             continue;
-        used = append(text, size, used, " %s:%s", norma_arg_name((norma_arg)arg), types[t->dtype]);
+        used = check_append(text, size, used, " %s:%s", norma_arg_name((norma_arg)arg), types[t->dtype]);
         if ((int)t->view != arg)
-            used = append(text, size, used, "=%s", norma_arg_name(t->view));
+            used = check_append(text, size, used, "=%s", norma_arg_name(t->view));
     }
-    append(text, size, used, " %s %s eps %g%s", layouts[c->layout], values[c->values], c->eps,
-           c->weight_offset != 0 ? " weight_offset 1" : "");
+    check_append(text, size, used, " %s %s eps %g%s", layouts[c->layout], values[c->values], c->eps,
+                 c->weight_offset != 0 ? " weight_offset 1" : "");
 }

@@ -170,6 +170,20 @@ static norma_status make_plan(struct check_driver *driver, const struct check_ca
     return norma_plan_create(driver->device[slot_of(c->op, options->variant != NULL)], &problem, &params, plan);
 }
 
+norma_status check_run_and_wait(struct check_driver *driver, norma_plan *plan, const norma_problem *problem)
+{
+    norma_event *event = NULL;
+    const double start = check_now();
+    norma_status status = norma_plan_run(plan, problem, &event);
+    if (status == NORMA_OK)
+        status = norma_event_wait(event);
+    driver->seconds = check_now() - start;
+    if (status == NORMA_OK)
+        norma_event_seconds(event, &driver->seconds); // leaves the clock's figure where the device has none
+    norma_event_destroy(&event);
+    return status;
+}
+
 static norma_status run_plan(struct check_driver *driver, const struct check_case *c, norma_plan *plan,
                              const struct room *room)
 {
@@ -182,16 +196,7 @@ static norma_status run_plan(struct check_driver *driver, const struct check_cas
             set.tensor[arg].present = false;
     }
     const norma_problem problem = check_problem(&set, views);
-    norma_event *event = NULL;
-    const double start = check_now();
-    norma_status status = norma_plan_run(plan, &problem, &event);
-    if (status == NORMA_OK)
-        status = norma_event_wait(event);
-    driver->seconds = check_now() - start;
-    if (status == NORMA_OK)
-        norma_event_seconds(event, &driver->seconds); // leaves the clock's figure where the device has none
-    norma_event_destroy(&event);
-    return status;
+    return check_run_and_wait(driver, plan, &problem);
 }
 
 norma_status check_run_plan(struct check_driver *driver, const struct check_case *c,

@@ -6,6 +6,12 @@
 
 enum { CHECK_MAX_VARIANTS = 16, CHECK_CONTEXTS = 2 * NORMA_OP_COUNT };
 
+// What the cases of one operator came to.
+struct check_score {
+    uint64_t cases, runs, failures;
+    double worst; // error/bound
+};
+
 struct check_driver {
     const char *name; // of the device, as norma_context_params.device
     int32_t threads;
@@ -18,7 +24,8 @@ struct check_driver {
     uint64_t buffer_size[CHECK_CONTEXTS];
     double seconds;         // of the last run: on the device where it tells, else by the clock
     uint64_t compiled_late; // runs of a plan that compiled something: a new row count may not
-    // What main counts
+    // What the cases' runs are counted in
+    struct check_score op[NORMA_OP_COUNT];
     uint64_t cases, runs, failures, refused, variant_runs[CHECK_MAX_VARIANTS];
     double worst, worst32; // error/bound, of all outputs and of float32 ones
     char worst_case[64];
@@ -46,6 +53,9 @@ norma_status check_driver_room(struct check_driver *driver, int slot, uint64_t s
 norma_status check_run_host(struct check_driver *driver, const struct check_case *c, unsigned char *arena);
 norma_status check_run_plan(struct check_driver *driver, const struct check_case *c,
                             const struct check_options *options, unsigned char *arena);
+
+// Runs a plan to its end and takes the time.
+norma_status check_run_and_wait(struct check_driver *driver, norma_plan *plan, const norma_problem *problem);
 
 double check_now(void);
 

@@ -99,18 +99,10 @@ void check_expected_finish(struct check_expected *expected)
     *expected = (struct check_expected){0};
 }
 
-uint64_t check_outputs_size(const struct check_case *c)
-{
-    uint64_t size = 0;
-    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
-        if (c->tensor[arg].present && check_is_output((norma_arg)arg))
-            size += (uint64_t)output_count(c, (norma_arg)arg) * norma_dtype_size(c->tensor[arg].dtype);
-    return size;
-}
-
 // Copies every output row between the arena and the dense outputs.
-static void copy_outputs(const struct check_case *c, unsigned char *arena, unsigned char *outputs, bool into_arena)
+static void copy_outputs(const void *rows, unsigned char *arena, unsigned char *outputs, bool into_arena)
 {
+    const struct check_case *c = rows;
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
         const struct check_tensor *t = &c->tensor[arg];
         if (!t->present || !check_is_output((norma_arg)arg))
@@ -124,11 +116,6 @@ static void copy_outputs(const struct check_case *c, unsigned char *arena, unsig
     }
 }
 
-void check_gather(const struct check_case *c, const unsigned char *arena, unsigned char *outputs)
-{
-    copy_outputs(c, (unsigned char *)arena, outputs, false);
-}
-
 static void judge_output(const struct check_case *c, const struct check_expected *e, norma_arg arg,
                          const unsigned char *got, struct check_verdict *verdict)
 {
@@ -139,14 +126,8 @@ static void judge_output(const struct check_case *c, const struct check_expected
         // An infinity in a row spoils its mean: that NaN stands there in its place is no error.
         const bool spoilt = arg == NORMA_ARG_MEAN && isinf(e->value[arg][i]) && isnan(value);
         const double error = spoilt ? 0 : reference_error(e->value[arg][i], e->bound[arg][i], value, t->dtype);
-        if (t->dtype == NORMA_FLOAT32 && error > verdict->worst32)
-            verdict->worst32 = error;
-        if (error <= verdict->worst)
+        if (!check_verdict_add(verdict, t->dtype, error))
             continue;
-        verdict->worst = error;
-        if (error <= 1)
-            continue;
-        verdict->ok = false;
         snprintf(verdict->message, sizeof verdict->message,
                  "%s: row %lld element %lld is %.9g, expected %.9Lg, bound %.3Lg: error/bound %.3g",
                  norma_arg_name(arg), (long long)(i / t->row_length), (long long)(i % t->row_length), (double)value,
@@ -154,72 +135,35 @@ static void judge_output(const struct check_case *c, const struct check_expected
     }
 }
 
-// The first byte that changed though nothing may change there, told as a tensor and a distance.
-static void judge_surroundings(const struct check_case *c, const unsigned char *arena, struct check_verdict *verdict)
+static void judge_outputs(const void *rows, const void *expected, const unsigned char *arena,
+                          const unsigned char *outputs, struct check_verdict *verdict)
 {
-    if (memcmp(arena, c->arena, c->arena_size) == 0)
-        return;
-    uint64_t at = 0;
-    while (arena[at] == c->arena[at])
-        at++;
-    verdict->ok = false;
-    norma_arg near = NORMA_ARG_X;
-    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
-        if (c->tensor[arg].present && c->tensor[arg].begin <= at + 2 * CHECK_CANARY &&
-            c->tensor[arg].begin >= c->tensor[near].begin)
-            near = (norma_arg)arg;
-    const struct check_tensor *t = &c->tensor[near];
-    const bool outside = at < t->begin || at >= t->begin + t->span;
-    snprintf(verdict->message, sizeof verdict->message, "%s: byte %lld of %llu was changed (%s)", norma_arg_name(near),
-             (long long)at - (long long)t->begin, (unsigned long long)t->span,
-             outside                 ? "a canary"
-             : check_is_output(near) ? "a gap between rows"
-                                     : "an input");
-}
-
-struct check_verdict check_judge(const struct check_case *c, const struct check_expected *expected,
-                                 unsigned char *arena, const unsigned char *outputs)
-{
-    struct check_verdict verdict = {.ok = true};
-    const unsigned char *got = outputs;
+    const struct check_case *c = rows;
+    const struct check_expected *e = expected;
+    (void)arena;
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
-        if (!expected->value[arg])
+        if (!e->value[arg])
             continue;
-        judge_output(c, expected, (norma_arg)arg, got, &verdict);
-        got += (uint64_t)output_count(c, (norma_arg)arg) * norma_dtype_size(c->tensor[arg].dtype);
+        judge_output(c, e, (norma_arg)arg, outputs, verdict);
+        outputs += (uint64_t)output_count(c, (norma_arg)arg) * norma_dtype_size(c->tensor[arg].dtype);
     }
-    const uint64_t size = check_outputs_size(c);
-    unsigned char *before = malloc(size + 1);
-    if (!before) {
-        verdict.ok = false;
-        snprintf(verdict.message, sizeof verdict.message, "out of memory");
-        return verdict;
-    }
-    check_gather(c, c->arena, before);
-    copy_outputs(c, arena, before, true);
-    judge_surroundings(c, arena, &verdict);
-    free(before);
-    return verdict;
 }
 
-bool check_same_bits(const struct check_case *c, const unsigned char *a, const unsigned char *b, char *message,
-                     size_t size)
+static void describe(const void *c, char *text, size_t size)
 {
-    if (memcmp(a, b, check_outputs_size(c)) == 0)
-        return true;
+    check_case_describe(c, text, size);
+}
+
+struct check_subject check_case_subject(const struct check_case *c)
+{
+    static const struct check_family family = {"", 2 * CHECK_CANARY, describe, copy_outputs, judge_outputs};
+    struct check_subject s = {&family, c, c->op, c->seed, c->index, c->arena, c->arena_size, 0, {{0}}};
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
         const struct check_tensor *t = &c->tensor[arg];
-        if (!t->present || !check_is_output((norma_arg)arg))
-            continue;
-        const size_t bytes = norma_dtype_size(t->dtype);
-        for (int64_t i = 0; i < output_count(c, (norma_arg)arg); i++, a += bytes, b += bytes) {
-            const double left = check_load(t->dtype, a), right = check_load(t->dtype, b);
-            if (memcmp(a, b, bytes) == 0 || (isnan(left) && isnan(right)))
-                continue;
-            snprintf(message, size, "%s: row %lld element %lld is %.9g, elsewhere %.9g", norma_arg_name((norma_arg)arg),
-                     (long long)(i / t->row_length), (long long)(i % t->row_length), left, right);
-            return false;
-        }
+        const bool output = check_is_output((norma_arg)arg);
+        if (t->present)
+            s.part[s.parts++] = (struct check_part){
+                (norma_arg)arg, t->dtype, output, output ? output_count(c, (norma_arg)arg) : 0, t->begin, t->span};
     }
-    return true;
+    return s;
 }

@@ -292,7 +292,8 @@ void strided_case_make(struct strided_case *c, uint64_t seed, uint64_t index)
     enum { OPS = NORMA_OP_COUNT - NORMA_LAYER_NORM, TYPES = sizeof types / sizeof *types };
     _Static_assert(OPS * 2 * TYPES * STRIDED_LAYOUT_COUNT == STRIDED_ROUND, "STRIDED_ROUND");
     const norma_op op = strided_case_op(index);
-    *c = (struct strided_case){.seed = seed, .index = index, .spoilt = -1, .problem = norma_problem_defaults(op)};
+    *c = (struct strided_case){
+        .seed = seed, .index = index, .sliced = -1, .spoilt = -1, .problem = norma_problem_defaults(op)};
     uint64_t s = seed * 0x9fb21c651e98df25u + index, turn = index / OPS;
     c->problem.direction = turn % 2 ? NORMA_BACKWARD : NORMA_FORWARD;
     c->x_layout = (enum strided_layout)(turn / 2 % STRIDED_LAYOUT_COUNT);

@@ -55,6 +55,7 @@ struct strided_case {
     bool uploaded;  // level 2: the plan holds the parameters
     bool for_slice; // level 2: the plan is made for another shape than it runs
     struct strided_tensor tensor[NORMA_ARG_COUNT];
+    int32_t sliced; // the axis along which it is a slice of another case; -1: it is whole
     int64_t spoilt; // the group with NaN or infinity; -1: none
     uint64_t arena_size;
     unsigned char *arena; // as it is before the operator runs: canaries, inputs, outputs of NaN bytes

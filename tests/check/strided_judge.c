@@ -6,12 +6,12 @@
 #include <stdlib.h>
 
 // Outputs that are compared: all, or of a slice those that differ along its axis.
-static bool is_compared(const struct strided_case *c, norma_arg arg, int32_t sliced)
+static bool is_compared(const struct strided_case *c, norma_arg arg)
 {
     const struct strided_tensor *t = &c->tensor[arg];
-    bool differs = sliced < 0;
+    bool differs = c->sliced < 0;
     for (int32_t i = 0; i < t->rank; i++)
-        differs = differs || t->axis[i] == sliced;
+        differs = differs || t->axis[i] == c->sliced;
     return t->present && strided_is_output(c, arg) && differs;
 }
 
@@ -58,22 +58,13 @@ void strided_expected_finish(struct strided_expected *expected)
     free(expected->spoilt);
 }
 
-uint64_t strided_outputs_size(const struct strided_case *c, int32_t sliced)
+static void copy_outputs(const void *strided, unsigned char *arena, unsigned char *outputs, bool into_arena)
 {
-    uint64_t size = 0;
-    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
-        if (is_compared(c, (norma_arg)arg, sliced))
-            size += (uint64_t)count_of(&c->tensor[arg]) * norma_dtype_size(c->tensor[arg].dtype);
-    return size;
-}
-
-static void copy_outputs(const struct strided_case *c, int32_t sliced, unsigned char *arena, unsigned char *outputs,
-                         bool into_arena)
-{
+    const struct strided_case *c = strided;
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
         const struct strided_tensor *t = &c->tensor[arg];
         const size_t size = norma_dtype_size(t->dtype);
-        if (!is_compared(c, (norma_arg)arg, sliced))
+        if (!is_compared(c, (norma_arg)arg))
             continue;
         for (struct strided_walk walk = strided_walk_begin(t); !walk.done; strided_walk_next(t, &walk)) {
             unsigned char *place = arena + t->begin + (size_t)walk.offset * size;
@@ -81,11 +72,6 @@ static void copy_outputs(const struct strided_case *c, int32_t sliced, unsigned 
             outputs += size;
         }
     }
-}
-
-void strided_gather(const struct strided_case *c, int32_t sliced, const unsigned char *arena, unsigned char *outputs)
-{
-    copy_outputs(c, sliced, (unsigned char *)arena, outputs, false);
 }
 
 // error/bound of one element.
@@ -116,14 +102,8 @@ static void judge_output(const struct strided_case *c, const struct strided_expe
     for (int64_t i = 0; i < count; i++) {
         const uint64_t place = t->begin + (uint64_t)form_output_offset(&e->form, arg, i) * norma_dtype_size(t->dtype);
         const double value = strided_load(t->dtype, arena + place), error = error_of(e, arg, i, place, value);
-        if (t->dtype == NORMA_FLOAT32 && error > verdict->worst32)
-            verdict->worst32 = error;
-        if (error <= verdict->worst)
+        if (!check_verdict_add(verdict, t->dtype, error))
             continue;
-        verdict->worst = error;
-        if (error <= 1)
-            continue;
-        verdict->ok = false;
         snprintf(verdict->message, sizeof verdict->message,
                  "%s: element %lld of %lld is %.9g, expected %.9Lg, bound %.3Lg: error/bound %.3g",
                  norma_arg_name(source), (long long)i, (long long)count, value, e->out[arg].value[i],
@@ -131,76 +111,44 @@ static void judge_output(const struct strided_case *c, const struct strided_expe
     }
 }
 
-// The first byte that changed though nothing may change there, told as a tensor and a distance.
-static void judge_surroundings(const struct strided_case *c, const unsigned char *arena, struct check_verdict *verdict)
+static void judge_outputs(const void *strided, const void *expected, const unsigned char *arena,
+                          const unsigned char *outputs, struct check_verdict *verdict)
 {
-    if (memcmp(arena, c->arena, c->arena_size) == 0)
-        return;
-    uint64_t at = 0;
-    while (arena[at] == c->arena[at])
-        at++;
-    verdict->ok = false;
-    norma_arg near = NORMA_ARG_X;
-    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
-        if (c->tensor[arg].present && c->tensor[arg].begin <= at + STRIDED_CANARY &&
-            c->tensor[arg].begin >= c->tensor[near].begin)
-            near = (norma_arg)arg;
-    const struct strided_tensor *t = &c->tensor[near];
-    const bool outside = at < t->begin || at >= t->begin + t->span;
-    snprintf(verdict->message, sizeof verdict->message, "%s: byte %lld of %llu was changed (%s)", norma_arg_name(near),
-             (long long)at - (long long)t->begin, (unsigned long long)t->span,
-             outside                      ? "a canary"
-             : strided_is_output(c, near) ? "a gap between elements"
-                                          : "an input");
-}
-
-struct check_verdict strided_judge(const struct strided_case *c, const struct strided_expected *expected,
-                                   unsigned char *arena)
-{
-    struct check_verdict verdict = {.ok = true};
+    const struct strided_case *c = strided;
+    const struct strided_expected *e = expected;
     bool judged[NORMA_ARG_COUNT] = {false};
+    (void)outputs;
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
-        if (!expected->out[arg].value)
+        if (!e->out[arg].value)
             continue;
-        judge_output(c, expected, (norma_arg)arg, arena, &verdict);
-        judged[expected->form.arg[arg].source] = true;
+        judge_output(c, e, (norma_arg)arg, arena, verdict);
+        judged[e->form.arg[arg].source] = true;
     }
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
         if (c->tensor[arg].present && strided_is_output(c, (norma_arg)arg) && !judged[arg]) {
-            verdict.ok = false;
-            snprintf(verdict.message, sizeof verdict.message, "%s: no output of the form", norma_arg_name(arg));
+            verdict->ok = false;
+            snprintf(verdict->message, sizeof verdict->message, "%s: no output of the form", norma_arg_name(arg));
         }
-    unsigned char *before = malloc(strided_outputs_size(c, -1) + 1);
-    if (!before) {
-        verdict.ok = false;
-        snprintf(verdict.message, sizeof verdict.message, "out of memory");
-        return verdict;
-    }
-    strided_gather(c, -1, c->arena, before);
-    copy_outputs(c, -1, arena, before, true);
-    judge_surroundings(c, arena, &verdict);
-    free(before);
-    return verdict;
 }
 
-bool strided_same_bits(const struct strided_case *c, int32_t sliced, const unsigned char *a, const unsigned char *b,
-                       char *message, size_t size)
+static void describe(const void *c, char *text, size_t size)
 {
+    strided_describe(c, text, size);
+}
+
+struct check_subject strided_subject(const struct strided_case *c)
+{
+    static const struct check_family family = {" --strided", STRIDED_CANARY, describe, copy_outputs, judge_outputs};
+    struct check_subject s = {&family, c, c->problem.op, c->seed, c->index, c->arena, c->arena_size, 0, {{0}}};
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
         const struct strided_tensor *t = &c->tensor[arg];
-        const size_t bytes = norma_dtype_size(t->dtype);
-        if (!is_compared(c, (norma_arg)arg, sliced))
-            continue;
-        for (int64_t i = 0; i < count_of(t); i++, a += bytes, b += bytes) {
-            if (memcmp(a, b, bytes) == 0)
-                continue;
-            const double left = strided_load(t->dtype, a), right = strided_load(t->dtype, b);
-            if (isnan(left) && isnan(right))
-                continue;
-            snprintf(message, size, "%s: element %lld is %.9g, elsewhere %.9g", norma_arg_name((norma_arg)arg),
-                     (long long)i, left, right);
-            return false;
-        }
+        if (t->present)
+            s.part[s.parts++] = (struct check_part){(norma_arg)arg,
+                                                    t->dtype,
+                                                    strided_is_output(c, (norma_arg)arg),
+                                                    is_compared(c, (norma_arg)arg) ? count_of(t) : 0,
+                                                    t->begin,
+                                                    t->span};
     }
-    return true;
+    return s;
 }

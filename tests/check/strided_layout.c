@@ -1,8 +1,7 @@
 // The shapes, strides and places of a strided case's tensors, and the views that the library gets of them.
 #include "numbers.h"
 #include "strided_case.h"
-#include <stdarg.h>
-#include <stdio.h>
+#include "subject.h"
 #include <string.h>
 
 enum role { ROLE_WHOLE, ROLE_PARAMETER, ROLE_STATISTIC, ROLE_CHANNEL };
@@ -294,6 +293,7 @@ int32_t strided_slice_axis(const struct strided_case *c)
 struct strided_case strided_slice(const struct strided_case *c, int32_t axis, int64_t at)
 {
     struct strided_case one = *c;
+    one.sliced = axis;
     one.total /= c->shape[axis];
     one.shape[axis] = 1;
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
@@ -371,28 +371,16 @@ norma_status strided_form(const struct strided_case *c, struct norma_form *form)
     return status;
 }
 
-static size_t append(char *text, size_t size, size_t used, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-
-static size_t append(char *text, size_t size, size_t used, const char *format, ...)
-{
-    va_list list;
-    va_start(list, format);
-    const int more = vsnprintf(text + used, size - used, format, list);
-    va_end(list);
-    used += more > 0 ? (size_t)more : 0;
-    return used < size ? used : size - 1;
-}
-
 static size_t append_tensor(const struct strided_case *c, norma_arg arg, char *text, size_t size, size_t used)
 {
     static const char *const types[] = {"?", "f32", "f16", "bf16", "f64"};
     const struct strided_tensor *t = &c->tensor[arg];
-    used = append(text, size, used, " %s:%s[", norma_arg_name(arg), types[t->dtype]);
+    used = check_append(text, size, used, " %s:%s[", norma_arg_name(arg), types[t->dtype]);
     for (int32_t i = 0; i < t->rank; i++)
-        used = append(text, size, used, "%s%lld/%lld", i ? " " : "", (long long)t->shape[i], (long long)t->strides[i]);
-    used = append(text, size, used, "]");
-    return t->view == arg ? used : append(text, size, used, "=%s", norma_arg_name(t->view));
+        used = check_append(text, size, used, "%s%lld/%lld", i ? " " : "", (long long)t->shape[i],
+                            (long long)t->strides[i]);
+    used = check_append(text, size, used, "]");
+    return t->view == arg ? used : check_append(text, size, used, "=%s", norma_arg_name(t->view));
 }
 
 // The numbers that matter to the operator.
@@ -401,35 +389,36 @@ static size_t append_numbers(const struct strided_case *c, char *text, size_t si
     static const char *const modes[] = {"max", "add", "inside"};
     const norma_problem *p = &c->problem;
     if (strided_is_group_op(p->op))
-        used = append(text, size, used, " %d groups", (int)p->num_groups);
+        used = check_append(text, size, used, " %d groups", (int)p->num_groups);
     if (p->op == NORMA_LOCAL_RESPONSE_NORM)
-        return append(text, size, used, " %d channels %s alpha %g beta %g k %g", (int)p->local_size,
-                      p->window == NORMA_WINDOW_BEFORE ? "before" : "after", p->alpha, p->beta, p->k);
+        return check_append(text, size, used, " %d channels %s alpha %g beta %g k %g", (int)p->local_size,
+                            p->window == NORMA_WINDOW_BEFORE ? "before" : "after", p->alpha, p->beta, p->k);
     if (p->op == NORMA_NORMALIZE)
-        used = append(text, size, used, " order %d eps %s", (int)p->norm_order, modes[p->eps_mode]);
+        used = check_append(text, size, used, " order %d eps %s", (int)p->norm_order, modes[p->eps_mode]);
     if (p->op == NORMA_BATCH_NORM ? !p->training : p->op == NORMA_INSTANCE_NORM && !p->use_input_stats)
-        used = append(text, size, used, " given");
+        used = check_append(text, size, used, " given");
     if (c->tensor[NORMA_ARG_RUNNING_MEAN].present)
-        used = append(text, size, used, " momentum %g%s", p->momentum, p->running_var_biased ? " biased" : "");
+        used = check_append(text, size, used, " momentum %g%s", p->momentum, p->running_var_biased ? " biased" : "");
     if (p->activation != NORMA_ACTIVATION_NONE)
-        used = append(text, size, used, " %s", norma_activation_name(p->activation));
+        used = check_append(text, size, used, " %s", norma_activation_name(p->activation));
     if (c->tensor[NORMA_ARG_Z].present)
-        used = append(text, size, used, " z %s %s", norma_activation_name(p->z_activation),
-                      p->z_first ? "before" : "after");
+        used = check_append(text, size, used, " z %s %s", norma_activation_name(p->z_activation),
+                            p->z_first ? "before" : "after");
     if (p->activation == NORMA_LEAKY_RELU || p->z_activation == NORMA_LEAKY_RELU)
-        used = append(text, size, used, " slope %g", p->activation_slope);
-    return append(text, size, used, " eps %g%s", p->eps, p->weight_offset != 0 ? " weight_offset 1" : "");
+        used = check_append(text, size, used, " slope %g", p->activation_slope);
+    return check_append(text, size, used, " eps %g%s", p->eps, p->weight_offset != 0 ? " weight_offset 1" : "");
 }
 
 void strided_describe(const struct strided_case *c, char *text, size_t size)
 {
     static const char *const values[] = {"normal",   "offset1e4", "offset1e6", "large",
                                          "denormal", "constant",  "nonfinite"};
-    size_t used = append(text, size, 0, "%s %s ", norma_op_name(c->problem.op),
-                         c->problem.direction == NORMA_BACKWARD ? "backward" : "forward");
+    size_t used = check_append(text, size, 0, "%s %s ", norma_op_name(c->problem.op),
+                               c->problem.direction == NORMA_BACKWARD ? "backward" : "forward");
     for (int32_t d = 0; d < c->rank; d++)
-        used = append(text, size, used, "%s%lld%s", d ? "x" : "", (long long)c->shape[d], c->element[d] ? "*" : "");
-    used = append(text, size, used, " %s", values[c->values]);
+        used =
+            check_append(text, size, used, "%s%lld%s", d ? "x" : "", (long long)c->shape[d], c->element[d] ? "*" : "");
+    used = check_append(text, size, used, " %s", values[c->values]);
     used = append_numbers(c, text, size, used);
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
         if (c->tensor[arg].present)

@@ -64,16 +64,7 @@ static norma_status run_plan(struct check_driver *driver, const struct strided_c
         given.tensor[arg].present = c->tensor[arg].present && !is_held(c, (norma_arg)arg);
     }
     const norma_problem problem = strided_problem(&given, views);
-    norma_event *event = NULL;
-    const double start = check_now();
-    norma_status status = norma_plan_run(plan, &problem, &event);
-    if (status == NORMA_OK)
-        status = norma_event_wait(event);
-    driver->seconds = check_now() - start;
-    if (status == NORMA_OK)
-        norma_event_seconds(event, &driver->seconds); // leaves the clock's figure where the device has none
-    norma_event_destroy(&event);
-    return status;
+    return check_run_and_wait(driver, plan, &problem);
 }
 
 norma_status strided_run_plan(struct check_driver *driver, const struct strided_case *c, uint64_t budget,

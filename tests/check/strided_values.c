@@ -2,9 +2,9 @@
 #include "strided_case.h"
 #include "strided_numbers.h"
 #include "strided_walk.h"
+#include "subject.h"
 #include "verify/form_reference.h"
 #include <math.h>
-#include <stdlib.h>
 
 static double main_value(const struct strided_case *c, norma_dtype dtype, double constant, uint64_t *s)
 {
@@ -122,14 +122,9 @@ static bool save_statistics(const struct strided_case *c, struct norma_form *for
 bool strided_case_fill(struct strided_case *c)
 {
     struct norma_form form;
-    c->arena = malloc(c->arena_size);
+    c->arena = check_canaries(c->seed, c->index, c->arena_size);
     if (!c->arena)
         return false;
-    uint64_t s = c->seed ^ c->index;
-    for (uint64_t i = 0; i + 8 <= c->arena_size; i += 8) { // canaries that are no float's usual bits
-        const uint64_t word = check_random(&s);
-        memcpy(c->arena + i, &word, 8);
-    }
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
         if (c->tensor[arg].present && (int)c->tensor[arg].view == arg)
             fill_tensor(c, (norma_arg)arg);

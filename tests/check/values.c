@@ -1,8 +1,8 @@
 // The contents of the arena: canaries, inputs of a kind, outputs of NaN bytes.
 #include "case.h"
 #include "numbers.h"
+#include "subject.h"
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 // Rows of exact values: mean +- step in pairs, all sums of which are small integers times a power of two.
@@ -112,14 +112,9 @@ static void fill_tensor(const struct check_case *c, norma_arg arg)
 
 bool check_case_fill(struct check_case *c)
 {
-    c->arena = malloc(c->arena_size);
+    c->arena = check_canaries(c->seed, c->index, c->arena_size);
     if (!c->arena)
         return false;
-    uint64_t s = c->seed ^ c->index;
-    for (uint64_t i = 0; i + 8 <= c->arena_size; i += 8) { // canaries that are no float's usual bits
-        const uint64_t word = check_random(&s);
-        memcpy(c->arena + i, &word, 8);
-    }
     // Empty rows have mean and rstd to fill; the other tensors then have no elements.
     for (int arg = 0; arg < NORMA_ROW_ARGS; arg++)
         if (c->tensor[arg].present && (int)c->tensor[arg].view == arg)

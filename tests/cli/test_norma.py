@@ -32,6 +32,12 @@ def norma(*words, **environment):
                           env={**os.environ, **environment})
 
 
+def operators():
+    """What norma --help lists."""
+    lines = norma("--help").stdout.split("OP, and what it normalises:\n")[1].split("\n\n")[0].splitlines()
+    return {line.split()[0] for line in lines}
+
+
 def data(name):
     return os.path.join(DATA, name + ".npy")
 
@@ -201,7 +207,14 @@ class Program(Room):
 
     def test_check(self):
         for device in DEVICES:
-            self.good("check", "--device", device)
+            (done,) = json.loads(self.good("check", "--device", device, "--json"))["devices"]
+            self.assertEqual(set(done["operators"]), operators())
+            self.assertEqual((done["failures"], done["first_failure"]), (0, ""))
+            self.assertEqual(sum(op["cases"] for op in done["operators"].values()), done["cases"])
+            self.assertEqual(max(op["worst"] for op in done["operators"].values()), done["worst"])
+            self.assertLessEqual(done["worst"], 1)
+        text = self.good("check", "--device", "scalar", "--seed", "5", "--repeat", "2")
+        self.assertIn("seed 5, 2 rounds", text)
 
     def test_environment(self):
         done = norma("run", "layer_norm", data("embedding_x"), "-o", self.out, NORMA_DEVICE="nonsense")
