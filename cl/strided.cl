@@ -4,8 +4,6 @@
 #include "strided_prelude.cl"
 
 #define FINISH_SAVED 1 // ST_OUTPUT of finish: mean and rstd are inputs
-#define UPDATE 1u      // ST_UPDATE
-#define UPDATE_BIASED 2u
 
 #define LANE_STEP 32u   // elements between the steps of a lane
 #define LANE_GROUP 128u // four steps
@@ -298,16 +296,6 @@ STRIDED(strided_add)
 #endif
 
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_finish)
-static inline float load_group(const struct view *view, uint slot, const struct index *index)
-{
-    return load_at(view, slot, word(view, ST_GROUP_RANK), index);
-}
-
-static inline void store_group(const struct view *view, uint slot, const struct index *index, float value)
-{
-    store_at(view, slot, word(view, ST_GROUP_RANK), index, value);
-}
-
 // The factor s of (m, r, M2, a), or of (0, 0, A, a).
 static inline float finished(const struct view *view, stat in)
 {
@@ -334,69 +322,6 @@ static inline stat saved(const struct view *view, const struct index *index, uin
     return (stat)(m, r, load_group(view, ST_RSTD, index), 1.0f);
 }
 
-// Mean and variance that go into the running statistics.
-static inline float2 batch_statistics(const struct view *view, uint group)
-{
-    stat in = cells(view)[word(view, ST_IN) + group];
-    uint n = word(view, ST_N);
-    float back = inverse(in.w), divisor = (float)(word(view, ST_UPDATE) & UPDATE_BIASED ? n : n - 1);
-    return (float2)(in.x * back, ((in.z * back) * back) / divisor);
-}
-
-// Several groups may share running statistics (instance norm: a channel's of every sample), which then take the mean
-// over those groups, once. The first of them does it: 0 for the others, else how many there are.
-static inline uint led_by(const struct view *view, uint group)
-{
-    uint count = 1;
-    for (uint d = word(view, ST_GROUP_RANK); d > 0; d--) {
-        uint extent = word(view, ST_EXTENT + d - 1), at = group % extent;
-        group /= extent;
-        if (word(view, ST_TENSOR + ST_RUNNING_MEAN * ST_TENSOR_WORDS + 2 + d - 1) != 0)
-            continue;
-        if (at != 0)
-            return 0;
-        count *= extent;
-    }
-    return count;
-}
-
-// Number `member` of the groups that share with `group`, which leads them.
-static inline uint sharer(const struct view *view, uint group, uint member)
-{
-    uint step = 1;
-    for (uint d = word(view, ST_GROUP_RANK); d > 0; d--) {
-        uint extent = word(view, ST_EXTENT + d - 1);
-        if (word(view, ST_TENSOR + ST_RUNNING_MEAN * ST_TENSOR_WORDS + 2 + d - 1) == 0) {
-            group += member % extent * step;
-            member /= extent;
-        }
-        step *= extent;
-    }
-    return group;
-}
-
-static inline void update_running(const struct view *view, const struct index *index, uint group)
-{
-    uint count = led_by(view, group);
-    if (count == 0)
-        return;
-    float2 total = batch_statistics(view, group), lost = 0;
-    for (uint member = 1; member < count; member++) {
-        float2 next = batch_statistics(view, sharer(view, group, member));
-        float x, y, low_x, low_y;
-        two_sum(total.x, next.x, &x, &low_x);
-        two_sum(total.y, next.y, &y, &low_y);
-        total = (float2)(x, y);
-        lost += (float2)(low_x, low_y);
-    }
-    lost = (float2)(isfinite(lost.x) ? lost.x : 0, isfinite(lost.y) ? lost.y : 0);
-    float2 batch = (total + lost) / (float)count;
-    float momentum = real(view, ST_MOMENTUM), kept = 1.0f - momentum;
-    float old_mean = load_group(view, ST_RUNNING_MEAN, index), old_var = load_group(view, ST_RUNNING_VAR, index);
-    store_group(view, ST_RUNNING_MEAN, index, kept * old_mean + momentum * batch.x);
-    store_group(view, ST_RUNNING_VAR, index, kept * old_var + momentum * batch.y);
-}
-
 STRIDED(strided_finish)
 {
     struct view view = VIEW;
@@ -414,8 +339,6 @@ STRIDED(strided_finish)
         cell = (stat)(load_group(&view, ST_RUNNING_MEAN, &index), 0, 1.0f / sqrt(var + real(&view, ST_EPS)), 1.0f);
     } else {
         cell = cells(&view)[word(&view, ST_IN) + group];
-        if (word(&view, ST_UPDATE) & UPDATE)
-            update_running(&view, &index, group);
         cell.z = finished(&view, cell);
     }
     cells(&view)[word(&view, ST_CELLS) + group] = cell;
@@ -567,4 +490,8 @@ STRIDED(strided_write)
     set_group(&view, group, &index);
     store_at(&view, ST_TO, word(&view, ST_GROUP_RANK), &index, cells(&view)[word(&view, ST_IN) + group].x);
 }
+#endif
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_running)
+#include "running.cl"
 #endif

@@ -133,6 +133,16 @@ static inline void store(const struct view *view, uint slot, const struct index 
     store_at(view, slot, word(view, ST_RANK), index, value);
 }
 
+static inline float load_group(const struct view *view, uint slot, const struct index *index)
+{
+    return load_at(view, slot, word(view, ST_GROUP_RANK), index);
+}
+
+static inline void store_group(const struct view *view, uint slot, const struct index *index, float value)
+{
+    store_at(view, slot, word(view, ST_GROUP_RANK), index, value);
+}
+
 static inline __global stat *cells(const struct view *view)
 {
     return (__global stat *)view->at[ST_WORKSPACE];

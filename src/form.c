@@ -15,12 +15,13 @@
 // How a tensor's shape relates to that of x.
 enum role { ROLE_WHOLE, ROLE_PARAMETER, ROLE_STATISTIC, ROLE_CHANNEL };
 
-// The axes of x, which of them belong to a group, and into how many groups the channels are cut.
+// The axes of x, which of them belong to a group, and the one that is cut into parts, of which each is in a group.
 struct axes {
     const norma_tensor *x;
     bool element[NORMA_MAX_RANK];
-    int32_t elements;   // how many of them
-    int64_t num_groups; // group norm: axis 1 is cut; else 0
+    int32_t elements;      // how many of them
+    int32_t cut;           // group norm: 1, virtual batches: 0; else -1
+    int64_t parts, inside; // how many it is cut into, and the extent of one
     // A vector parameter's own shape: these axes of x, in order.
     int32_t natural[NORMA_MAX_RANK], naturals;
 };
@@ -33,6 +34,11 @@ static bool is_row_op(norma_op op)
 static bool is_group_op(norma_op op)
 {
     return op == NORMA_GROUP_NORM || op == NORMA_ADA_GROUP_NORM;
+}
+
+static bool has_virtual_batches(const norma_problem *p)
+{
+    return p->op == NORMA_GHOST_BATCH_NORM && p->training;
 }
 
 static norma_status check_axes(const norma_problem *p, struct axes *axes)
@@ -49,7 +55,19 @@ static norma_status check_axes(const norma_problem *p, struct axes *axes)
         if (p->num_groups < 1 || p->x->shape[1] % p->num_groups)
             return BAD("num_groups: %d does not divide the %lld channels", (int)p->num_groups,
                        (long long)p->x->shape[1]);
-        axes->num_groups = p->num_groups;
+        axes->cut = 1;
+        axes->parts = p->num_groups;
+        axes->inside = p->x->shape[1] / p->num_groups;
+    }
+    if (has_virtual_batches(p)) {
+        if (p->virtual_batch < 1)
+            return BAD("virtual_batch: %d; how many samples share statistics must be given", (int)p->virtual_batch);
+        if (p->x->shape[0] % p->virtual_batch)
+            return BAD("virtual_batch: %d does not divide the %lld samples", (int)p->virtual_batch,
+                       (long long)p->x->shape[0]);
+        axes->cut = 0;
+        axes->parts = p->x->shape[0] / p->virtual_batch;
+        axes->inside = p->virtual_batch;
     }
     return NORMA_OK;
 }
@@ -59,6 +77,8 @@ static bool is_element(const norma_problem *p, int32_t axis)
     switch (p->op) {
     case NORMA_BATCH_NORM:
         return axis != 1;
+    case NORMA_GHOST_BATCH_NORM: // in training a part of axis 0
+        return axis != 1 && !(axis == 0 && p->training);
     case NORMA_GROUP_NORM: // and a part of axis 1
     case NORMA_ADA_GROUP_NORM:
     case NORMA_INSTANCE_NORM:
@@ -86,6 +106,7 @@ static void fill_axes(const norma_problem *p, struct axes *axes)
     }
     switch (p->op) {
     case NORMA_BATCH_NORM:
+    case NORMA_GHOST_BATCH_NORM:
     case NORMA_GROUP_NORM:
     case NORMA_INSTANCE_NORM:
         axes->natural[axes->naturals++] = 1;
@@ -180,7 +201,7 @@ static norma_status map_parameter(norma_arg arg, const norma_tensor *t, const st
     return NORMA_OK;
 }
 
-// x's shape without a group's axes, or with ones there; group norm's axis 1 counts groups.
+// x's shape without a group's axes, or with ones there; the axis that is cut counts parts.
 static norma_status map_statistic(norma_arg arg, const norma_tensor *t, const struct axes *axes,
                                   int64_t stride[NORMA_MAX_RANK])
 {
@@ -196,7 +217,7 @@ static norma_status map_statistic(norma_arg arg, const norma_tensor *t, const st
                 return BAD("%s: shape[%d] is %lld, not 1", norma_arg_name(arg), (int)d, (long long)t->shape[d]);
             continue;
         }
-        TRY(check_extent(arg, t, at, axes->num_groups && d == 1 ? axes->num_groups : x->shape[d]));
+        TRY(check_extent(arg, t, at, d == axes->cut ? axes->parts : x->shape[d]));
         stride[d] = t->strides[at++];
     }
     return NORMA_OK;
@@ -255,22 +276,21 @@ static norma_arg canonical_arg(norma_arg arg)
     }
 }
 
-// The dimensions of x in its own order; group norm's channels become two. Extents of 1 are left out.
+// The dimensions of x in its own order; the one that is cut becomes two. Extents of 1 are left out.
 static int32_t make_dims(const struct axes *axes, int64_t (*stride)[NORMA_MAX_RANK], struct dim *dims)
 {
     int32_t count = 0;
     for (int32_t d = 0; d < axes->x->rank; d++) {
-        const bool cut = axes->num_groups && d == 1;
-        const int64_t inside = cut ? axes->x->shape[1] / axes->num_groups : 1;
+        const bool cut = d == axes->cut;
         for (int part = 0; part < (cut ? 2 : 1); part++) {
             struct dim *dim = &dims[count];
-            dim->extent = !cut ? axes->x->shape[d] : part == 0 ? axes->num_groups : inside;
+            dim->extent = !cut ? axes->x->shape[d] : part == 0 ? axes->parts : axes->inside;
             dim->element = axes->element[d] || part == 1;
             if (dim->extent == 1)
                 continue;
             for (int a = 0; a < NORMA_ARG_COUNT; a++) {
                 const bool statistic = role_of(a) == ROLE_STATISTIC;
-                const int64_t factor = cut && part == 0 && !statistic ? inside : 1;
+                const int64_t factor = cut && part == 0 && !statistic ? axes->inside : 1;
                 dim->stride[a] = statistic && part == 1 ? 0 : stride[a][d] * factor;
             }
             count++;
@@ -354,9 +374,7 @@ static norma_status arrange(struct norma_form *f, const struct axes *axes, int64
 
 static void fill_statistic(const norma_problem *p, struct norma_form *f)
 {
-    const bool given =
-        (p->op == NORMA_BATCH_NORM && !p->training) || (p->op == NORMA_INSTANCE_NORM && !p->use_input_stats);
-    f->statistic = given                                                    ? FORM_GIVEN
+    f->statistic = norma_running_are_given(p)                               ? FORM_GIVEN
                    : p->op == NORMA_LOCAL_RESPONSE_NORM                     ? FORM_WINDOW
                    : p->op == NORMA_RMS_NORM || p->op == NORMA_ADA_RMS_NORM ? FORM_SQUARES
                                                                             : FORM_MOMENTS;
@@ -382,8 +400,8 @@ static norma_status check_running(const norma_problem *p, const struct norma_for
                    p->running_mean ? "running_mean" : "running_var");
     if (f->statistic == FORM_GIVEN && !p->running_mean)
         return BAD("running_mean: NULL; without %s it has the statistics",
-                   p->op == NORMA_BATCH_NORM ? "training" : "use_input_stats");
-    if (p->op == NORMA_BATCH_NORM && p->training && f->n == 1 && p->x->shape[1] > 0)
+                   norma_op_is_batch(p->op) ? "training" : "use_input_stats");
+    if (norma_op_is_batch(p->op) && p->training && f->n == 1 && f->groups > 0)
         return BAD("x: one element a channel has no variance to train with");
     return NORMA_OK;
 }
@@ -408,11 +426,12 @@ static void fill_numbers(const norma_problem *p, struct norma_form *f)
     f->in_place = NORMA_ARG_COUNT;
     f->running_var_biased = p->running_var_biased != 0;
     f->update_running = p->running_mean && norma_arg_is_output(p, NORMA_ARG_RUNNING_MEAN);
+    f->in_order = has_virtual_batches(p);
 }
 
 norma_status norma_form_fill(const norma_problem *p, struct norma_form *f)
 {
-    struct axes axes = {0};
+    struct axes axes = {.cut = -1};
     int64_t stride[NORMA_ARG_COUNT][NORMA_MAX_RANK] = {{0}};
     uint32_t along[NORMA_ARG_COUNT] = {0};
     *f = (struct norma_form){0};

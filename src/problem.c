@@ -57,6 +57,7 @@ static const struct {
     [NORMA_ADA_GROUP_NORM] = {"ada_group_norm", 1e-6},
     [NORMA_ADA_INSTANCE_NORM] = {"ada_instance_norm", 1e-6},
     [NORMA_LOCAL_RESPONSE_NORM] = {"local_response_norm", 0},
+    [NORMA_GHOST_BATCH_NORM] = {"ghost_batch_norm", 1e-5},
 };
 
 const char *norma_arg_name(norma_arg arg)
@@ -98,10 +99,24 @@ bool norma_arg_is_gradient(norma_arg arg)
     return arg >= NORMA_ARG_DX && arg < NORMA_ARG_COUNT;
 }
 
+bool norma_op_is_batch(norma_op op)
+{
+    return op == NORMA_BATCH_NORM || op == NORMA_GHOST_BATCH_NORM;
+}
+
+bool norma_op_has_running(norma_op op)
+{
+    return norma_op_is_batch(op) || op == NORMA_INSTANCE_NORM;
+}
+
+bool norma_running_are_given(const norma_problem *p)
+{
+    return norma_op_has_running(p->op) && !(norma_op_is_batch(p->op) ? p->training : p->use_input_stats);
+}
+
 static bool updates_running(const norma_problem *p)
 {
-    return p->direction == NORMA_FORWARD &&
-           (p->op == NORMA_BATCH_NORM ? p->training != 0 : p->op == NORMA_INSTANCE_NORM && p->use_input_stats != 0);
+    return p->direction == NORMA_FORWARD && norma_op_has_running(p->op) && !norma_running_are_given(p);
 }
 
 bool norma_arg_is_output(const norma_problem *p, norma_arg arg)
@@ -322,8 +337,7 @@ static norma_status check_presence(const norma_problem *p, norma_arg arg)
         arg == NORMA_ARG_WEIGHT || arg == NORMA_ARG_BIAS || arg == NORMA_ARG_DWEIGHT || arg == NORMA_ARG_DBIAS;
     if ((scales && !is_adaptive(p->op)) || (weights && (is_adaptive(p->op) || p->op == NORMA_NORMALIZE)))
         return BAD("%s: %s has none", name, op);
-    if ((arg == NORMA_ARG_RUNNING_MEAN || arg == NORMA_ARG_RUNNING_VAR) && p->op != NORMA_BATCH_NORM &&
-        p->op != NORMA_INSTANCE_NORM)
+    if ((arg == NORMA_ARG_RUNNING_MEAN || arg == NORMA_ARG_RUNNING_VAR) && !norma_op_has_running(p->op))
         return BAD("%s: %s has none", name, op);
     return NORMA_OK;
 }

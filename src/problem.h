@@ -33,6 +33,11 @@ void norma_rows_fill(const norma_problem *problem, struct row_problem *rows);
 const norma_tensor *norma_problem_tensor(const norma_problem *problem, norma_arg arg);
 bool norma_arg_is_output(const norma_problem *problem, norma_arg arg);
 bool norma_arg_is_gradient(norma_arg arg);
+// Batch norm and its relatives, whose `training` says where the statistics come from.
+bool norma_op_is_batch(norma_op op);
+// The operator has running statistics; they are the statistics that it normalises with.
+bool norma_op_has_running(norma_op op);
+bool norma_running_are_given(const norma_problem *problem);
 // The tensor that a gradient is of; x (which is 0) for that of x and for what is none.
 norma_arg norma_forward_of(norma_arg gradient);
 // What each element of an output is where there is nothing to compute: NaN of a statistic, 0 of a parameter's gradient.

@@ -22,7 +22,7 @@
 #define ST_ACTIVATION 14
 #define ST_Z_ACTIVATION 15
 #define ST_Z_FIRST 16
-#define ST_UPDATE 17 // finish: bit 0: update the running statistics, bit 1: with the biased variance
+#define ST_UPDATE 17 // running: bit 0: the biased variance goes in, bit 1: the groups that share go in in order
 #define ST_OUTPUT 18 // backward: which gradient (ST_OUT_*) or which pair of sums (ST_SUM_*)
 #define ST_LEVEL 19  // merge, add: chunks that one input stands for: 1, 64, 4096, ...
 // Places in the workspace, in cells of four floats: a list of INPUTS (of chunks, or of the level below) for each group
@@ -54,7 +54,10 @@
 #define ST_ALPHA 168
 #define ST_BETA 169
 #define ST_K 170
-#define ST_WORDS 171
+// Running: which of the groups that share a running statistic go in, and how many.
+#define ST_MEMBER 171
+#define ST_MEMBERS 172
+#define ST_WORDS 173
 
 // Slots of stats, sums, apply and grad.
 #define ST_X 0
@@ -69,7 +72,7 @@
 #define ST_ADDEND 9
 #define ST_WORKSPACE 10
 #define ST_DY 11
-// Slots of finish. (The workspace as above.)
+// Slots of finish, those of running among them. (The workspace as above.)
 #define ST_MEAN 0
 #define ST_RSTD 1
 #define ST_RUNNING_MEAN 2

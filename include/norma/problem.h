@@ -25,6 +25,7 @@ typedef enum norma_op {
     NORMA_ADA_INSTANCE_NORM,
     // x / (k + alpha/local_size * sum of x^2 over a window of channels)^beta; x and y alone, forward alone.
     NORMA_LOCAL_RESPONSE_NORM,
+    NORMA_GHOST_BATCH_NORM, // in training a channel over space and virtual_batch samples (arXiv:1705.08741)
     NORMA_OP_COUNT
 } norma_op;
 
@@ -107,23 +108,26 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 // var is the biased variance and rstd = 1/sqrt(var + eps) unless said.
 //
 // Shapes. y, residual, sum, z, addend: as x. weight and bias: the normalised shape (layer_norm, rms_norm,
-// mean_variance_normalization), [C] (batch, group and instance norm), [O] (weight_standardization, whose weight is its
-// gain; normalize has none), or a shape of x's rank with x's dimensions or ones, which are repeated. scale and shift:
-// [N, D] (adaptive layer and RMS norm, D the last dimension of x), [N, C] (group and instance norm), or a shape of x's
-// rank as before. input_bias: as weight. gate: as weight, or a shape of x's rank as before. mean and rstd: x's shape
-// without the dimensions of a group, or with ones in their place; group_norm: [N, num_groups]. running_mean and
-// running_var: [C].
-// Types: float32, float16 or bfloat16, each on its own; float64 on the scalar path, then of every tensor; mean, rstd
-// and running_* float32 (or float64). Strides are free. The row kernels, which are the fastest, want the normalised
-// dimensions contiguous.
+// mean_variance_normalization), [C] (batch norms, group and instance norm), [O] (weight_standardization, whose weight
+// is its gain; normalize has none), or a shape of x's rank with x's dimensions or ones, which are repeated. scale and
+// shift: [N, D] (adaptive layer and RMS norm, D the last dimension of x), [N, C] (group and instance norm), or a shape
+// of x's rank as before. input_bias: as weight. gate: as weight, or a shape of x's rank as before. mean and rstd: x's
+// shape without the dimensions of a group, or with ones in their place; group_norm: [N, num_groups], ghost_batch_norm
+// in training: [N/virtual_batch, C]. running_mean and running_var: [C]. Types: float32, float16 or bfloat16, each on
+// its own; float64 on the scalar path, then of every tensor; mean, rstd and running_* float32 (or float64). Strides are
+// free. The row kernels, which are the fastest, want the normalised dimensions contiguous.
 //
 // An output may share elements with another tensor only if both are the same view (y in place of x, sum of residual).
 // A dimension of 0 is no error: nothing is computed, outputs that are not empty are written: gradients of parameters 0,
 // mean and rstd NaN.
 //
-// batch_norm and instance_norm. training (batch_norm) or use_input_stats (instance_norm): statistics are x's, and
+// batch_norm, ghost_batch_norm and instance_norm. training (batch norms) or use_input_stats (instance_norm): statistics
+// are x's, and
 // running_mean and running_var, where given, become (1 - momentum)*running + momentum*batch; the variance that goes in
 // is the unbiased one unless running_var_biased (ONNX). Otherwise running_mean and running_var are the statistics.
+// instance_norm's batch is the mean over the samples. ghost_batch_norm is batch_norm of each virtual_batch samples, one
+// virtual batch after the other, and so are the running statistics updated (Hoffer et al., algorithm 1; TensorFlow's
+// virtual_batch_size instead takes the mean of the virtual batches once).
 //
 // Backward. dy (of y) and, where it is given, dsum (of sum) are the gradients that come in; those of the tensors that
 // are given as dx, dweight, ... go out, each of the shape of its tensor, summed over what the tensor repeats. x and the
@@ -137,7 +141,8 @@ typedef struct norma_problem {
     int32_t normalized_dims; // layer_norm, rms_norm: 1 to the rank of x
     uint32_t axes;           // normalize, mean_variance_normalization: bit d: dimension d belongs to a group
     int32_t num_groups;      // group_norm: divides C
-    int32_t training;        // batch_norm
+    int32_t virtual_batch;   // ghost_batch_norm in training: divides N; there is no default
+    int32_t training;        // batch norms
     int32_t use_input_stats; // instance_norm
     int32_t running_var_biased;
     int32_t norm_order; // normalize: 1 or 2

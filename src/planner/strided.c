@@ -1,5 +1,6 @@
 // The strided family: any operator over any strides, forward and backward, as a chain of small kernels:
-//   stats, merge, ..., finish: the groups' cells (m, r, s, a) of docs/reduction.md; apply: the outputs;
+//   stats, merge, ..., finish: the groups' cells (m, r, s, a) of docs/reduction.md; running: the running statistics;
+//   apply: the outputs;
 //   backward: sums, add, ..., coefficients: a group's part of dx; sums, add, ..., write: parameters' gradients; grad.
 #include "strided.h"
 #include "backend.h"
@@ -150,12 +151,10 @@ static norma_status append_finish(struct nst *plan, const struct nst_view *view,
                                     NONE,
                                     NONE,
                                     NONE},
-                          .written = 1u << ST_MEAN | 1u << ST_RSTD | 1u << ST_RUNNING_MEAN | 1u << ST_RUNNING_VAR,
+                          .written = 1u << ST_MEAN | 1u << ST_RSTD,
                           .in = in,
                           .inputs = 1,
-                          .output = saved,
-                          .momentum = f->momentum,
-                          .update = f->update_running ? 1u | (f->running_var_biased ? 2u : 0) : 0};
+                          .output = saved};
     plan->barrier = true;
     return nst_append(plan, &job);
 }
@@ -178,6 +177,8 @@ static norma_status append_statistics(struct nst *plan, const struct nst_view *v
         TRY(append_reduction(plan, view, saved ? kernel_sums : kernel_stats, saved ? ST_SUM_ABOUT_MEAN : 0, group, end,
                              &in));
         TRY(append_finish(plan, view, group, end, in, saved));
+        if (f->update_running)
+            TRY(nst_append_running(plan, view, in));
     }
     return NORMA_OK;
 }
@@ -407,12 +408,16 @@ size_t norma_form_programs(const struct norma_form *form, const struct norma_cap
         return 0;
     const bool windows = form->statistic == FORM_WINDOW;
     const char *const *kernels = windows ? window : form->backward ? backward : forward;
-    const size_t count = windows          ? 1
-                         : form->backward ? sizeof(backward) / sizeof(*backward)
-                                          : sizeof(forward) / sizeof(*forward);
+    size_t count = windows          ? 1
+                   : form->backward ? sizeof(backward) / sizeof(*backward)
+                                    : sizeof(forward) / sizeof(*forward);
     for (size_t i = 0; i < count; i++) {
         programs[i] = (norma_dispatch){.kernel = kernels[i], .table = table};
         nst_set_local(caps, &programs[i]);
+    }
+    if (form->update_running) {
+        programs[count] = (norma_dispatch){.kernel = nst_kernel_running, .table = table};
+        nst_set_local(caps, &programs[count++]);
     }
     return count;
 }

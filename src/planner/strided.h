@@ -42,6 +42,11 @@ norma_status nst_tiles(const struct nst *plan, const struct nst_view *view, uint
 void nst_range(const struct nst_view *view, const struct nst_tile *tile, const int64_t stride[FORM_RANK], int64_t *low,
                int64_t *high);
 
+// strided_running.c: the groups' (m, r, M2, a) in cells from `in` on go into the running statistics. The groups that
+// share one are one invocation's; as many at a time as it has iterations for.
+extern const char nst_kernel_running[];
+norma_status nst_append_running(struct nst *plan, const struct nst_view *view, uint32_t in);
+
 // strided_dispatches.c: appends one dispatch.
 struct nst_job {
     const char *kernel;
@@ -50,7 +55,7 @@ struct nst_job {
     uint64_t units;
     norma_arg slots[12]; // the form's tensor of each slot; NORMA_ARG_COUNT: none
     uint32_t written;    // bit s: slot s is written, as far as the kernel's module says
-    uint32_t output, inputs, outputs, in, out, level, update;
+    uint32_t output, inputs, outputs, in, out, level, update, member, members;
     float momentum;
 };
 norma_status nst_append(struct nst *plan, const struct nst_job *job);

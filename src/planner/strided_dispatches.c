@@ -34,6 +34,8 @@ static void fill_operator(const struct nst_job *job, uint32_t *w)
     w[ST_SLOPE] = bits_of(f->slope);
     w[ST_MOMENTUM] = bits_of(job->momentum);
     w[ST_UPDATE] = job->update;
+    w[ST_MEMBER] = job->member;
+    w[ST_MEMBERS] = job->members;
     w[ST_OUTPUT] = job->output;
     w[ST_BEFORE] = f->window_before;
     w[ST_AFTER] = f->window_after;

@@ -459,7 +459,8 @@ void nsc_strided_run(struct norma_device *device, struct strided *s,
     nsc_run(device, &(struct nsc_job){run, s, groups, piece}, groups * n * BYTES);
 }
 
-// Groups that share a running statistic (the samples of instance norm) go in with their mean.
+// Groups that share a running statistic go in with their mean (the samples of instance norm) or in their order, rounded
+// to the tensor's type after each (virtual batches).
 static void update_running(const struct strided *s, norma_arg arg, bool variance)
 {
     const struct norma_form *f = s->form;
@@ -472,10 +473,14 @@ static void update_running(const struct strided *s, norma_arg arg, bool variance
         struct strided_walk at = nsc_strided_walk(f, groups & ~own, index);
         do {
             const struct strided_cell *cell = &s->cells[nsc_strided_number(f, groups, at.index)];
-            sum += variance ? cell->variance : cell->mean;
+            const double batch = variance ? cell->variance : cell->mean;
+            sum += batch;
+            if (f->in_order)
+                store_one(s, arg, &at, (1 - s->momentum) * load_one(s, arg, &at) + s->momentum * batch);
         } while (nsc_strided_next(&at));
         const double batch = (double)(sum / (long double)share);
-        store_one(s, arg, &at, (1 - s->momentum) * load_one(s, arg, &at) + s->momentum * batch);
+        if (!f->in_order)
+            store_one(s, arg, &at, (1 - s->momentum) * load_one(s, arg, &at) + s->momentum * batch);
     }
 }
 

@@ -212,7 +212,35 @@ static struct statistics find_statistics(const struct task *k, int64_t group)
     return st;
 }
 
-// Running statistics are gathered here as sums over the groups that share them, see update_running.
+// kept*running + momentum*batch in an entry that holds running (value, its error: bound) before and after. Two
+// products, of which one has 1 - momentum: 4u of the first, half a step each among the denormals and the batch's own
+// half. What overflows the tensor's type between two batches is an infinity; 0 times that is NaN, as in PyTorch, and no
+// bound is left where running is no number.
+static void blend_running(const struct task *k, long double *value, long double *bound, long double batch,
+                          long double e_batch)
+{
+    const long double largest = k->form->float64 ? 0x1.fffffffffffff8p+1023L : 0x1.ffffffp+127L;
+    const long double kept = (1 - k->momentum) * *value;
+    const bool finite = isfinite(*value);
+    *value = kept + k->momentum * batch;
+    *bound = finite ? (1 - k->momentum) * *bound + 4 * k->u * fabsl(kept) + fabsl(k->momentum) * e_batch + k->least : 0;
+    if (fabsl(*value) >= largest)
+        *value = copysignl((long double)INFINITY, *value);
+}
+
+// Running statistics are gathered here as sums over the groups that share them, see update_running; groups in order
+// are put in at once.
+static void write_running(const struct task *k, norma_arg arg, const int64_t index[FORM_RANK], long double batch,
+                          long double e_batch)
+{
+    if (!k->out[arg].value || !k->form->in_order) {
+        point_add(k, arg, index, batch, e_batch);
+        return;
+    }
+    const int64_t entry = entry_of(k->form, arg, index);
+    blend_running(k, &k->out[arg].value[entry], &k->out[arg].bound[entry], batch, e_batch);
+}
+
 static void write_statistics(const struct task *k, const struct statistics *st, int64_t group)
 {
     const struct norma_form *f = k->form;
@@ -223,32 +251,31 @@ static void write_statistics(const struct task *k, const struct statistics *st, 
     const long double e_mean = 2 * u * (fabsl(mean) + st->deviation) + st->e_mean;
     point_add(k, NORMA_ARG_MEAN, index, mean, e_mean);
     point_add(k, NORMA_ARG_RSTD, index, st->s, (8 * u + st->e_s) * fabsl(st->s));
-    point_add(k, NORMA_ARG_RUNNING_MEAN, index, mean, e_mean + 4 * u * fabsl(mean));
+    write_running(k, NORMA_ARG_RUNNING_MEAN, index, mean, e_mean + 4 * u * fabsl(mean));
     // rstd's 8u are 16u of the variance.
     const long double divisor = f->running_var_biased ? n : n - 1, deviation = st->deviation;
     const long double e_squares = (2 * deviation + st->e_norm) * st->e_norm * n;
     const long double var = deviation * deviation * n / divisor;
-    point_add(k, NORMA_ARG_RUNNING_VAR, index, var, (4 * u + 16 * u) * var + e_squares / divisor);
+    write_running(k, NORMA_ARG_RUNNING_VAR, index, var, (4 * u + 16 * u) * var + e_squares / divisor);
 }
 
-// (1 - momentum)*running + momentum*batch, where batch is the mean over the groups that share the entry: the samples of
-// an instance norm.
-static void update_running(const struct task *k, norma_arg arg)
+// Where groups go in one after the other, an entry begins as what it was; elsewhere it ends as the old one and the mean
+// over the groups that share it (the samples of an instance norm).
+static void update_running(const struct task *k, norma_arg arg, bool before)
 {
     const struct norma_form *f = k->form;
     const struct form_reference_output *out = &k->out[arg];
     const int64_t count = form_output_count(f, arg);
+    const bool empty = f->groups == 0 || f->n == 0; // nothing is computed
     for (int64_t i = 0; i < count; i++) {
-        const long double running = point_load_at(k, arg, form_output_offset(f, arg, i)), share = f->groups / count;
-        if (f->groups == 0 || f->n == 0) {
-            out->value[i] = running; // nothing is computed
-            out->bound[i] = 0;
+        long double running = point_load_at(k, arg, form_output_offset(f, arg, i)), bound = 0;
+        if (before ? empty || !f->in_order : !empty && f->in_order)
             continue;
-        }
-        const long double kept = (1 - k->momentum) * running;
-        out->value[i] = kept + k->momentum * (out->value[i] / share);
-        // Two products: half a step each among the denormals, and the batch's own half.
-        out->bound[i] = 4 * k->u * fabsl(kept) + fabsl(k->momentum) * (out->bound[i] / share) + k->least;
+        if (!before && !empty)
+            blend_running(k, &running, &bound, out->value[i] / (f->groups / count),
+                          out->bound[i] / (f->groups / count));
+        out->value[i] = running;
+        out->bound[i] = bound;
     }
 }
 
@@ -356,13 +383,15 @@ bool form_reference(const struct norma_form *form, const void *const data[NORMA_
         form_reference_finish(out);
         return false;
     }
+    for (int arg = NORMA_ARG_RUNNING_MEAN; arg <= NORMA_ARG_RUNNING_VAR; arg++)
+        update_running(&task, (norma_arg)arg, true);
     for (int64_t group = 0; group < form->groups; group++)
         if (form->statistic == FORM_WINDOW)
             do_window(&task, group);
         else
             do_group(&task, group);
-    update_running(&task, NORMA_ARG_RUNNING_MEAN);
-    update_running(&task, NORMA_ARG_RUNNING_VAR);
+    for (int arg = NORMA_ARG_RUNNING_MEAN; arg <= NORMA_ARG_RUNNING_VAR; arg++)
+        update_running(&task, (norma_arg)arg, false);
     add_storage_errors(&task);
     return true;
 }

@@ -9,7 +9,8 @@
     X(strided_merge)       \
     X(strided_finish)      \
     X(strided_apply)       \
-    X(strided_sums) X(strided_add) X(strided_coefficients) X(strided_grad) X(strided_window) X(strided_write)
+    X(strided_sums)        \
+    X(strided_add) X(strided_coefficients) X(strided_grad) X(strided_window) X(strided_write) X(strided_running)
 #define MODULE(name)                    \
     extern const uint32_t nvk_##name[]; \
     extern const size_t nvk_##name##_size;

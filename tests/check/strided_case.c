@@ -19,9 +19,37 @@ static bool is_adaptive(norma_op op)
     return op >= NORMA_ADA_LAYER_NORM && op <= NORMA_ADA_INSTANCE_NORM;
 }
 
-bool strided_is_group_op(norma_op op)
+static bool is_group_op(norma_op op)
 {
     return op == NORMA_GROUP_NORM || op == NORMA_ADA_GROUP_NORM;
+}
+
+bool strided_is_batch_op(norma_op op)
+{
+    return op == NORMA_BATCH_NORM || op == NORMA_GHOST_BATCH_NORM;
+}
+
+static bool has_running(norma_op op)
+{
+    return strided_is_batch_op(op) || op == NORMA_INSTANCE_NORM;
+}
+
+bool strided_is_given(const struct strided_case *c)
+{
+    const norma_problem *p = &c->problem;
+    return strided_is_batch_op(p->op) ? !p->training : p->op == NORMA_INSTANCE_NORM && !p->use_input_stats;
+}
+
+int32_t strided_cut_axis(const struct strided_case *c)
+{
+    const norma_problem *p = &c->problem;
+    return is_group_op(p->op) ? 1 : p->op == NORMA_GHOST_BATCH_NORM && p->training ? 0 : -1;
+}
+
+int64_t strided_cut_parts(const struct strided_case *c)
+{
+    const norma_problem *p = &c->problem;
+    return is_group_op(p->op) ? p->num_groups : c->shape[0] / p->virtual_batch;
 }
 
 static bool is_by_axes(norma_op op)
@@ -41,7 +69,7 @@ bool strided_is_output(const struct strided_case *c, norma_arg arg)
         return p->direction == NORMA_FORWARD;
     case NORMA_ARG_RUNNING_MEAN:
     case NORMA_ARG_RUNNING_VAR:
-        return p->direction == NORMA_FORWARD && (p->op == NORMA_BATCH_NORM ? p->training : p->use_input_stats);
+        return p->direction == NORMA_FORWARD && !strided_is_given(c);
     default:
         return arg >= NORMA_ARG_DX;
     }
@@ -63,7 +91,9 @@ static void pick_axes(struct strided_case *c, uint64_t *s)
             c->element[d] = d >= c->rank - p->normalized_dims;
         else if (is_by_axes(p->op))
             c->element[d] = p->axes >> d & 1;
-        else if (p->op == NORMA_BATCH_NORM || p->op == NORMA_LOCAL_RESPONSE_NORM)
+        else if (p->op == NORMA_GHOST_BATCH_NORM && p->training)
+            c->element[d] = d >= 2;
+        else if (strided_is_batch_op(p->op) || p->op == NORMA_LOCAL_RESPONSE_NORM)
             c->element[d] = (d == 1) == (p->op == NORMA_LOCAL_RESPONSE_NORM);
         else
             c->element[d] = d >= (p->op == NORMA_WEIGHT_STANDARDIZATION ? 1 : 2);
@@ -112,6 +142,37 @@ static void stretch(struct strided_case *c, bool element, int64_t wanted, uint64
     shrink(c, wanted > MOST_ELEMENTS / 3 ? 3 * wanted : MOST_ELEMENTS, at);
 }
 
+// A divisor, up to 40.
+static int64_t pick_divisor(int64_t of, uint64_t *s)
+{
+    int64_t divisor = 1;
+    if (of > 0)
+        do
+            divisor = 1 + check_pick(s, of < 40 ? of : 40);
+        while (of % divisor);
+    return divisor;
+}
+
+// Groups of channels, virtual batches. One element has no variance to train with.
+static void cut(struct strided_case *c, uint64_t *s)
+{
+    norma_problem *p = &c->problem;
+    const int64_t n = product(c, true), divisor = pick_divisor(c->shape[is_group_op(p->op) ? 1 : 0], s);
+    p->num_groups = is_group_op(p->op) ? (int32_t)divisor : 1;
+    // As often large batches as many; of one sample only where that has elements.
+    p->virtual_batch = (int32_t)(chance(s, 0.5) || c->shape[0] == 0 ? divisor : c->shape[0] / divisor);
+    if (p->virtual_batch * n <= 1 && c->shape[0] > 0)
+        p->virtual_batch = (int32_t)c->shape[0];
+    c->n = n;
+    if (strided_cut_axis(c) >= 0)
+        c->n = n * (is_group_op(p->op) ? c->shape[1] / divisor : p->virtual_batch);
+    if (c->n > 1 || !strided_is_batch_op(p->op))
+        return;
+    p->training = 0;
+    c->element[0] = true;
+    c->n = product(c, true);
+}
+
 static void pick_shape(struct strided_case *c, uint64_t *s)
 {
     static const int64_t sizes[] = {1, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 8, 9, 12, 16, 17, 20, 31, 32, 33, 64};
@@ -119,7 +180,7 @@ static void pick_shape(struct strided_case *c, uint64_t *s)
     const double kind = check_uniform(s);
     for (int32_t d = 0; d < c->rank; d++)
         c->shape[d] = sizes[check_pick(s, c->rank > 3 ? 12 : 21)];
-    if (strided_is_group_op(c->problem.op))
+    if (is_group_op(c->problem.op))
         c->shape[1] = (1 + check_pick(s, 4)) * (1 + check_pick(s, 6));
     shrink(c, MOST_ELEMENTS, -1);
     if (kind < 0.22)
@@ -135,14 +196,8 @@ static void pick_shape(struct strided_case *c, uint64_t *s)
             c->shape[d] = c->element[d] ? 1 : c->shape[d];
     else if (kind < 0.36)
         c->shape[check_pick(s, c->rank)] = 0;
-    int64_t divisor = 1;
-    if (strided_is_group_op(c->problem.op) && c->shape[1] > 0)
-        do
-            divisor = 1 + check_pick(s, c->shape[1] < 40 ? c->shape[1] : 40);
-        while (c->shape[1] % divisor);
-    c->problem.num_groups = (int32_t)divisor;
+    cut(c, s);
     c->total = product(c, false);
-    c->n = product(c, true) * (strided_is_group_op(c->problem.op) ? c->shape[1] / divisor : 1);
 }
 
 // Tensors.
@@ -172,9 +227,8 @@ static void pick_inputs(struct strided_case *c, uint64_t *s)
     set(c, NORMA_ARG_INPUT_BIAS, fused && chance(s, 0.4));
     set(c, NORMA_ARG_Z, fused && chance(s, 0.4));
     set(c, NORMA_ARG_ADDEND, fused && chance(s, 0.35));
-    const bool given = p->op == NORMA_BATCH_NORM ? !p->training : p->op == NORMA_INSTANCE_NORM && !p->use_input_stats;
-    const bool running = given || chance(s, 0.5);
-    set(c, NORMA_ARG_RUNNING_MEAN, running && (p->op == NORMA_BATCH_NORM || p->op == NORMA_INSTANCE_NORM));
+    const bool running = strided_is_given(c) || chance(s, 0.5);
+    set(c, NORMA_ARG_RUNNING_MEAN, running && has_running(p->op));
     set(c, NORMA_ARG_RUNNING_VAR, has(c, NORMA_ARG_RUNNING_MEAN));
 }
 
@@ -241,9 +295,6 @@ static void pick_values(struct strided_case *c, uint64_t *s)
     // float64 rounds the mean of equal elements: their variance is not 0 everywhere.
     if (c->values == STRIDED_CONSTANT && p->eps == 0)
         p->eps = 1e-8;
-    // A variance of 1e60 is an infinity, of which no share is 0.
-    if (c->values == STRIDED_LARGE && p->momentum == 0)
-        p->momentum = 0.5;
     // The gradient has rstd^2 in it, which must stay a float32.
     if (c->values == STRIDED_DENORMAL)
         p->eps = p->op == NORMA_NORMALIZE ? (chance(s, 0.5) ? 1e-12 : 1e-15) : chance(s, 0.5) ? 1e-37 : 1e-30;
@@ -303,8 +354,6 @@ void strided_case_make(struct strided_case *c, uint64_t seed, uint64_t index)
         pick_window(c, &s);
     pick_axes(c, &s);
     pick_shape(c, &s);
-    if (c->n <= 1) // one element has no variance to train with
-        c->problem.training = 0;
     pick_inputs(c, &s);
     pick_outputs(c, &s);
     pick_types(c, type, &s);

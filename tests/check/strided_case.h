@@ -48,7 +48,7 @@ struct strided_case {
     enum strided_values values;
     int32_t rank;
     int64_t shape[NORMA_MAX_RANK]; // of x
-    bool element[NORMA_MAX_RANK];  // the dimensions of a group; group norm: behind its part of dimension 1
+    bool element[NORMA_MAX_RANK];  // the dimensions of a group, but for the one that is cut into parts
     int64_t total, n;              // elements of x, of a group
     bool float64;
     enum strided_layout x_layout;
@@ -69,7 +69,12 @@ bool strided_case_fill(struct strided_case *c);
 void strided_case_finish(struct strided_case *c);
 
 bool strided_is_output(const struct strided_case *c, norma_arg arg);
-bool strided_is_group_op(norma_op op);
+bool strided_is_batch_op(norma_op op);
+// Running statistics are what the case normalises with.
+bool strided_is_given(const struct strided_case *c);
+// The dimension of x of which a part belongs to a group, and into how many parts it is cut; -1: there is none.
+int32_t strided_cut_axis(const struct strided_case *c);
+int64_t strided_cut_parts(const struct strided_case *c);
 // strided_layout.c: from presence and types to views and places in the arena.
 void strided_lay_out(struct strided_case *c, uint64_t *s);
 

@@ -65,6 +65,7 @@ static int32_t natural_axes(const struct strided_case *c, int32_t axes[NORMA_MAX
     int32_t count = 0;
     switch (c->problem.op) {
     case NORMA_BATCH_NORM:
+    case NORMA_GHOST_BATCH_NORM:
     case NORMA_GROUP_NORM:
     case NORMA_INSTANCE_NORM:
         axes[count++] = 1;
@@ -124,7 +125,7 @@ static void set_statistic(struct strided_case *c, norma_arg arg, uint64_t *s)
     const bool ones = chance(s, 0.5);
     for (int32_t d = 0; d < c->rank; d++) {
         if (!c->element[d])
-            add_dimension(t, d, strided_is_group_op(c->problem.op) && d == 1 ? c->problem.num_groups : c->shape[d]);
+            add_dimension(t, d, d == strided_cut_axis(c) ? strided_cut_parts(c) : c->shape[d]);
         else if (ones)
             add_dimension(t, -1, 1);
     }
@@ -285,7 +286,7 @@ void strided_lay_out(struct strided_case *c, uint64_t *s)
 int32_t strided_slice_axis(const struct strided_case *c)
 {
     for (int32_t d = 0; d < c->rank; d++)
-        if (!c->element[d] && c->shape[d] > 1 && !(strided_is_group_op(c->problem.op) && d == 1))
+        if (!c->element[d] && c->shape[d] > 1 && d != strided_cut_axis(c))
             return d;
     return -1;
 }
@@ -388,14 +389,14 @@ static size_t append_numbers(const struct strided_case *c, char *text, size_t si
 {
     static const char *const modes[] = {"max", "add", "inside"};
     const norma_problem *p = &c->problem;
-    if (strided_is_group_op(p->op))
-        used = check_append(text, size, used, " %d groups", (int)p->num_groups);
+    if (strided_cut_axis(c) >= 0)
+        used = check_append(text, size, used, " %lld parts", (long long)strided_cut_parts(c));
     if (p->op == NORMA_LOCAL_RESPONSE_NORM)
         return check_append(text, size, used, " %d channels %s alpha %g beta %g k %g", (int)p->local_size,
                             p->window == NORMA_WINDOW_BEFORE ? "before" : "after", p->alpha, p->beta, p->k);
     if (p->op == NORMA_NORMALIZE)
         used = check_append(text, size, used, " order %d eps %s", (int)p->norm_order, modes[p->eps_mode]);
-    if (p->op == NORMA_BATCH_NORM ? !p->training : p->op == NORMA_INSTANCE_NORM && !p->use_input_stats)
+    if (strided_is_given(c))
         used = check_append(text, size, used, " given");
     if (c->tensor[NORMA_ARG_RUNNING_MEAN].present)
         used = check_append(text, size, used, " momentum %g%s", p->momentum, p->running_var_biased ? " biased" : "");

@@ -64,17 +64,25 @@ static double value_of(const struct strided_case *c, norma_arg arg, double const
     }
 }
 
+// Updated in place.
+static bool is_running(norma_arg arg)
+{
+    return arg == NORMA_ARG_RUNNING_MEAN || arg == NORMA_ARG_RUNNING_VAR;
+}
+
 static void fill_tensor(const struct strided_case *c, norma_arg arg)
 {
     const struct strided_tensor *t = &c->tensor[arg];
     const size_t size = norma_dtype_size(t->dtype);
     uint64_t s = c->seed ^ (c->index * 64 + (uint64_t)arg) * 0xd6e8feb86659fd93u;
     const double constant = check_normal(&s);
-    const bool fresh = strided_is_output(c, arg) && arg != NORMA_ARG_RUNNING_MEAN && arg != NORMA_ARG_RUNNING_VAR;
+    const bool fresh = strided_is_output(c, arg) && !is_running(arg);
     for (struct strided_walk walk = strided_walk_begin(t); !walk.done; strided_walk_next(t, &walk)) {
         unsigned char *place = c->arena + t->begin + (size_t)walk.offset * size;
         if (fresh)
             memset(place, 0xff, size);
+        else if (is_running(arg) && strided_is_output(c, arg) && check_pick(&s, 40) == 0)
+            strided_store(t->dtype, place, check_pick(&s, 2) ? (double)NAN : (double)INFINITY); // 0 times it is NaN
         else
             strided_store(t->dtype, place, value_of(c, arg, constant, &s));
     }

@@ -1,0 +1,90 @@
+// The update of running statistics by the groups' (m, r, M2, a), once nobody else reads them. Several groups may share a
+// running statistic: a channel's of every sample (instance norm), which go in as their mean, or of every virtual batch
+// (ghost batch norm), which go in one after the other. A work-item takes the groups [ST_MEMBER, ST_MEMBER + ST_MEMBERS) of
+// those that share; between two dispatches the sums of the mean lie in the first group's cell.
+#define UPDATE_BIASED 1u // ST_UPDATE
+#define UPDATE_IN_ORDER 2u
+
+// Of a group: whether it is the first of those that share with it, how many they are, and how far apart. Of the
+// dimensions one at most is shared.
+struct sharing {
+    bool first;
+    uint count, step;
+};
+
+static inline struct sharing sharing_of(const struct view *view, uint group)
+{
+    struct sharing sharing = {true, 1, 0};
+    uint step = 1;
+    for (uint d = word(view, ST_GROUP_RANK); d > 0; d--) {
+        uint extent = word(view, ST_EXTENT + d - 1), rest = group / extent;
+        if (extent > 1 && word(view, tensor(ST_RUNNING_MEAN) + 2 + d - 1) == 0) {
+            sharing.first = group == rest * extent;
+            sharing.count = extent;
+            sharing.step = step;
+        }
+        group = rest;
+        step *= extent;
+    }
+    return sharing;
+}
+
+// What a group's mean and variance put into the running statistics. The share is taken before the scale, so that one of a
+// variance that is no float32 may be.
+static inline float2 share_of(const struct view *view, uint group, float momentum)
+{
+    stat in = cells(view)[word(view, ST_IN) + group];
+    uint n = word(view, ST_N);
+    float back = inverse(in.w), divisor = (float)(word(view, ST_UPDATE) & UPDATE_BIASED ? n : n - 1);
+    return (float2)(momentum * (in.x * back), ((momentum * (in.z / divisor)) * back) * back);
+}
+
+// (total, what rounding took from it), mean and variance each.
+static inline float4 added(float4 sums, float2 next)
+{
+    float x, y, low_x, low_y;
+    two_sum(sums.x, next.x, &x, &low_x);
+    two_sum(sums.y, next.y, &y, &low_y);
+    return (float4)(x, y, sums.z + low_x, sums.w + low_y);
+}
+
+static inline float mean_of(float total, float lost, uint count)
+{
+    return (total + (isfinite(lost) ? lost : 0)) / (float)count;
+}
+
+STRIDED(strided_running)
+{
+    struct view view = VIEW;
+    struct index index;
+    uint group = word(&view, ST_GROUP0) + unit_index();
+    if (unit_index() >= word(&view, ST_GROUPS))
+        return;
+    struct sharing sharing = sharing_of(&view, group);
+    if (!sharing.first)
+        return;
+    set_group(&view, group, &index);
+    uint begin = word(&view, ST_MEMBER), end = begin + word(&view, ST_MEMBERS);
+    bool in_order = word(&view, ST_UPDATE) & UPDATE_IN_ORDER, last = end == sharing.count;
+    float momentum = real(&view, ST_MOMENTUM), kept = 1.0f - momentum;
+    float2 running = (float2)(load_group(&view, ST_RUNNING_MEAN, &index), load_group(&view, ST_RUNNING_VAR, &index));
+    float4 sums = 0;
+    if (begin > 0)
+        sums = cells(&view)[word(&view, ST_IN) + group];
+    for (uint member = begin; member < end; member++) {
+        float2 share = share_of(&view, group + member * sharing.step, momentum);
+        if (in_order)
+            running = kept * running + share;
+        else
+            sums = added(sums, share);
+    }
+    if (!in_order && last)
+        running = kept * running +
+                  (float2)(mean_of(sums.x, sums.z, sharing.count), mean_of(sums.y, sums.w, sharing.count));
+    if (!last && !in_order)
+        cells(&view)[word(&view, ST_IN) + group] = sums;
+    if (last || in_order) {
+        store_group(&view, ST_RUNNING_MEAN, &index, running.x);
+        store_group(&view, ST_RUNNING_VAR, &index, running.y);
+    }
+}

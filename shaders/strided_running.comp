@@ -1,0 +1,93 @@
+// The update of running statistics by the groups' (m, r, M2, a), once nobody else reads them. Several groups may share a
+// running statistic: a channel's of every sample (instance norm), which go in as their mean, or of every virtual batch
+// (ghost batch norm), which go in one after the other. An invocation takes the groups [ST_MEMBER, ST_MEMBER + ST_MEMBERS)
+// of those that share; between two dispatches the sums of the mean lie in the first group's cell.
+#version 450
+#include "strided.glsl"
+
+layout(std430, set = 0, binding = ST_RUNNING_MEAN) buffer RunningMean { float running_mean_words[]; };
+layout(std430, set = 0, binding = ST_RUNNING_VAR) buffer RunningVar { float running_var_words[]; };
+
+const uint UPDATE_BIASED = 1u, UPDATE_IN_ORDER = 2u; // ST_UPDATE
+
+// Of a group: whether it is the first of those that share with it, how many they are, and how far apart. Of the
+// dimensions one at most is shared.
+struct sharing {
+    bool first;
+    uint count, step;
+};
+
+sharing sharing_of(uint group)
+{
+    sharing s = sharing(true, 1u, 0u);
+    uint step = 1u;
+    for (uint d = group_rank; d > 0u; --d) {
+        uint extent = extent_of(d - 1u), rest = group / extent;
+        if (extent > 1u && table_stride(ST_RUNNING_MEAN, d - 1u) == 0u)
+            s = sharing(group == rest * extent, extent, step);
+        group = rest;
+        step *= extent;
+    }
+    return s;
+}
+
+// What a group's mean and variance put into the running statistics. The share is taken before the scale, so that one of a
+// variance that is no float32 may be.
+vec2 share_of(uint group, float momentum)
+{
+    vec4 cell = workspace[table[ST_IN] + group];
+    bool biased = (table[ST_UPDATE] & UPDATE_BIASED) != 0u;
+    precise float mean = momentum * (cell.x / cell.w);
+    precise float spread = cell.z / float(table[ST_N] - (biased ? 0u : 1u));
+    precise float variance = ((momentum * spread) / cell.w) / cell.w;
+    return vec2(mean, variance);
+}
+
+// (total, what rounding took from it), mean and variance each.
+vec4 added(vec4 sums, vec2 next)
+{
+    vec2 mean = two_sum(sums.x, next.x), variance = two_sum(sums.y, next.y);
+    precise vec2 lost = sums.zw + vec2(mean.y, variance.y);
+    return vec4(mean.x, variance.x, lost);
+}
+
+vec2 mean_of(vec4 sums, uint count)
+{
+    vec2 lost = vec2(finite(sums.z) ? sums.z : 0.0, finite(sums.w) ? sums.w : 0.0);
+    precise vec2 mean = (sums.xy + lost) / float(count);
+    return mean;
+}
+
+void main()
+{
+    if (unit_index() >= table[ST_GROUPS])
+        return;
+    uint group = table[ST_GROUP0] + unit_index();
+    take_table();
+    take_group(group);
+    sharing shared_by = sharing_of(group);
+    if (!shared_by.first)
+        return;
+    uint begin = table[ST_MEMBER], end = begin + table[ST_MEMBERS];
+    bool in_order = (table[ST_UPDATE] & UPDATE_IN_ORDER) != 0u, last = end == shared_by.count;
+    uint mean_at = bases[ST_RUNNING_MEAN], var_at = bases[ST_RUNNING_VAR];
+    float momentum = table_float(ST_MOMENTUM);
+    precise float kept = 1.0 - momentum;
+    precise vec2 running = vec2(running_mean_words[mean_at], running_var_words[var_at]);
+    vec4 sums = begin > 0u ? workspace[table[ST_IN] + group] : vec4(0.0);
+    for (uint member = begin; member < end; ++member) {
+        vec2 share = share_of(group + member * shared_by.step, momentum);
+        precise vec2 updated = kept * running + share;
+        running = in_order ? updated : running;
+        sums = added(sums, share);
+    }
+    vec2 mean = mean_of(sums, shared_by.count);
+    precise vec2 blended = kept * running + mean;
+    running = in_order ? running : blended;
+    if (!last && !in_order)
+        workspace[table[ST_IN] + group] = sums;
+    if (last || in_order) {
+        running_mean_words[mean_at] = running.x;
+        running_var_words[var_at] = running.y;
+    }
+}

@@ -1,0 +1,38 @@
+// The dispatches that update running statistics.
+#include "strided.h"
+#include "strided_table.h"
+
+const char nst_kernel_running[] = "strided_running";
+
+norma_status nst_append_running(struct nst *plan, const struct nst_view *view, uint32_t in)
+{
+    const struct norma_form *f = view->form;
+    const uint32_t limit = plan->caps->max_iterations;
+    int64_t sharing = 1;
+    for (int32_t d = 0; d < f->group_rank; d++)
+        if (f->arg[NORMA_ARG_RUNNING_MEAN].stride[d] == 0)
+            sharing *= f->extent[d];
+    const int64_t most = limit ? (int64_t)limit / 4 : sharing;
+    for (int64_t member = 0; member < sharing; member += most) {
+        const struct nst_job job = {.kernel = nst_kernel_running,
+                                    .view = view,
+                                    .tile = {0, f->groups, 0, view->chunks},
+                                    .units = (uint64_t)f->groups,
+                                    .slots = {NORMA_ARG_COUNT, NORMA_ARG_COUNT, NORMA_ARG_RUNNING_MEAN,
+                                              NORMA_ARG_RUNNING_VAR, NORMA_ARG_COUNT, NORMA_ARG_COUNT, NORMA_ARG_COUNT,
+                                              NORMA_ARG_COUNT, NORMA_ARG_COUNT, NORMA_ARG_COUNT, NORMA_ARG_COUNT,
+                                              NORMA_ARG_COUNT},
+                                    .written = 1u << ST_RUNNING_MEAN | 1u << ST_RUNNING_VAR,
+                                    .in = in,
+                                    .inputs = 1,
+                                    .momentum = f->momentum,
+                                    .update = (f->running_var_biased ? 1u : 0) | (f->in_order ? 2u : 0),
+                                    .member = (uint32_t)member,
+                                    .members = (uint32_t)(sharing - member < most ? sharing - member : most)};
+        plan->barrier = true;
+        const norma_status status = nst_append(plan, &job);
+        if (status != NORMA_OK)
+            return status;
+    }
+    return NORMA_OK;
+}
