@@ -12,7 +12,8 @@ enum {
     WEIGHTED = GROUPS & ~(ADAPTIVE | OP(NORMALIZE)),
     ROWS = OP(LAYER_NORM) | OP(RMS_NORM) | OP(ADA_LAYER_NORM) | OP(ADA_RMS_NORM),
     GROUPED = OP(GROUP_NORM) | OP(ADA_GROUP_NORM),
-    RUNNING = OP(BATCH_NORM) | OP(INSTANCE_NORM),
+    BATCH = OP(BATCH_NORM) | OP(GHOST_BATCH_NORM),
+    RUNNING = BATCH | OP(INSTANCE_NORM),
     BY_AXES = OP(NORMALIZE) | OP(MEAN_VARIANCE_NORMALIZATION),
     NORMALIZE = OP(NORMALIZE),
 };
@@ -81,7 +82,9 @@ const struct argument arguments[] = {
            "dimensions of x normalised together (normalize 1, mean_variance_normalization all others)"),
     NUMBER("dim", AXES, NORMALIZE, BOTH, axis, NULL, "D", "the same, one dimension"),
     NUMBER("num-groups", INTEGER, GROUPED, BOTH, problem.num_groups, NULL, "G", "groups of channels"),
-    NUMBER("training", FLAG, OP(BATCH_NORM), BOTH, problem.training, NULL, NULL, "statistics of x, not running ones"),
+    NUMBER("virtual-batch", INTEGER, OP(GHOST_BATCH_NORM), BOTH, problem.virtual_batch, NULL, "V",
+           "samples that share statistics with --training; it must be given"),
+    NUMBER("training", FLAG, BATCH, BOTH, problem.training, NULL, NULL, "statistics of x, not running ones"),
     NUMBER("use-input-stats", SWITCH, OP(INSTANCE_NORM), BOTH, problem.use_input_stats, NULL, "0|1",
            "1: statistics of x, 0: running ones"),
     NUMBER("momentum", NUMBER, RUNNING, FORWARD, problem.momentum, NULL, "M",
@@ -162,6 +165,8 @@ static const struct {
     [NORMA_RMS_NORM] = {"the same without a mean", "[..., D]", "[D]", "[...]"},
     [NORMA_BATCH_NORM] = {"a channel of the batch; --training, or with running statistics", "[N, C, ...]", "[C]",
                           "[C]"},
+    [NORMA_GHOST_BATCH_NORM] = {"a channel of --virtual-batch samples with --training, else as batch_norm",
+                                "[N, C, ...]", "[C]", "[N/V, C]"},
     [NORMA_GROUP_NORM] = {"a sample's group of channels", "[N, C, ...]", "[C]", "[N, num_groups]"},
     [NORMA_INSTANCE_NORM] = {"a sample's channel", "[N, C, ...]", "[C]", "[N, C]"},
     [NORMA_WEIGHT_STANDARDIZATION] = {"an output channel of a convolution's weights", "[O, I, ...]", "[O]", "[O]"},
@@ -187,8 +192,8 @@ bool argument_has_tensor(norma_op op, norma_direction direction, norma_arg arg)
 const char *argument_operators(char *text)
 {
     size_t used = 0;
-    for (int op = NORMA_LAYER_NORM; op < NORMA_OP_COUNT && used < 256; ++op)
-        used += (size_t)snprintf(text + used, 256 - used, "%s%s", op > NORMA_LAYER_NORM ? ", " : "", norma_op_name(op));
+    for (int op = NORMA_LAYER_NORM; op < NORMA_OP_COUNT && used < 512; ++op)
+        used += (size_t)snprintf(text + used, 512 - used, "%s%s", op > NORMA_LAYER_NORM ? ", " : "", norma_op_name(op));
     return text;
 }
 

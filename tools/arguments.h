@@ -53,7 +53,7 @@ extern const size_t argument_count; // at most OPTIONS_MAX
 bool argument_has_tensor(norma_op op, norma_direction direction, norma_arg arg);
 // --help: the arguments of a command, those that the operator has (NORMA_OP_INVALID: all), with the tensors' shapes.
 void argument_print_help(const struct option_spec *spec, const char *command, norma_op op);
-// Every operator in a line of its own; as "layer_norm, rms_norm, ..." (text holds 256 bytes).
+// Every operator in a line of its own; as "layer_norm, rms_norm, ..." (text holds 512 bytes).
 void argument_print_operators(void);
 const char *argument_operators(char *text);
 

@@ -2,6 +2,7 @@
 #include "arguments.h"
 #include "context.h"
 #include "message.h"
+#include "problem.h"
 #include "tensors.h"
 #include <ctype.h>
 #include <errno.h>
@@ -176,7 +177,7 @@ static uint64_t usual_tensors(const norma_problem *p)
     for (norma_arg arg = NORMA_ARG_DX; arg < NORMA_ARG_COUNT; ++arg)
         if (arg == NORMA_ARG_DX || with >> tensor_of_gradient(arg) & 1)
             gradients |= TENSOR_BIT(arg);
-    if (p->op == NORMA_BATCH_NORM ? !p->training : p->op == NORMA_INSTANCE_NORM && !p->use_input_stats)
+    if (norma_running_are_given(p))
         with |= TENSOR_BIT(NORMA_ARG_RUNNING_MEAN) | TENSOR_BIT(NORMA_ARG_RUNNING_VAR);
     return p->direction == NORMA_BACKWARD ? with | gradients : with;
 }
@@ -217,7 +218,7 @@ static bool parse_with(struct options *o, const char *text)
 
 static bool parse_op(struct options *o)
 {
-    char names[256];
+    char names[512];
     norma_op op = NORMA_LAYER_NORM;
     while (op < NORMA_OP_COUNT && o->op_name && strcmp(o->op_name, norma_op_name(op)))
         ++op;

@@ -61,6 +61,8 @@ uint32_t group_axes(const norma_problem *p)
     switch (p->op) {
     case NORMA_BATCH_NORM:
         return all & ~2u;
+    case NORMA_GHOST_BATCH_NORM:
+        return all & ~(p->training ? 3u : 2u);
     case NORMA_GROUP_NORM:
     case NORMA_ADA_GROUP_NORM:
     case NORMA_INSTANCE_NORM:
@@ -83,6 +85,7 @@ static uint32_t parameter_axes(const norma_problem *p)
 {
     switch (p->op) {
     case NORMA_BATCH_NORM:
+    case NORMA_GHOST_BATCH_NORM:
     case NORMA_GROUP_NORM:
     case NORMA_INSTANCE_NORM:
         return 2;
@@ -99,11 +102,20 @@ static uint32_t parameter_axes(const norma_problem *p)
     }
 }
 
+// Of mean and rstd along dimension d of x, which groups of channels and virtual batches cut into parts.
+static int64_t statistic_extent(const norma_problem *p, int32_t d)
+{
+    const bool grouped = p->op == NORMA_GROUP_NORM || p->op == NORMA_ADA_GROUP_NORM;
+    if (grouped && d == 1)
+        return p->num_groups;
+    return p->op == NORMA_GHOST_BATCH_NORM && p->training && d == 0 ? p->x->shape[0] / p->virtual_batch
+                                                                    : p->x->shape[d];
+}
+
 int32_t natural_shape(const norma_problem *p, norma_arg arg, int64_t shape[NORMA_MAX_RANK])
 {
     const norma_arg of = tensor_of_gradient(arg);
     const norma_tensor *tensor = of == NORMA_ARG_COUNT ? NULL : problem_tensor(p, of);
-    const bool grouped = p->op == NORMA_GROUP_NORM || p->op == NORMA_ADA_GROUP_NORM;
     uint32_t axes = ~0u;
     int32_t rank = 0;
     if (tensor) {
@@ -119,6 +131,6 @@ int32_t natural_shape(const norma_problem *p, norma_arg arg, int64_t shape[NORMA
         axes = 2;
     for (int32_t d = 0; d < p->x->rank; d++)
         if (axes >> d & 1)
-            shape[rank++] = role == TENSOR_STATISTIC && grouped && d == 1 ? p->num_groups : p->x->shape[d];
+            shape[rank++] = role == TENSOR_STATISTIC ? statistic_extent(p, d) : p->x->shape[d];
     return rank;
 }

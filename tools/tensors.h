@@ -23,7 +23,8 @@ const norma_tensor *problem_tensor(const norma_problem *problem, norma_arg arg);
 // The rank, and the shape in shape: x's, the operator's own for parameters and statistics, and for a gradient that of
 // its tensor where there is one. problem has x, and has passed the library's checks of it.
 int32_t natural_shape(const norma_problem *problem, norma_arg arg, int64_t shape[NORMA_MAX_RANK]);
-// Bit d: dimension d of x belongs to a statistics group (group norm: and a part of dimension 1).
+// Bit d: dimension d of x belongs to a statistics group, but for one of which a part does (group norm: dimension 1,
+// ghost batch norm in training: dimension 0).
 uint32_t group_axes(const norma_problem *problem);
 
 #endif

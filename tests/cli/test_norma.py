@@ -223,6 +223,8 @@ class Program(Room):
         self.assertFalse(os.path.exists(self.out))
 
 
+BATCH = ("batch_norm", "ghost_batch_norm")
+RUNNING = (*BATCH, "instance_norm")
 ADAPTIVE = ("ada_layer_norm", "ada_rms_norm", "ada_group_norm", "ada_instance_norm")
 SHAPE = (3, 4, 5, 6)  # of x
 TENSORS = ("weight", "bias", "scale", "shift", "residual", "gate", "input_bias", "z", "addend")
@@ -233,6 +235,9 @@ CASES = [
     ("rms_norm", {"weight_offset": 1.0}, "weight z", (3,), (3,)),
     ("batch_norm", {"training": True, "momentum": 0.25}, "weight bias addend", (0, 2, 3), (1,)),
     ("batch_norm", {"activation": "relu"}, "weight bias", (0, 2, 3), (1,)),
+    ("ghost_batch_norm", {"training": True, "virtual_batch": 1, "momentum": 0.3}, "weight bias gate", (2, 3), (1,)),
+    ("ghost_batch_norm", {"training": True, "virtual_batch": 3}, "weight bias", (2, 3), (1,)),
+    ("ghost_batch_norm", {}, "weight bias", (0, 2, 3), (1,)),
     ("group_norm", {"num_groups": 2, "activation": "silu"}, "weight bias residual", (2, 3), (1,)),
     ("instance_norm", {"running_var_biased": True}, "weight bias", (2, 3), (1,)),
     ("instance_norm", {"use_input_stats": 0, "activation": "gelu"}, "", (2, 3), (1,)),
@@ -259,13 +264,22 @@ def activate(name, v, slope=0.01):
             "silu": lambda: v / (1 + numpy.exp(-v)), "sigmoid": lambda: 1 / (1 + numpy.exp(-v))}[name]()
 
 
+def cut_of(op, numbers):
+    """The axis of x of which groups have a part, and how many parts; None."""
+    if op.endswith("group_norm"):
+        return 1, numbers["num_groups"]
+    return (0, SHAPE[0] // numbers["virtual_batch"]) if op == "ghost_batch_norm" and "training" in numbers else None
+
+
 def over_groups(op, numbers, axes, function, t):
-    """function of each group, kept in x's rank; group_norm's groups split the channels."""
-    if not op.endswith("group_norm"):
+    """function of each group, kept in x's rank, repeated along the axis that is cut into parts."""
+    cut = cut_of(op, numbers)
+    if not cut:
         return function(t, axes)
-    groups = numbers["num_groups"]
-    split = t.reshape(t.shape[0], groups, -1, *t.shape[2:])
-    return numpy.repeat(function(split, (2, 3, 4)).reshape(t.shape[0], groups, 1, 1), t.shape[1] // groups, axis=1)
+    axis, parts = cut
+    split = t.reshape(*t.shape[:axis], parts, -1, *t.shape[axis + 1:])
+    result = function(split, (axis + 1, *(d + 1 for d in axes)))
+    return numpy.repeat(result.squeeze(axis + 1), t.shape[axis] // parts, axis=axis)
 
 
 def formulas(op, numbers, axes, own, x, tensors):
@@ -284,7 +298,7 @@ def formulas(op, numbers, axes, own, x, tensors):
     mean = groups(lambda v, a: v.mean(a, keepdims=True), t)
     var = groups(lambda v, a: v.var(a, keepdims=True), t)
     result = {"batch_mean": mean, "batch_var": var}
-    if (op == "batch_norm" and not numbers.get("training")) or not numbers.get("use_input_stats", 1):
+    if (op in BATCH and not numbers.get("training")) or not numbers.get("use_input_stats", 1):
         mean = tensors["running_mean"].reshape(1, -1, 1, 1) + 0 * mean
         var = tensors["running_var"].reshape(1, -1, 1, 1) + 0 * var
     if op == "normalize":
@@ -331,7 +345,7 @@ class Operators(Room):
         """The command line of a case, its tensors saved."""
         op, numbers, names, _, own = case
         tensors = make_tensors(names, own, seed, dtype)
-        if op in ("batch_norm", "instance_norm"):
+        if op in RUNNING:
             random = numpy.random.default_rng(seed + 1)
             tensors["running_mean"] = random.normal(0, 1, SHAPE[1]).astype(dtype)
             tensors["running_var"] = random.uniform(0.5, 2, SHAPE[1]).astype(dtype)
@@ -369,20 +383,25 @@ class Operators(Room):
             self.assertEqual((got.shape, got.dtype), (SHAPE, tensors["x"].dtype), (about, name))
             self.close(got, right[name], tolerance, (about, name))
         kept = [d for d in range(4) if d not in axes]
-        shape = (SHAPE[0], numbers["num_groups"]) if op.endswith("group_norm") else tuple(SHAPE[d] for d in kept)
+        axis, parts = cut_of(op, numbers) or (0, SHAPE[0])
+        shape = tuple(parts if d == axis else SHAPE[d] for d in kept)
         for name in ("mean", "rstd"):
             expected = right[name]
-            if op.endswith("group_norm"):
-                expected = expected[:, ::SHAPE[1] // numbers["num_groups"]]
+            if axis in kept:
+                expected = expected.take(range(0, SHAPE[axis], SHAPE[axis] // parts), axis)
             self.assertEqual(self.load(name).shape, shape, (about, name))
             self.close(self.load(name), expected.reshape(shape), tolerance, (about, name))
         if updates:
-            count = math.prod(SHAPE[d] for d in axes)
+            count = math.prod(SHAPE[d] for d in axes) * numbers.get("virtual_batch", 1)
             unbiased = 1 if numbers.get("running_var_biased") else count / (count - 1)
             share = numbers.get("momentum", 0.1)
             for name, batch in (("mean", right["batch_mean"]), ("var", right["batch_var"] * unbiased)):
                 before = tensors["running_" + name]
-                after = (1 - share) * before.astype(float) + share * batch.mean((0, 2, 3))
+                # Virtual batches one after the other, samples by their mean.
+                batches = batch[::SHAPE[0] // parts] if op == "ghost_batch_norm" else batch.mean((0,), keepdims=True)
+                after = before.astype(float)
+                for each in batches:
+                    after = (1 - share) * after + share * each.mean((1, 2))
                 self.close(self.load("running_" + name), after, tolerance, (about, name))
                 # The input file is as it was.
                 numpy.testing.assert_array_equal(numpy.load(self.path("running_%s.npy" % name)), before)
@@ -467,8 +486,9 @@ class Operators(Room):
                  "--num-groups": lambda op: op.endswith("group_norm"),
                  "--normalized-dims": lambda op: op.endswith(("layer_norm", "rms_norm")),
                  "--axes": lambda op: op in ("normalize", "mean_variance_normalization"),
-                 "--p ": lambda op: op == "normalize", "--training": lambda op: op == "batch_norm",
-                 "--running-mean": lambda op: op in ("batch_norm", "instance_norm"),
+                 "--p ": lambda op: op == "normalize", "--training": lambda op: op in BATCH,
+                 "--virtual-batch": lambda op: op == "ghost_batch_norm",
+                 "--running-mean": lambda op: op in RUNNING,
                  "--use-input-stats": lambda op: op == "instance_norm", "--weight-offset": lambda op: op == "rms_norm",
                  "--z-first": lambda op: True, "--dx-out": lambda op: True, "--residual": lambda op: True}
         for op in sorted({case[0] for case in CASES}):
@@ -510,6 +530,9 @@ class Operators(Room):
             (1, "eps_mode", run("normalize", "--eps-mode", "inside", "--p", "1", "-o", self.out)),
             (2, "--activation", run("layer_norm", "--activation", "tanh", "-o", self.out)),
             (2, "--use-input-stats", run("instance_norm", "--use-input-stats", "2", "-o", self.out)),
+            (1, "virtual_batch", run("ghost_batch_norm", "--training", "-o", self.out)),
+            (1, "virtual_batch", run("ghost_batch_norm", "--training", "--virtual-batch", "2", "-o", self.out)),
+            (2, "--virtual-batch", run("batch_norm", "--training", "--virtual-batch", "1", "-o", self.out)),
             (1, "momentum", run("batch_norm", "--training", "--momentum", "2", "-o", self.out)),
             (1, "running_mean", run("batch_norm", "-o", self.out)),
             (1, "running_var", run("batch_norm", "--training", "--running-mean", channel, "-o", self.out)),

@@ -1,0 +1,127 @@
+// Batch norm and its relatives: what they refuse, and the canonical form of virtual batches.
+#include "problem.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+// x is [6, 4, 5]; every tensor that the problem may have, of its natural shape.
+struct room {
+    float memory[6 * 4 * 5];
+    norma_tensor x, y, channels, statistics;
+};
+
+static norma_problem start(struct room *r, norma_op op)
+{
+    static const int64_t shape[] = {6, 4, 5}, statistics[] = {3, 4};
+    r->x = r->y = norma_tensor_host(NORMA_FLOAT32, 3, shape, r->memory);
+    r->channels = norma_tensor_host(NORMA_FLOAT32, 1, shape + 1, r->memory);
+    r->statistics = norma_tensor_host(NORMA_FLOAT32, 2, statistics, r->memory);
+    norma_problem p = norma_problem_defaults(op);
+    p.training = 1;
+    p.x = &r->x;
+    p.y = &r->y;
+    return p;
+}
+
+static norma_status status_of(const norma_problem *p)
+{
+    struct norma_work work;
+    return norma_work_from_problem(p, NORMA_PLACE_NONE, &work);
+}
+
+static void taken(const norma_problem *p)
+{
+    if (status_of(p) != NORMA_OK)
+        fail_msg("%s", norma_last_error());
+}
+
+// The message begins with the name.
+static void refused(const norma_problem *p, const char *name)
+{
+    assert_int_equal(status_of(p), NORMA_ERROR_INVALID_ARGUMENT);
+    if (strncmp(norma_last_error(), name, strlen(name)) != 0 || norma_last_error()[strlen(name)] != ':')
+        fail_msg("\"%s\", not of %s", norma_last_error(), name);
+}
+
+static void virtual_batches_divide_the_batch(void **state)
+{
+    (void)state;
+    struct room r;
+    norma_problem p = start(&r, NORMA_GHOST_BATCH_NORM);
+    refused(&p, "virtual_batch"); // there is no default
+    for (int32_t size = -1; size <= 7; size++) {
+        p.virtual_batch = size;
+        if (size > 0 && 6 % size == 0)
+            taken(&p);
+        else
+            refused(&p, "virtual_batch");
+    }
+    p.virtual_batch = 2;
+    p.mean = p.rstd = &r.statistics;
+    taken(&p);
+    p.mean = &r.channels; // a mean for all of the batch
+    refused(&p, "mean");
+    p.mean = p.rstd = NULL;
+    p.running_mean = &r.channels;
+    refused(&p, "running_var");
+    p.running_var = &r.channels;
+    taken(&p);
+    p.training = 0; // virtual batches are of training alone
+    p.virtual_batch = 5;
+    taken(&p);
+    p.running_mean = p.running_var = NULL;
+    refused(&p, "running_mean");
+}
+
+static void one_element_cannot_train(void **state)
+{
+    (void)state;
+    struct room r;
+    norma_problem p = start(&r, NORMA_GHOST_BATCH_NORM);
+    r.x.rank = r.y.rank = 2; // [6, 4]
+    p.virtual_batch = 1;
+    refused(&p, "x");
+    p.virtual_batch = 2;
+    taken(&p);
+    p.virtual_batch = 1;
+    r.x.shape[0] = r.y.shape[0] = 0; // no virtual batch at all
+    taken(&p);
+}
+
+// Element by element: group and element of the form are those of the definition.
+static void virtual_batches_are_groups(void **state)
+{
+    (void)state;
+    struct room r;
+    norma_problem p = start(&r, NORMA_GHOST_BATCH_NORM);
+    struct norma_work work;
+    p.virtual_batch = 2;
+    p.mean = &r.statistics;
+    assert_int_equal(norma_work_from_problem(&p, NORMA_PLACE_NONE, &work), NORMA_OK);
+    const struct norma_form *f = &work.form;
+    assert_int_equal(f->groups, 3 * 4);
+    assert_int_equal(f->n, 2 * 5);
+    bool met[6 * 4 * 5] = {false};
+    for (int64_t group = 0; group < f->groups; group++)
+        for (int64_t element = 0; element < f->n; element++) {
+            const int64_t at = form_offset(f, f->arg[NORMA_ARG_X].stride, group, element);
+            const int64_t mean = form_offset(f, f->arg[NORMA_ARG_MEAN].stride, group, element);
+            assert_false(met[at]);
+            met[at] = true;
+            const int64_t sample = at / 20, channel = at / 5 % 4;
+            assert_int_equal(mean, sample / 2 * 4 + channel);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(virtual_batches_divide_the_batch),
+        cmocka_unit_test(one_element_cannot_train),
+        cmocka_unit_test(virtual_batches_are_groups),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
