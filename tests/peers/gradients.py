@@ -42,6 +42,7 @@ BETWEEN = "between"  # eps: some groups' norms lie below it
 WHOLE = ("x", "residual", "z", "addend")
 PREFIX = ("gate", "input_bias")
 GRADIENTS = {"d" + name for name in (*WHOLE, *PREFIX, "weight", "bias", "scale", "shift")}
+BATCH = ("batch_norm", "ghost_batch_norm")
 NO_BACKWARD = ("local_response_norm",)
 
 
@@ -85,6 +86,9 @@ VARIANTS = {
     "batch_norm": [Variant((3, 4, 2, 2), training=1), Variant((3, 4, 5), training=1, running=True, eps=0.3),
                    Variant((9, 5), training=1), Variant((3, 4, 2, 2), running=True), Variant((9, 5), running=True),
                    Variant((5, 70), SMOOTH, training=1, eps=0.3), Variant((3, 70, 2), SMOOTH, running=True)],
+    "ghost_batch_norm": [Variant((4, 3, 2, 2), training=1, virtual_batch=2),
+                         Variant((6, 2, 3), training=1, running=True, virtual_batch=3, eps=0.3),
+                         Variant((3, 4, 5), training=1, virtual_batch=1), Variant((9, 5), running=True)],
     "group_norm": [Variant((2, 6, 2, 2), num_groups=3), Variant((3, 4, 4), num_groups=1),
                    Variant((2, 4, 7), num_groups=4, eps=0.3), Variant((4, 12), num_groups=2),
                    Variant((1, 4, 150), SMOOTH, num_groups=2)],
@@ -113,23 +117,32 @@ def vector_names(op):
 
 
 def element_axes(op, rank, settings):
-    """The dimensions of x that a statistics group runs over; group norm: besides a part of the channels."""
+    """The dimensions of x that a statistics group runs over, besides a part of the one that is cut."""
     if "axes" in settings:
         return [d for d in range(rank) if settings["axes"] >> d & 1]
-    if op == "batch_norm":
+    if op in BATCH and not (op == "ghost_batch_norm" and settings.get("training")):
         return [0, *range(2, rank)]
-    if op.endswith(("group_norm", "instance_norm")):
+    if op.endswith(("group_norm", "instance_norm", "batch_norm")):
         return list(range(2, rank))
     if op == "weight_standardization":
         return list(range(1, rank))
     return list(range(rank - settings.get("normalized_dims", 1), rank))
 
 
+def cut_axis(op, shape, settings):
+    """(the dimension of x of which each group has a part, how many parts); (None, 0)."""
+    if op.endswith("group_norm"):
+        return 1, settings["num_groups"]
+    if op == "ghost_batch_norm" and settings.get("training"):
+        return 0, shape[0] // settings["virtual_batch"]
+    return None, 0
+
+
 def natural_axes(op, rank, settings):
     """The dimensions of x that a parameter in its natural shape has."""
     if op.startswith("ada_"):
         return [0, rank - 1 if op in ("ada_layer_norm", "ada_rms_norm") else 1]
-    if op in ("batch_norm", "group_norm", "instance_norm"):
+    if op in (*BATCH, "group_norm", "instance_norm"):
         return [1]
     return [0] if op == "weight_standardization" else element_axes(op, rank, settings)
 
@@ -244,8 +257,9 @@ class Case:
         """Over each statistics group."""
         rank, settings = len(self.shape), self.variant.settings
         natural, within = natural_axes(self.op, rank, settings), element_axes(self.op, rank, settings)
-        if settings.get("num_groups", self.shape[1]) < self.shape[1]:
-            within.append(1)
+        axis, parts = cut_axis(self.op, self.shape, settings)
+        if axis is not None and parts < self.shape[axis]:
+            within.append(axis)
         own = {"natural": natural, "ranked": natural, "whole": range(rank),
                "crossed": [d for d in range(rank) if d not in natural]}[self.forms[name]]
         return not set(own) & set(within)
@@ -282,8 +296,9 @@ class Case:
         """mean and rstd in x's rank with ones, or without the dimensions of a group."""
         axes = element_axes(self.op, len(self.shape), self.variant.settings)
         shape = [1 if d in axes else n for d, n in enumerate(self.shape)]
-        if self.op.endswith("group_norm"):
-            shape[1] = self.variant.settings["num_groups"]
+        axis, parts = cut_axis(self.op, self.shape, self.variant.settings)
+        if axis is not None:
+            shape[axis] = parts
         if self.number % 2:
             shape = [n for d, n in enumerate(shape) if d not in axes]
         return {name: np.full(shape, np.nan) for name in ("mean", "rstd")}
