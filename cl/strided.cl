@@ -8,16 +8,6 @@
 #define LANE_STEP 32u   // elements between the steps of a lane
 #define LANE_GROUP 128u // four steps
 
-static inline uint chunk_begin(const struct view *view, uint chunk)
-{
-    uint n = word(view, ST_N), run = word(view, ST_RUN);
-    if (run > CHUNK) {
-        uint per_run = (run + CHUNK - 1) / CHUNK;
-        return chunk / per_run * run + min(chunk % per_run * CHUNK, run);
-    }
-    return min(chunk * (CHUNK / run * run), n);
-}
-
 // The two values that one element adds: d and d*d of the statistics about k, or those of a sum.
 static inline float2 statistics_term(const struct view *view, const struct index *index, float k, float a)
 {
@@ -121,17 +111,6 @@ static inline float pivot(const struct view *view, struct index *index, uint beg
     return (f[0] + f[2]) + (f[1] + f[3]);
 }
 
-// The scale that a chunk's sum S of squares (or of absolutes) asks for, 1 where it is good. eps is compared as what is
-// added to a square: it is added to a norm where the scale is MAX or ADD.
-static inline float rescue(const struct view *view, float S, float k)
-{
-    uint scale = word(view, ST_SCALE);
-    float eps = real(view, ST_EPS), floor = scale == FORM_MAX || scale == FORM_ADD ? eps * eps : eps;
-    if (!isfinite(S))
-        return SHRINK;
-    return S < 0x1p-80f && floor < 0x1p-73f && fabs(k) < 0x1p+20f ? GROW : 1.0f;
-}
-
 static inline stat chunk_statistics(const struct view *view, struct index *index, uint begin, uint end)
 {
     uint statistic = word(view, ST_STATISTIC);
@@ -166,6 +145,8 @@ STRIDED(strided_stats)
     if (unit >= word(&view, ST_CHUNKS) * word(&view, ST_GROUPS))
         return;
     struct chunk chunk = chunk_of(&view, unit);
+    if (word(&view, ST_OUTPUT) == ST_STATS_AGAIN && cells(&view)[chunk.out].w != 0)
+        return;
     set_group(&view, chunk.group, &index);
     cells(&view)[chunk.out] = chunk_statistics(&view, &index, chunk.begin, chunk.end);
 }

@@ -239,3 +239,24 @@ static inline stat cell_at(const struct view *view, const struct index *index)
 {
     return cells(view)[word(view, ST_CELLS) + cell_index(view, index)];
 }
+
+static inline uint chunk_begin(const struct view *view, uint chunk)
+{
+    uint n = word(view, ST_N), run = word(view, ST_RUN);
+    if (run > CHUNK) {
+        uint per_run = (run + CHUNK - 1) / CHUNK;
+        return chunk / per_run * run + min(chunk % per_run * CHUNK, run);
+    }
+    return min(chunk * (CHUNK / run * run), n);
+}
+
+// The scale that a chunk's sum S of squares (or of absolutes) asks for, 1 where it is good. eps is compared as what is
+// added to a square: it is added to a norm where the scale is MAX or ADD.
+static inline float rescue(const struct view *view, float S, float k)
+{
+    uint scale = word(view, ST_SCALE);
+    float eps = real(view, ST_EPS), floor = scale == FORM_MAX || scale == FORM_ADD ? eps * eps : eps;
+    if (!isfinite(S))
+        return SHRINK;
+    return S < 0x1p-80f && floor < 0x1p-73f && fabs(k) < 0x1p+20f ? GROW : 1.0f;
+}

@@ -81,8 +81,11 @@ void main()
     uint group = table[ST_GROUP0] + unit % groups, chunk = table[ST_CHUNK0] + unit / groups;
     uint n = table[ST_N], run = table[ST_RUN];
     uint begin = chunk_begin(chunk, n, run);
+    uint at = table[ST_OUT] + group * table[ST_OUTPUTS] + chunk;
+    if (table[ST_OUTPUT] == ST_STATS_AGAIN && workspace[at].w != 0.0)
+        return;
     take_table();
     take_group(group);
-    workspace[table[ST_OUT] + group * table[ST_OUTPUTS] + chunk] =
+    workspace[at] =
         chunk_result(begin, chunk_begin(chunk + 1u, n, run) - begin);
 }

@@ -150,6 +150,7 @@ static void place_strided(const struct norma_caps *caps, norma_dispatch *dispatc
             tensor[1] += (uint32_t)(rest / (tensor[0] == 0 ? 4 : 2));
         }
     }
+    norma_schedule_placed(dispatch);
 }
 
 static size_t element_size(const struct norma_row_args *args, norma_arg arg)

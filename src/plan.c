@@ -92,9 +92,11 @@ static norma_status hold_parameter(norma_plan *plan, norma_arg arg, const norma_
     return status;
 }
 
-static const char *find_variant(const struct norma_device *device, const char *name)
+static const char *find_variant(const struct norma_device *device, const char *name, bool strided)
 {
     const char *variant;
+    if (strided && device->caps.api != NORMA_DRIVER_SCALAR && !strcmp(name, norma_variant_strided))
+        return norma_variant_strided;
     for (size_t i = 0; (variant = norma_variant_name(&device->caps, i)) != NULL; i++)
         if (!strcmp(variant, name))
             return variant;
@@ -106,7 +108,7 @@ static norma_status create(norma_plan *plan, const norma_problem *problem, const
     norma_status status = norma_work_from_problem(problem, NORMA_PLACE_NONE, &plan->work);
     if (status != NORMA_OK)
         return status;
-    if (params->variant && !(plan->variant = find_variant(plan->device, params->variant)))
+    if (params->variant && !(plan->variant = find_variant(plan->device, params->variant, plan->work.strided)))
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "variant: %s has no \"%s\"", plan->device->id, params->variant);
     for (int a = 0; a < NORMA_ARG_COUNT && status == NORMA_OK; a++) {
         const norma_tensor *t = norma_problem_tensor(problem, a);

@@ -70,13 +70,17 @@ norma_status norma_schedule_form(const struct norma_form *form, const struct nor
 norma_status norma_schedule_work(const struct norma_work *work, const struct norma_caps *caps,
                                  const struct norma_plan_options *options, struct norma_schedule *schedule);
 // The programs that the forms of one direction need: kernels and constants, no more. Returns how many.
-enum { NORMA_FORM_PROGRAMS = 9 };
+enum { NORMA_FORM_PROGRAMS = 17 };
 size_t norma_form_programs(const struct norma_form *form, const struct norma_caps *caps,
                            norma_dispatch programs[NORMA_FORM_PROGRAMS]);
 void norma_schedule_finish(struct norma_schedule *schedule);
+// To be called after the offsets in a dispatch's table have been changed: it may need another program.
+void norma_schedule_placed(norma_dispatch *dispatch);
 
 // The names of the variants of a device, in order of preference for tests; NULL behind the last.
 const char *norma_variant_name(const struct norma_caps *caps, size_t index);
+// That of the kernels that take any form: where it is asked for, the faster ones that take some forms are left out.
+extern const char norma_variant_strided[];
 
 // Seconds for the problem from host memory (each input and output once), from the figures.
 double norma_predict(const struct row_problem *problem, const struct norma_figures *figures);

@@ -23,7 +23,7 @@
 #define ST_Z_ACTIVATION 15
 #define ST_Z_FIRST 16
 #define ST_UPDATE 17 // running: bit 0: the biased variance goes in, bit 1: the groups that share go in in order
-#define ST_OUTPUT 18 // backward: which gradient (ST_OUT_*) or which pair of sums (ST_SUM_*)
+#define ST_OUTPUT 18 // backward: which gradient (ST_OUT_*) or which pair of sums (ST_SUM_*); stats: ST_STATS_*
 #define ST_LEVEL 19  // merge, add: chunks that one input stands for: 1, 64, 4096, ...
 // Places in the workspace, in cells of four floats: a list of INPUTS (of chunks, or of the level below) for each group
 // of the whole problem, cell IN + group * INPUTS + i; the outputs likewise at OUT; the finished groups at CELLS: (m, r,
@@ -57,7 +57,8 @@
 // Running: which of the groups that share a running statistic go in, and how many.
 #define ST_MEMBER 171
 #define ST_MEMBERS 172
-#define ST_WORDS 173
+#define ST_STRETCH 173 // quads: elements of a unit of apply and grad
+#define ST_WORDS 174
 
 // Slots of stats, sums, apply and grad.
 #define ST_X 0
@@ -79,6 +80,9 @@
 #define ST_RUNNING_VAR 3
 // Slot of write_sums, to which parameter gradients go: ST_TO.
 
+// ST_OUTPUT of stats.
+#define ST_STATS_ALL 0
+#define ST_STATS_AGAIN 1 // only chunks whose cell has the scale 0
 // ST_OUTPUT of grad.
 #define ST_OUT_DX 0
 #define ST_OUT_DRESIDUAL 1

@@ -4,8 +4,8 @@
 #include <string.h>
 
 // Generated from cl/ (meson.build): each with its includes resolved.
-extern const char ncl_row_serial[], ncl_row_team[], ncl_strided[], ncl_copy[];
-extern const size_t ncl_row_serial_size, ncl_row_team_size, ncl_strided_size, ncl_copy_size;
+extern const char ncl_row_serial[], ncl_row_team[], ncl_strided[], ncl_quads[], ncl_copy[];
+extern const size_t ncl_row_serial_size, ncl_row_team_size, ncl_strided_size, ncl_quads_size, ncl_copy_size;
 
 static uint32_t constant(const norma_dispatch *dispatch, const char *name)
 {
@@ -20,6 +20,10 @@ const void *ncl_code(const norma_dispatch *dispatch, size_t *size)
     if (!strcmp(dispatch->kernel, "copy")) {
         *size = ncl_copy_size;
         return ncl_copy;
+    }
+    if (dispatch->table && strncmp(dispatch->kernel, "strided_", 8) != 0) {
+        *size = ncl_quads_size;
+        return ncl_quads;
     }
     if (dispatch->table) {
         *size = ncl_strided_size;

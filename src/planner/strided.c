@@ -17,6 +17,8 @@
             return status_;            \
     } while (0)
 
+const char norma_variant_strided[] = "strided";
+
 static const char kernel_stats[] = "strided_stats", kernel_merge[] = "strided_merge",
                   kernel_finish[] = "strided_finish", kernel_apply[] = "strided_apply", kernel_sums[] = "strided_sums",
                   kernel_add[] = "strided_add", kernel_coefficients[] = "strided_coefficients",
@@ -59,11 +61,20 @@ static norma_status append_tile(void *user, const struct nst_tile *tile)
     const uint64_t groups = (uint64_t)(tile->group1 - tile->group0);
     const int64_t first = form_chunk_begin(f->n, f->run, tile->chunk0),
                   last = form_chunk_begin(f->n, f->run, tile->chunk1);
-    const bool by_element =
-        o->job.kernel == kernel_apply || o->job.kernel == kernel_grad || o->job.kernel == kernel_window;
     o->job.tile = *tile;
-    o->job.units = groups * (uint64_t)(by_element ? last - first : tile->chunk1 - tile->chunk0);
-    return nst_append(o->plan, &o->job);
+    o->job.by_element = o->job.kernel == kernel_apply || o->job.kernel == kernel_grad || o->job.kernel == kernel_window;
+    o->job.units = groups * (uint64_t)(o->job.by_element ? last - first : tile->chunk1 - tile->chunk0);
+    struct nst_job quad;
+    if (o->plan->options->variant || !nst_quad_job(o->plan, &o->job, &quad))
+        return nst_append(o->plan, &o->job);
+    o->plan->schedule->variant = "quads";
+    TRY(nst_append(o->plan, &quad));
+    if (o->job.kernel != kernel_stats)
+        return NORMA_OK;
+    struct nst_job again = o->job; // chunks that one pass is not enough for
+    again.output = ST_STATS_AGAIN;
+    o->plan->barrier = true;
+    return nst_append(o->plan, &again);
 }
 
 static norma_status append_tiles(struct nst *plan, const struct nst_job *job, int64_t group0, int64_t group1)
@@ -419,7 +430,7 @@ size_t norma_form_programs(const struct norma_form *form, const struct norma_cap
         programs[count] = (norma_dispatch){.kernel = nst_kernel_running, .table = table};
         nst_set_local(caps, &programs[count++]);
     }
-    return count;
+    return count + nst_quad_programs(form, caps, programs + count);
 }
 
 // The scalar path takes the form as it is: its dispatch's table is the form.
@@ -449,7 +460,7 @@ norma_status norma_schedule_form(const struct norma_form *form, const struct nor
                                  const struct norma_plan_options *options, struct norma_schedule *schedule)
 {
     const bool scalar = caps->api == NORMA_DRIVER_SCALAR;
-    *schedule = (struct norma_schedule){.variant = scalar ? "scalar" : "strided", .strided = true};
+    *schedule = (struct norma_schedule){.variant = scalar ? "scalar" : norma_variant_strided, .strided = true};
     if (form->groups == 0 || form->n == 0)
         return NORMA_OK;
     if (options->variant && strcmp(options->variant, schedule->variant) != 0)

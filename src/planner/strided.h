@@ -4,7 +4,10 @@
 
 #include "schedule.h"
 
-enum { NST_MAX_LEVELS = 6, NST_TABLE_WORDS = 176 };
+enum { NST_MAX_LEVELS = 6, NST_TABLE_WORDS = 176, NST_ABSENT = 3 };
+
+// Of a quad kernel, Vulkan's constant TYPES (shaders/quads.glsl).
+enum { NST_TYPES_USUAL = 0, NST_TYPES_ANY = 3 };
 
 // Groups [group0, group1), and of each the elements of chunks [chunk0, chunk1).
 struct nst_tile {
@@ -53,12 +56,21 @@ struct nst_job {
     const struct nst_view *view;
     struct nst_tile tile;
     uint64_t units;
+    bool by_element;     // units are elements of groups, not chunks
     norma_arg slots[12]; // the form's tensor of each slot; NORMA_ARG_COUNT: none
     uint32_t written;    // bit s: slot s is written, as far as the kernel's module says
-    uint32_t output, inputs, outputs, in, out, level, update, member, members;
+    uint32_t output, inputs, outputs, in, out, level, update, member, members, stretch;
     float momentum;
 };
 norma_status nst_append(struct nst *plan, const struct nst_job *job);
+// strided_quads.c: the job of the quad kernel that does this one of a strided kernel, where there is one.
+bool nst_quad_job(const struct nst *plan, const struct nst_job *job, struct nst_job *quad);
+// Adds what a quad kernel is specialised for; nothing for others.
+void nst_quad_constants(const struct norma_caps *caps, const struct nst_job *job, norma_dispatch *dispatch);
+// Programs of quad kernels that forward of such a form may need.
+enum { NST_QUAD_PROGRAMS = 8 };
+size_t nst_quad_programs(const struct norma_form *form, const struct norma_caps *caps, norma_dispatch *programs);
+
 // The workgroup and its constant.
 void nst_set_local(const struct norma_caps *caps, norma_dispatch *dispatch);
 

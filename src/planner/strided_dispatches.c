@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ABSENT = 3, GPU_LOCAL = 64, CPU_LOCAL = 16, MOST_DISPATCHES = 1 << 18 };
+enum { GPU_LOCAL = 64, CPU_LOCAL = 16, MOST_DISPATCHES = 1 << 18 };
 
 static uint32_t bits_of(float value)
 {
@@ -37,6 +37,7 @@ static void fill_operator(const struct nst_job *job, uint32_t *w)
     w[ST_MEMBER] = job->member;
     w[ST_MEMBERS] = job->members;
     w[ST_OUTPUT] = job->output;
+    w[ST_STRETCH] = job->stretch;
     w[ST_BEFORE] = f->window_before;
     w[ST_AFTER] = f->window_after;
     w[ST_ALPHA] = bits_of((float)f->alpha);
@@ -104,7 +105,7 @@ static void bind_all(const struct nst *plan, const struct nst_job *job, norma_di
     for (uint32_t slot = 0; slot < ST_SLOTS; slot++) {
         const norma_arg a = job->slots[slot];
         const bool present = slot != ST_WORKSPACE && a != NORMA_ARG_COUNT && job->view->form->arg[a].present;
-        w[ST_TENSOR + slot * ST_TENSOR_WORDS] = ABSENT;
+        w[ST_TENSOR + slot * ST_TENSOR_WORDS] = NST_ABSENT;
         d->bindings[slot] = present ? bind_slot(plan, job, slot, w) : cells;
         d->bindings[slot].slot = slot;
         d->bindings[slot].written = (job->written | 1u << ST_WORKSPACE) >> slot & 1;
@@ -168,6 +169,7 @@ norma_status nst_append(struct nst *plan, const struct nst_job *job)
     fill_space(plan, job, w);
     bind_all(plan, job, d, w);
     set_grid(plan, job->units, d);
+    nst_quad_constants(plan->caps, job, d);
     plan->barrier = false;
     return NORMA_OK;
 }

@@ -20,9 +20,11 @@ static void compare_ways(struct bits *b, const struct strided_case *c)
         bits_compare(b, &whole, strided_run_host(&b->usual, c, b->arena), "again");
     bits_compare(b, &whole, strided_run_host(&b->one_thread, c, b->arena), "1 thread");
     compare_tight(b, &whole, strided_run_host(&b->two_threads, c, b->arena), "2 threads, small budget");
-    bits_compare(b, &whole, strided_run_plan(&b->usual, c, 0, b->arena), "plan");
+    bits_compare(b, &whole, strided_run_plan(&b->usual, c, NULL, 0, b->arena), "plan");
+    if (strided_has_variants(&b->usual, c))
+        bits_compare(b, &whole, strided_run_plan(&b->usual, c, "strided", 0, b->arena), "plan, strided kernels");
     for (uint64_t part = 2; part <= 8; part *= 2)
-        compare_tight(b, &whole, strided_run_plan(&b->usual, c, c->arena_size / part + 4096, b->arena),
+        compare_tight(b, &whole, strided_run_plan(&b->usual, c, NULL, c->arena_size / part + 4096, b->arena),
                       "plan, small budget");
     const int32_t axis = strided_slice_axis(c);
     uint64_t s = c->seed + c->index;
@@ -31,7 +33,7 @@ static void compare_ways(struct bits *b, const struct strided_case *c)
         const struct check_subject part = strided_subject(&one);
         bits_compare(b, &part,
                      i % 2 ? strided_run_host(&b->usual, &one, b->arena)
-                           : strided_run_plan(&b->usual, &one, 0, b->arena),
+                           : strided_run_plan(&b->usual, &one, NULL, 0, b->arena),
                      i % 2 ? "sample alone" : "sample alone, plan");
     }
 }

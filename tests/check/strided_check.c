@@ -20,7 +20,7 @@ static bool went_well(struct check_trial *t, const struct strided_case *c, const
 static bool run_case(struct check_trial *t, const struct strided_case *c)
 {
     return went_well(t, c, "norma_run", strided_run_host(t->driver, c, t->arena)) &&
-           went_well(t, c, "plan", strided_run_plan(t->driver, c, 0, t->arena));
+           went_well(t, c, "plan", strided_run_plan(t->driver, c, NULL, 0, t->arena));
 }
 
 // A problem that no device may see: once a driver, so that passed and failed add up.

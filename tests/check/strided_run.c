@@ -36,8 +36,8 @@ static bool is_strided(const struct strided_case *c)
 
 // The plan is made for one sample, say, where strided kernels take both: any outer shape is a run-time value. What the
 // plan holds is not outer.
-static norma_status make_plan(struct check_driver *driver, const struct strided_case *c, uint64_t budget,
-                              unsigned char *arena, norma_plan **plan)
+static norma_status make_plan(struct check_driver *driver, const struct strided_case *c, const char *variant,
+                              uint64_t budget, unsigned char *arena, norma_plan **plan)
 {
     const int32_t axis = strided_slice_axis(c);
     const bool other = c->for_slice && !c->uploaded && axis >= 0 && c->total > 0;
@@ -50,6 +50,7 @@ static norma_status make_plan(struct check_driver *driver, const struct strided_
     const norma_problem problem = strided_problem(&made, views);
     norma_plan_params params = NORMA_PLAN_DEFAULTS;
     params.memory_budget = budget;
+    params.variant = variant;
     params.timestamps = 1;
     return norma_plan_create(driver->device[c->problem.op], &problem, &params, plan);
 }
@@ -67,8 +68,8 @@ static norma_status run_plan(struct check_driver *driver, const struct strided_c
     return check_run_and_wait(driver, plan, &problem);
 }
 
-norma_status strided_run_plan(struct check_driver *driver, const struct strided_case *c, uint64_t budget,
-                              unsigned char *arena)
+norma_status strided_run_plan(struct check_driver *driver, const struct strided_case *c, const char *variant,
+                              uint64_t budget, unsigned char *arena)
 {
     const norma_op op = c->problem.op;
     norma_buffer *buffer = NULL;
@@ -77,7 +78,7 @@ norma_status strided_run_plan(struct check_driver *driver, const struct strided_
     if (status != NORMA_OK)
         return status;
     memcpy(arena, c->arena, c->arena_size);
-    status = make_plan(driver, c, budget, arena, &plan);
+    status = make_plan(driver, c, variant, budget, arena, &plan);
     if (status != NORMA_OK)
         return status;
     const uint32_t programs = check_driver_programs(driver, op, false);
@@ -98,4 +99,11 @@ bool strided_may_refuse(const struct check_driver *driver, const struct strided_
     norma_device_info info = {.size = sizeof info};
     const norma_status status = norma_device_get_info(driver->device[NORMA_LAYER_NORM], &info);
     return c->float64 && status == NORMA_OK && strcmp(info.id, "scalar") != 0;
+}
+
+bool strided_has_variants(const struct check_driver *driver, const struct strided_case *c)
+{
+    norma_device_info info = {.size = sizeof info};
+    const norma_status status = norma_device_get_info(driver->device[c->problem.op], &info);
+    return status == NORMA_OK && strcmp(info.id, "scalar") != 0 && is_strided(c);
 }

@@ -1,0 +1,145 @@
+// The quad kernels (cl/quads.cl, shaders/quads.glsl) in the place of strided ones: which forms they take.
+#include "backend.h"
+#include "planner.h"
+#include "strided.h"
+#include "strided_table.h"
+#include <string.h>
+
+static const struct {
+    const char *strided, *columns, *planes;
+} kernels[] = {{"strided_stats", "column_stats", "plane_stats"}, {"strided_apply", "column_apply", "plane_apply"}};
+
+static bool is_bound(const struct nst_job *job, uint32_t slot)
+{
+    const norma_arg arg = job->slots[slot];
+    return arg != NORMA_ARG_COUNT && job->view->form->arg[arg].present;
+}
+
+// Along dimension d the tensors' elements are neighbours, or repeat; x's and those that are written are neighbours.
+static bool lanes_suit(const struct nst_job *job, int32_t d)
+{
+    const struct norma_form *f = job->view->form;
+    for (uint32_t slot = 0; slot < ST_SLOTS; slot++) {
+        if (!is_bound(job, slot))
+            continue;
+        const int64_t stride = f->arg[job->slots[slot]].stride[d];
+        const bool neighbours = slot == ST_X || slot == ST_TO;
+        if (stride != 1 && (neighbours || stride != 0))
+            return false;
+    }
+    return f->extent[d] % 4 == 0;
+}
+
+static bool is_plain(const struct nst_job *job)
+{
+    static const uint32_t without[] = {ST_RESIDUAL, ST_GATE, ST_INPUT_BIAS, ST_SUM, ST_Z, ST_DY};
+    const struct norma_form *f = job->view->form;
+    for (size_t i = 0; i < sizeof(without) / sizeof(*without); i++)
+        if (is_bound(job, without[i]))
+            return false;
+    return f->statistic == FORM_MOMENTS || f->statistic == FORM_SQUARES || f->statistic == FORM_GIVEN;
+}
+
+// Four groups side by side, whose elements lie along one dimension; what they are multiplied by is one value a group.
+static bool columns_suit(const struct nst_job *job)
+{
+    const struct norma_form *f = job->view->form;
+    const int32_t element = f->group_rank;
+    for (uint32_t slot = ST_WEIGHT; slot <= ST_BIAS; slot++)
+        if (is_bound(job, slot) && f->arg[job->slots[slot]].stride[element] != 0)
+            return false;
+    return f->rank == element + 1 && job->tile.group0 % 4 == 0 && job->tile.group1 % 4 == 0 &&
+           lanes_suit(job, element - 1);
+}
+
+static bool is_quad(const char *kernel)
+{
+    return !strncmp(kernel, "column_", 7) || !strncmp(kernel, "plane_", 6);
+}
+
+// Quads of x and of the output begin at multiples of four elements where element 0 does.
+static bool strides_suit(const struct nst_job *job)
+{
+    const struct norma_form *f = job->view->form;
+    const int32_t lane = !strncmp(job->kernel, "column_", 7) ? f->group_rank - 1 : f->rank - 1;
+    for (int32_t d = 0; d < f->rank; d++)
+        for (uint32_t slot = ST_X; slot <= ST_TO; slot++)
+            if (d != lane && is_bound(job, slot) && f->arg[job->slots[slot]].stride[d] % 4 != 0)
+                return false;
+    return true;
+}
+
+// lavapipe goes through both sides of a branch: there the usual case has programs of its own.
+static void add_constants(const struct norma_caps *caps, bool usual, bool extras, norma_dispatch *d)
+{
+    const bool applies = strstr(d->kernel, "_apply") != NULL;
+    if (caps->api != NORMA_DRIVER_VULKAN)
+        return;
+    d->constants[d->constant_count++] =
+        (norma_constant){"TYPES", NORMA_CONST_X_TYPE, usual ? NST_TYPES_USUAL : NST_TYPES_ANY};
+    d->constants[d->constant_count++] = (norma_constant){"EXTRAS", NORMA_CONST_PROLOGUE, applies && extras};
+}
+
+void nst_quad_constants(const struct norma_caps *caps, const struct nst_job *job, norma_dispatch *d)
+{
+    const struct norma_form *f = job->view->form;
+    if (!is_quad(job->kernel))
+        return;
+    bool usual = strides_suit(job);
+    for (uint32_t slot = 0; slot < ST_SLOTS; slot++)
+        usual = usual && (!is_bound(job, slot) || f->arg[job->slots[slot]].dtype == NORMA_FLOAT32);
+    add_constants(caps, usual, f->activation != NORMA_ACTIVATION_NONE || is_bound(job, ST_ADDEND), d);
+    norma_schedule_placed(d);
+}
+
+void norma_schedule_placed(norma_dispatch *d)
+{
+    if (!is_quad(d->kernel))
+        return;
+    for (uint32_t slot = ST_X; slot <= ST_TO; slot++) {
+        const uint32_t *tensor = d->table + ST_TENSOR + slot * ST_TENSOR_WORDS;
+        for (uint32_t i = 0; i < d->constant_count && tensor[0] != NST_ABSENT && tensor[1] % 4 != 0; i++)
+            if (d->constants[i].id == NORMA_CONST_X_TYPE)
+                d->constants[i].value = NST_TYPES_ANY;
+    }
+}
+
+size_t nst_quad_programs(const struct norma_form *f, const struct norma_caps *caps, norma_dispatch *programs)
+{
+    static const uint32_t table[1]; // tells them from the row kernels
+    const bool extras = f->activation != NORMA_ACTIVATION_NONE || f->arg[NORMA_ARG_ADDEND].present;
+    size_t count = 0;
+    if (f->backward || f->statistic == FORM_WINDOW)
+        return 0;
+    for (size_t i = 0; i < 4 * sizeof(kernels) / sizeof(*kernels); i++) {
+        const bool planes = i % 2, usual = i / 2 % 2;
+        norma_dispatch *d = &programs[count++];
+        *d = (norma_dispatch){.kernel = planes ? kernels[i / 4].planes : kernels[i / 4].columns, .table = table};
+        nst_set_local(caps, d);
+        add_constants(caps, usual, extras, d);
+    }
+    return count;
+}
+
+bool nst_quad_job(const struct nst *plan, const struct nst_job *job, struct nst_job *quad)
+{
+    const struct norma_form *f = job->view->form;
+    const bool cpu = plan->caps->kind == NORMA_DEVICE_CPU;
+    const uint64_t groups = (uint64_t)(job->tile.group1 - job->tile.group0);
+    for (size_t i = 0; i < sizeof(kernels) / sizeof(*kernels); i++) {
+        if (strcmp(job->kernel, kernels[i].strided) != 0 || !is_plain(job))
+            continue;
+        const bool columns = columns_suit(job);
+        if (!columns && !lanes_suit(job, f->rank - 1))
+            return false;
+        *quad = *job;
+        quad->kernel = columns ? kernels[i].columns : kernels[i].planes;
+        // Neighbouring invocations of a GPU read neighbouring quads; one of a CPU goes on for as long as it pays.
+        quad->stretch = !cpu ? 4 : columns ? 16 : 512;
+        const uint64_t each = job->units / groups; // chunks or elements
+        const uint64_t units = job->by_element ? npl_ceil(each, quad->stretch) : each;
+        quad->units = units * (columns ? groups / 4 : groups);
+        return true;
+    }
+    return false;
+}
