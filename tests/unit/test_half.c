@@ -1,4 +1,4 @@
-// float16 and bfloat16: every value, and every rounding boundary between two values.
+// float16, bfloat16 and the 8-bit types: every value, and every rounding boundary between two values.
 #include "half.h"
 #include <math.h>
 #include <setjmp.h>
@@ -92,9 +92,84 @@ static void every_nan(void **state)
     assert_true(isnan(value_of(f, f->from_float(norma_bits_float(0x7fffffff)))));
 }
 
+// float8_e4m3fn by its definition: no infinity, NaN where all bits of exponent and mantissa are set.
+static double float8_value(uint8_t code)
+{
+    const int exponent = code >> 3 & 15, mantissa = code & 7;
+    const double value = exponent ? ldexp(8 + mantissa, exponent - 10) : ldexp(mantissa, -9);
+    return (code & 0x7f) == 0x7f ? (double)NAN : code & 0x80 ? -value : value;
+}
+
+static void expect8(float value, uint8_t code)
+{
+    if (norma_float_to_float8(value) != code || norma_float_to_float8(-value) != (code | 0x80))
+        fail_msg("%a becomes 0x%02x, not 0x%02x", (double)value, norma_float_to_float8(value), code);
+}
+
+static void float8_values(void **state)
+{
+    (void)state;
+    for (int code = 0; code < 256; code++) {
+        const double value = float8_value((uint8_t)code);
+        const float got = norma_float8_to_float((uint8_t)code);
+        assert_true(isnan(value) ? isnan(got) : norma_float_bits(got) == norma_float_bits((float)value));
+        assert_int_equal(norma_float_to_float8(got) & (isnan(value) ? 0x7f : 0xff), isnan(value) ? 0x7f : code);
+    }
+    for (uint8_t code = 0; code < 0x7e; code++) {
+        const float low = (float)float8_value(code), high = (float)float8_value(code + 1), middle = (low + high) / 2;
+        expect8(middle, code + (code & 1));
+        expect8(nextafterf(middle, 0), code);
+        expect8(nextafterf(middle, INFINITY), code + 1);
+        expect8(nextafterf(low, INFINITY), code);
+        expect8(nextafterf(high, 0), code + 1);
+    }
+    expect8(nextafterf(448, INFINITY), 0x7e);
+    expect8(463.9f, 0x7e);
+    expect8(464, 0x7e);
+    expect8(480, 0x7e);
+    expect8(0x1.fffffep+127f, 0x7e);
+    expect8(INFINITY, 0x7e);
+    expect8(0x1p-149f, 0);
+}
+
+static void int8_values(void **state)
+{
+    (void)state;
+    for (int value = -128; value <= 127; value++) {
+        const float exact = (float)value, middle = exact + 0.5f;
+        assert_int_equal(norma_float_to_int8(exact), value);
+        if (value == 127)
+            continue;
+        assert_int_equal(norma_float_to_int8(middle), value % 2 == 0 ? value : value + 1);
+        assert_int_equal(norma_float_to_int8(nextafterf(middle, -INFINITY)), value);
+        assert_int_equal(norma_float_to_int8(nextafterf(middle, INFINITY)), value + 1);
+    }
+    static const float above[] = {127.25f, 127.5f, 128, 1e10f, 0x1.fffffep+127f, INFINITY};
+    for (size_t i = 0; i < sizeof above / sizeof *above; i++) {
+        assert_int_equal(norma_float_to_int8(above[i]), 127);
+        assert_int_equal(norma_float_to_int8(-2 * above[i]), -128);
+    }
+    assert_int_equal(norma_float_to_int8(-128.5f), -128);
+    assert_int_equal(norma_float_to_int8(0x1p-149f), 0);
+}
+
+static void eight_bit_nans(void **state)
+{
+    (void)state;
+    for (uint32_t mantissa = 1; mantissa < 0x800000; mantissa += mantissa < 0x10000 ? 1 : 127) {
+        for (uint32_t sign = 0; sign < 2; sign++) {
+            const float nan = norma_bits_float(sign << 31 | 0x7f800000 | mantissa);
+            assert_int_equal(norma_float_to_int8(nan), 0);
+            assert_int_equal(norma_float_to_float8(nan), sign << 7 | 0x7f);
+        }
+    }
+}
+
 int main(void)
 {
-    int failed = 0;
+    const struct CMUnitTest eight_bits[] = {cmocka_unit_test(float8_values), cmocka_unit_test(int8_values),
+                                            cmocka_unit_test(eight_bit_nans)};
+    int failed = cmocka_run_group_tests_name("8 bits", eight_bits, NULL, NULL);
     for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
         void *f = (void *)(uintptr_t)&formats[i];
         const struct CMUnitTest tests[] = {cmocka_unit_test_prestate(every_value, f),
