@@ -356,7 +356,7 @@ STRIDED(strided_apply)
     struct value v = value_at(&view, &index, &e, cell_at(&view, &index));
     if (present(&view, ST_SUM))
         store(&view, ST_SUM, &index, e.h);
-    store(&view, ST_TO, &index, activation(word(&view, ST_ACTIVATION), real(&view, ST_SLOPE), v.v2));
+    store_y(&view, &index, activation(word(&view, ST_ACTIVATION), real(&view, ST_SLOPE), v.v2));
 }
 #endif
 
@@ -422,7 +422,7 @@ STRIDED(strided_window)
     float root = inverse_power(inside, a == 1.0f ? 0 : 128, 0.5f * real(&view, ST_BETA));
     bool tiny = fabs(own) < 0x1p-60f;
     float y = (own * (tiny ? 0x1p64f : 1.0f) * root) * root;
-    store(&view, ST_TO, &index, y * (tiny ? 0x1p-64f : 1.0f));
+    store_y(&view, &index, y * (tiny ? 0x1p-64f : 1.0f));
 }
 #endif
 
@@ -476,3 +476,5 @@ STRIDED(strided_write)
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_running)
 #include "running.cl"
 #endif
+
+#include "strided_scan.cl"

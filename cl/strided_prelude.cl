@@ -6,6 +6,7 @@
 #endif
 #include "prelude.cl"
 #include "activations.cl"
+#include "quantise.cl"
 #include "../src/strided_table.h"
 
 // Argument 12.
@@ -233,6 +234,22 @@ static inline float dh_of(const struct view *view, const struct index *index, co
 {
     float dh = dt * e->before;
     return present(view, ST_SUM) ? dh + load(view, ST_SUM, index) : dh;
+}
+
+// y from v: quantised where y is.
+static inline void store_y(const struct view *view, const struct index *index, float v)
+{
+    uint type = word(view, tensor(ST_TO));
+    if (type < INT8) {
+        store(view, ST_TO, index, v);
+        return;
+    }
+    float scale = present(view, ST_Y_SCALE)
+                      ? load(view, ST_Y_SCALE, index)
+                      : cells(view)[word(view, ST_COEFFICIENTS) + cell_index(view, index)].x;
+    float q = v / scale;
+    uint at = word(view, tensor(ST_TO) + 1) + sum_of_strides(view, tensor(ST_TO) + 2, word(view, ST_RANK), index);
+    view->at[ST_TO][at] = type == INT8 ? to_int8(q) : to_float8(q);
 }
 
 static inline stat cell_at(const struct view *view, const struct index *index)

@@ -7,6 +7,7 @@ OUTPUT(to, ST_TO)
 INPUT(dsum, ST_SUM)
 #else
 OUTPUT(sum, ST_SUM)
+#include "quantise.glsl"
 #endif
 
 #ifdef GRADIENT
@@ -37,7 +38,7 @@ void put(element e, vec4 cell)
 {
     float y = activate(activation, e.v2, slope).x;
     if (present(ST_TO))
-        store_to(PLACE(ST_TO), y);
+        store_y(y);
     if (present(ST_SUM))
         store_sum(PLACE(ST_SUM), e.h);
 }

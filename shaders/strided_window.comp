@@ -4,6 +4,7 @@
 #include "power.glsl"
 
 OUTPUT(to, ST_TO)
+#include "quantise.glsl"
 
 const float LARGE = 1.152921504606847e18;   // 2^60: squares are taken of x * SMALL instead
 const float SMALL = 5.421010862427522e-20;  // 2^-64
@@ -47,5 +48,5 @@ void main()
     precise float lifted = own * (tiny ? 1.0 / SMALL : 1.0);
     precise float y = (lifted * root) * root;
     y = y * (tiny ? SMALL : 1.0);
-    store_to(PLACE(ST_TO), y);
+    store_y(y);
 }

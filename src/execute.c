@@ -131,6 +131,11 @@ static void shift_arg(struct norma_row_args *args, norma_arg arg, uint32_t eleme
     }
 }
 
+static uint32_t table_element_size(uint32_t type)
+{
+    return type == 0 ? 4 : type < 3 ? 2 : 1;
+}
+
 // The strided kernels' tables hold the offsets of their slots.
 static void place_strided(const struct norma_caps *caps, norma_dispatch *dispatch,
                           const struct norma_place_in_buffer *places, struct norma_buffer *workspace,
@@ -147,7 +152,7 @@ static void place_strided(const struct norma_caps *caps, norma_dispatch *dispatc
         b->size += rest;
         if (rest > 0) {
             uint32_t *tensor = words + ST_TENSOR + b->slot * ST_TENSOR_WORDS;
-            tensor[1] += (uint32_t)(rest / (tensor[0] == 0 ? 4 : 2));
+            tensor[1] += (uint32_t)(rest / table_element_size(tensor[0]));
         }
     }
     norma_schedule_placed(dispatch);

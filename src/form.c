@@ -24,6 +24,7 @@ struct axes {
     int64_t parts, inside; // how many it is cut into, and the extent of one
     // A vector parameter's own shape: these axes of x, in order.
     int32_t natural[NORMA_MAX_RANK], naturals;
+    uint64_t statistics; // bit a: tensor a has an element for each statistics group
 };
 
 static bool is_row_op(norma_op op)
@@ -146,6 +147,8 @@ static enum role role_of(norma_arg arg)
         return ROLE_PARAMETER;
     case NORMA_ARG_MEAN:
     case NORMA_ARG_RSTD:
+    case NORMA_ARG_Y_SCALE: // or, where it is given, one that map_given_scale knows
+    case NORMA_ARG_NONFINITE:
         return ROLE_STATISTIC;
     case NORMA_ARG_RUNNING_MEAN:
     case NORMA_ARG_RUNNING_VAR:
@@ -223,22 +226,55 @@ static norma_status map_statistic(norma_arg arg, const norma_tensor *t, const st
     return NORMA_OK;
 }
 
-// along: bit d: a parameter differs along axis d.
-static norma_status map_axes(norma_arg arg, const norma_tensor *t, const struct axes *axes,
-                             int64_t stride[NORMA_MAX_RANK], uint32_t *along)
+// The scale of a quantised y that is given: one element, as x with ones where it repeats, or an element a group.
+static norma_status map_given_scale(const norma_tensor *t, struct axes *axes, int64_t stride[NORMA_MAX_RANK])
 {
     const norma_tensor *x = axes->x;
+    uint32_t along = 0;
+    if (t->rank == 0 || (t->rank == 1 && t->shape[0] == 1))
+        return NORMA_OK;
+    const int32_t cut = axes->cut;
+    const bool of_groups = cut >= 0 && t->rank == x->rank && t->shape[cut] == axes->parts &&
+                           t->shape[cut] != x->shape[cut] && t->shape[cut] != 1;
+    if (t->rank == x->rank && !of_groups)
+        return map_parameter(NORMA_ARG_Y_SCALE, t, axes, stride, &along);
+    if (!of_groups && t->rank != x->rank - axes->elements)
+        return BAD(
+            "y_scale: rank %d; one element, %d dimensions (those of mean), or %d (those of x) with ones, is right",
+            (int)t->rank, (int)(x->rank - axes->elements), (int)x->rank);
+    axes->statistics |= UINT64_C(1) << NORMA_ARG_Y_SCALE;
+    return map_statistic(NORMA_ARG_Y_SCALE, t, axes, stride);
+}
+
+static norma_status check_dtype(norma_arg arg, const norma_tensor *t, const norma_tensor *x)
+{
     const enum role role = role_of(arg);
-    memset(stride, 0, NORMA_MAX_RANK * sizeof(*stride));
     const norma_dtype fixed = x->dtype == NORMA_FLOAT64 ? NORMA_FLOAT64 : NORMA_FLOAT32;
+    if (t->dtype == NORMA_INT8 || t->dtype == NORMA_FLOAT8_E4M3FN || t->dtype == NORMA_INT32)
+        return NORMA_OK; // of any x
     if ((role == ROLE_STATISTIC || role == ROLE_CHANNEL) && t->dtype != fixed)
         return BAD("%s: the type must be %s", norma_arg_name(arg), fixed == NORMA_FLOAT64 ? "float64" : "float32");
     if ((t->dtype == NORMA_FLOAT64) != (x->dtype == NORMA_FLOAT64))
         return BAD("%s: float64 goes with float64 alone (x, and every other tensor)", norma_arg_name(arg));
+    return NORMA_OK;
+}
+
+// along: bit d: a parameter differs along axis d.
+static norma_status map_axes(const norma_problem *p, norma_arg arg, struct axes *axes, int64_t stride[NORMA_MAX_RANK],
+                             uint32_t *along)
+{
+    const norma_tensor *x = axes->x, *t = norma_problem_tensor(p, arg);
+    const enum role role = role_of(arg);
+    memset(stride, 0, NORMA_MAX_RANK * sizeof(*stride));
+    TRY(check_dtype(arg, t, x));
+    if (arg == NORMA_ARG_Y_SCALE && !norma_arg_is_output(p, arg))
+        return map_given_scale(t, axes, stride);
     if (role == ROLE_PARAMETER)
         return map_parameter(arg, t, axes, stride, along);
-    if (role == ROLE_STATISTIC)
+    if (role == ROLE_STATISTIC) {
+        axes->statistics |= UINT64_C(1) << arg;
         return map_statistic(arg, t, axes, stride);
+    }
     if (role == ROLE_CHANNEL) {
         if (t->rank != 1)
             return BAD("%s: rank %d, not 1", norma_arg_name(arg), (int)t->rank);
@@ -289,7 +325,7 @@ static int32_t make_dims(const struct axes *axes, int64_t (*stride)[NORMA_MAX_RA
             if (dim->extent == 1)
                 continue;
             for (int a = 0; a < NORMA_ARG_COUNT; a++) {
-                const bool statistic = role_of(a) == ROLE_STATISTIC;
+                const bool statistic = axes->statistics >> a & 1;
                 const int64_t factor = cut && part == 0 && !statistic ? axes->inside : 1;
                 dim->stride[a] = statistic && part == 1 ? 0 : stride[a][d] * factor;
             }
@@ -424,6 +460,7 @@ static void fill_numbers(const norma_problem *p, struct norma_form *f)
     f->z_activation = p->z_activation;
     f->z_first = p->z && p->z_first;
     f->in_place = NORMA_ARG_COUNT;
+    f->dynamic_scale = p->dynamic_scale != 0;
     f->running_var_biased = p->running_var_biased != 0;
     f->update_running = p->running_mean && norma_arg_is_output(p, NORMA_ARG_RUNNING_MEAN);
     f->in_order = has_virtual_batches(p);
@@ -442,7 +479,7 @@ norma_status norma_form_fill(const norma_problem *p, struct norma_form *f)
         const norma_arg to = canonical_arg(a);
         if (!t)
             continue;
-        TRY(map_axes(a, t, &axes, stride[to], &along[a]));
+        TRY(map_axes(p, a, &axes, stride[to], &along[a]));
         f->arg[to].present = true;
         f->arg[to].source = a;
         f->arg[to].dtype = t->dtype;

@@ -51,6 +51,7 @@ struct norma_form {
     bool float64;                                       // every tensor is
     bool update_running, running_var_biased;
     bool in_order; // groups that share a running statistic go into it one after the other, not as their mean
+    bool dynamic_scale; // y_scale is an output
     norma_activation activation, z_activation;
     bool z_first;
     uint32_t window_before, window_after; // elements beside an element's own

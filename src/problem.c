@@ -25,6 +25,8 @@ static const struct {
     ARG(NORMA_ARG_SHIFT, shift),
     ARG(NORMA_ARG_RUNNING_MEAN, running_mean),
     ARG(NORMA_ARG_RUNNING_VAR, running_var),
+    ARG(NORMA_ARG_Y_SCALE, y_scale),
+    ARG(NORMA_ARG_NONFINITE, nonfinite),
     ARG(NORMA_ARG_DY, dy),
     ARG(NORMA_ARG_DSUM, dsum),
     ARG(NORMA_ARG_DX, dx),
@@ -125,19 +127,24 @@ bool norma_arg_is_output(const norma_problem *p, norma_arg arg)
         return updates_running(p);
     if (arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD)
         return p->direction == NORMA_FORWARD;
-    return arg == NORMA_ARG_Y || arg == NORMA_ARG_SUM || norma_arg_is_gradient(arg);
+    if (arg == NORMA_ARG_Y_SCALE)
+        return p->dynamic_scale != 0;
+    return arg == NORMA_ARG_NONFINITE || arg == NORMA_ARG_Y || arg == NORMA_ARG_SUM || norma_arg_is_gradient(arg);
 }
 
 const void *norma_empty_value(const norma_problem *p, norma_arg arg)
 {
     static const float nan32 = NAN;
-    static const double nan64 = NAN, zero = 0;
+    static const float one32 = 1;
+    static const double nan64 = NAN, zero = 0, one64 = 1;
     const norma_tensor *t = norma_problem_tensor(p, arg);
     if (!t || !norma_arg_is_output(p, arg))
         return NULL;
     if (arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD)
         return t->dtype == NORMA_FLOAT64 ? (const void *)&nan64 : (const void *)&nan32;
-    return norma_arg_is_gradient(arg) ? &zero : NULL;
+    if (arg == NORMA_ARG_Y_SCALE)
+        return t->dtype == NORMA_FLOAT64 ? (const void *)&one64 : (const void *)&one32;
+    return norma_arg_is_gradient(arg) || arg == NORMA_ARG_NONFINITE ? &zero : NULL;
 }
 
 #define BAD(...) norma_fail(NORMA_ERROR_INVALID_ARGUMENT, __VA_ARGS__)
@@ -252,8 +259,10 @@ static norma_status check_window(const norma_problem *p)
                                                     : !isfinite((float)p->beta) ? "beta"
                                                                                 : "k");
     for (int a = 0; a < NORMA_ARG_COUNT; a++)
-        if (a != NORMA_ARG_X && a != NORMA_ARG_Y && norma_problem_tensor(p, a))
+        if (a != NORMA_ARG_X && a != NORMA_ARG_Y && a != NORMA_ARG_Y_SCALE && norma_problem_tensor(p, a))
             return BAD("%s: local_response_norm has none", norma_arg_name(a));
+    if (p->dynamic_scale)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "dynamic_scale: local_response_norm has no statistics groups");
     return p->activation ? BAD("activation: local_response_norm has none") : NORMA_OK;
 }
 
@@ -271,6 +280,8 @@ static norma_status check_numbers(const norma_problem *p)
         return BAD("activation_slope: %g; a finite float32 is right", p->activation_slope);
     if (!norma_activation_name(p->activation))
         return BAD("activation: unknown activation %d", (int)p->activation);
+    if (p->dynamic_scale != 0 && p->dynamic_scale != 1)
+        return BAD("dynamic_scale: %d; 0 or 1 is right", (int)p->dynamic_scale);
     if (!norma_activation_name(p->z_activation))
         return BAD("z_activation: unknown activation %d", (int)p->z_activation);
     return p->op == NORMA_NORMALIZE             ? check_normalize(p)
@@ -329,7 +340,9 @@ static norma_status check_presence(const norma_problem *p, norma_arg arg)
 {
     const char *name = norma_arg_name(arg), *op = norma_op_name(p->op);
     const bool backward = arg == NORMA_ARG_DY || arg == NORMA_ARG_DSUM || norma_arg_is_gradient(arg);
-    if (backward != (p->direction == NORMA_BACKWARD) && (backward || arg == NORMA_ARG_Y || arg == NORMA_ARG_SUM))
+    const bool forward =
+        arg == NORMA_ARG_Y || arg == NORMA_ARG_SUM || arg == NORMA_ARG_Y_SCALE || arg == NORMA_ARG_NONFINITE;
+    if (backward != (p->direction == NORMA_BACKWARD) && (backward || forward))
         return BAD("%s: not in %s", name, backward ? "forward" : "backward");
     const bool scales =
         arg == NORMA_ARG_SCALE || arg == NORMA_ARG_SHIFT || arg == NORMA_ARG_DSCALE || arg == NORMA_ARG_DSHIFT;
@@ -340,6 +353,36 @@ static norma_status check_presence(const norma_problem *p, norma_arg arg)
     if ((arg == NORMA_ARG_RUNNING_MEAN || arg == NORMA_ARG_RUNNING_VAR) && !norma_op_has_running(p->op))
         return BAD("%s: %s has none", name, op);
     return NORMA_OK;
+}
+
+static bool is_quantised(norma_dtype dtype)
+{
+    return dtype == NORMA_INT8 || dtype == NORMA_FLOAT8_E4M3FN;
+}
+
+// Integers and 8-bit numbers are the types of one tensor each.
+static norma_status check_type(const norma_problem *p, norma_arg arg)
+{
+    const norma_dtype dtype = norma_problem_tensor(p, arg)->dtype;
+    const char *name = norma_arg_name(arg);
+    if (arg == NORMA_ARG_NONFINITE)
+        return dtype == NORMA_INT32 ? NORMA_OK : BAD("%s: the type must be int32", name);
+    if (dtype == NORMA_INT32)
+        return BAD("%s: int32 is the type of nonfinite alone", name);
+    if (!is_quantised(dtype) || arg == NORMA_ARG_Y)
+        return NORMA_OK;
+    return BAD("%s: %s is the type of y alone%s", name, dtype == NORMA_INT8 ? "int8" : "float8_e4m3fn",
+               p->direction == NORMA_BACKWARD ? "; a quantised y has no gradient" : "");
+}
+
+// A quantised y and its scale go together.
+static norma_status check_scale(const norma_problem *p)
+{
+    if (p->y && is_quantised(p->y->dtype))
+        return p->y_scale ? NORMA_OK : BAD("y_scale: NULL; a quantised y has one");
+    if (p->y_scale)
+        return BAD("y_scale: y is not quantised (int8 or float8_e4m3fn)");
+    return p->dynamic_scale ? BAD("dynamic_scale: there is no quantised y (int8 or float8_e4m3fn)") : NORMA_OK;
 }
 
 // Outputs with an element for each of x, which is written once all else that needs its place has been read.
@@ -378,19 +421,27 @@ static norma_status check_overlaps(const norma_problem *p, norma_arg *in_place)
     return NORMA_OK;
 }
 
-norma_status norma_work_from_problem(const norma_problem *problem, enum norma_place place, struct norma_work *work)
+// The tensors one by one, but for their shapes beside x.
+static norma_status check_tensors(const norma_problem *problem)
 {
-    TRY(check_scalars(problem));
     for (int a = 0; a < NORMA_ARG_COUNT; a++) {
         const norma_tensor *t = norma_problem_tensor(problem, a);
         if (!t)
             continue;
         TRY(check_presence(problem, a));
         TRY(check_form(norma_arg_name(a), t, norma_arg_is_output(problem, a)));
+        TRY(check_type(problem, a));
     }
     for (int a = 0; a < NORMA_ARG_COUNT; a++)
         if (norma_arg_is_gradient(a) && norma_problem_tensor(problem, a))
             TRY(check_gradient(problem, a));
+    return check_scale(problem);
+}
+
+norma_status norma_work_from_problem(const norma_problem *problem, enum norma_place place, struct norma_work *work)
+{
+    TRY(check_scalars(problem));
+    TRY(check_tensors(problem));
     TRY(norma_form_fill(problem, &work->form));
     work->groups = work->form.groups;
     work->n = work->form.n;

@@ -23,7 +23,7 @@
 #define ST_Z_ACTIVATION 15
 #define ST_Z_FIRST 16
 #define ST_UPDATE 17 // running: bit 0: the biased variance goes in, bit 1: the groups that share go in in order
-#define ST_OUTPUT 18 // backward: which gradient (ST_OUT_*) or which pair of sums (ST_SUM_*); stats: ST_STATS_*
+#define ST_OUTPUT 18 // backward: which gradient (ST_OUT_*) or which pair of sums (ST_SUM_*); ST_STATS_*; ST_SCAN_*
 #define ST_LEVEL 19  // merge, add: chunks that one input stands for: 1, 64, 4096, ...
 // Places in the workspace, in cells of four floats: a list of INPUTS (of chunks, or of the level below) for each group
 // of the whole problem, cell IN + group * INPUTS + i; the outputs likewise at OUT; the finished groups at CELLS: (m, r,
@@ -42,8 +42,8 @@
 // Stride of the statistics' cells for each dimension (0 for those of an element): cell = the sum over dimensions.
 #define ST_CELL_STRIDE 30
 #define ST_EXTENT 38
-// For each slot: type (0 float32, 1 float16, 2 bfloat16, 3 absent), offset of group 0's element 0, a stride a
-// dimension.
+// For each slot: type (0 float32 or int32, 1 float16, 2 bfloat16, 3 absent, 4 int8, 5 float8_e4m3fn), offset of group
+// 0's element 0, a stride a dimension.
 #define ST_TENSOR 46
 #define ST_TENSOR_WORDS 10
 #define ST_SLOTS 12
@@ -73,12 +73,13 @@
 #define ST_ADDEND 9
 #define ST_WORKSPACE 10
 #define ST_DY 11
+#define ST_Y_SCALE 11 // forward: the scale of a quantised y that is given; else it is at COEFFICIENTS + g
 // Slots of finish, those of running among them. (The workspace as above.)
 #define ST_MEAN 0
 #define ST_RSTD 1
 #define ST_RUNNING_MEAN 2
 #define ST_RUNNING_VAR 3
-// Slot of write_sums, to which parameter gradients go: ST_TO.
+// Slot of write_sums, to which parameter gradients go, and of result: ST_TO.
 
 // ST_OUTPUT of stats.
 #define ST_STATS_ALL 0
@@ -89,6 +90,10 @@
 #define ST_OUT_DGATE 2
 #define ST_OUT_DZ 3
 #define ST_OUT_DADDEND 4
+// ST_OUTPUT of scan, fold and result.
+#define ST_SCAN_NONFINITE 0 // how many of x are NaN or infinite
+#define ST_SCAN_INT8 1      // the bits of the largest |y|, NaN being the largest of all; the scale of an int8 y
+#define ST_SCAN_FLOAT8 2    // the same of a float8_e4m3fn y
 // ST_OUTPUT of sums.
 #define ST_SUM_STATISTICS 0  // (sum of g, sum of g*xhat; with FORM_ABSOLUTES of g*t in place of the latter)
 #define ST_SUM_DWEIGHT 1     // (dv1*xhat, 0)

@@ -12,7 +12,11 @@ const char *norma_version(void)
 size_t norma_dtype_size(norma_dtype dtype)
 {
     switch (dtype) {
+    case NORMA_INT8:
+    case NORMA_FLOAT8_E4M3FN:
+        return 1;
     case NORMA_FLOAT32:
+    case NORMA_INT32:
         return 4;
     case NORMA_FLOAT16:
     case NORMA_BFLOAT16:

@@ -23,7 +23,8 @@ typedef enum norma_op {
     NORMA_ADA_RMS_NORM,
     NORMA_ADA_GROUP_NORM,
     NORMA_ADA_INSTANCE_NORM,
-    // x / (k + alpha/local_size * sum of x^2 over a window of channels)^beta; x and y alone, forward alone.
+    // x / (k + alpha/local_size * sum of x^2 over a window of channels)^beta; x, y and a given y_scale alone, forward
+    // alone.
     NORMA_LOCAL_RESPONSE_NORM,
     NORMA_GHOST_BATCH_NORM, // in training a channel over space and virtual_batch samples (arXiv:1705.08741)
     NORMA_OP_COUNT
@@ -75,6 +76,8 @@ typedef enum norma_arg {
     NORMA_ARG_SHIFT,
     NORMA_ARG_RUNNING_MEAN,
     NORMA_ARG_RUNNING_VAR,
+    NORMA_ARG_Y_SCALE,
+    NORMA_ARG_NONFINITE,
     NORMA_ARG_DY,
     NORMA_ARG_DSUM,
     NORMA_ARG_DX,
@@ -104,7 +107,7 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 //   xhat = (t - mean) * rstd                              (normalize: t / norm)
 //   v = xhat * (weight_offset + weight) + bias            an absent weight leaves out the factor
 //   v = v * act_z(z) where z is there and not z_first; then v + addend
-//   y = activation(v)
+//   y = activation(v), or where y is int8 or float8_e4m3fn quantise(activation(v) / y_scale)
 // var is the biased variance and rstd = 1/sqrt(var + eps) unless said.
 //
 // Shapes. y, residual, sum, z, addend: as x. weight and bias: the normalised shape (layer_norm, rms_norm,
@@ -117,9 +120,19 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 // its own; float64 on the scalar path, then of every tensor; mean, rstd and running_* float32 (or float64). Strides are
 // free. The row kernels, which are the fastest, want the normalised dimensions contiguous.
 //
+// Quantised y. quantise() rounds to nearest even and saturates (int8: -128..127, float8_e4m3fn: -448..448, infinities
+// too); a NaN becomes 0 in int8 and NaN in float8_e4m3fn. y_scale, float32 (or float64), goes with such a y alone.
+// Without dynamic_scale it is read: of one element (rank 0 or [1]), a shape of x's rank with x's dimensions or ones,
+// which are repeated, or the shape of mean. With dynamic_scale it is written, in the shape of mean: the largest
+// |activation(v)| of each statistics group / 127 (int8) or / 448 (float8_e4m3fn), NaN where the group has a NaN, 1 for
+// a group of zeros, and never less than the smallest positive float32. y is what division by y_scale as stored makes of
+// v; it may be one step off where the error that v may have reaches past the boundary of two steps. Not backward: a
+// quantised y has no gradient.
+// nonfinite, int32, of the shape of mean: how many elements of x in each group are NaN or infinite (forward).
+//
 // An output may share elements with another tensor only if both are the same view (y in place of x, sum of residual).
 // A dimension of 0 is no error: nothing is computed, outputs that are not empty are written: gradients of parameters 0,
-// mean and rstd NaN.
+// mean and rstd NaN, a dynamic y_scale 1, nonfinite 0.
 //
 // batch_norm, ghost_batch_norm and instance_norm. training (batch norms) or use_input_stats (instance_norm): statistics
 // are x's, and
@@ -150,7 +163,8 @@ typedef struct norma_problem {
     norma_activation activation;
     norma_activation z_activation;
     int32_t z_first;
-    int32_t local_size; // local_response_norm: channels of the window
+    int32_t dynamic_scale; // y_scale is an output
+    int32_t local_size;    // local_response_norm: channels of the window
     norma_window window;
     double alpha;
     double beta;
@@ -175,6 +189,8 @@ typedef struct norma_problem {
     const norma_tensor *shift;
     const norma_tensor *running_mean; // read; training: updated in place
     const norma_tensor *running_var;
+    const norma_tensor *y_scale;   // of a quantised y; output with dynamic_scale
+    const norma_tensor *nonfinite; // output
     const norma_tensor *dy;
     const norma_tensor *dsum;
     const norma_tensor *dx;

@@ -16,7 +16,12 @@ typedef enum norma_dtype {
     NORMA_FLOAT32,
     NORMA_FLOAT16,  // IEEE binary16
     NORMA_BFLOAT16, // the upper half of a binary32
-    NORMA_FLOAT64   // scalar path alone
+    NORMA_FLOAT64,  // scalar path alone
+    // Of a quantised y alone.
+    NORMA_INT8,
+    NORMA_FLOAT8_E4M3FN, // 4 bits of exponent, 3 of mantissa, no infinity: 448 at most (arXiv:2209.05433)
+    // Of counts (nonfinite) alone.
+    NORMA_INT32
 } norma_dtype;
 
 // Bytes of one element; 0 for an unknown type. Thread-safe.

@@ -1,6 +1,7 @@
 // The strided family: any operator over any strides, forward and backward, as a chain of small kernels:
 //   stats, merge, ..., finish: the groups' cells (m, r, s, a) of docs/reduction.md; running: the running statistics;
 //   apply: the outputs;
+//   scan, fold, ..., result: a group's count of non-finite inputs, or the scale of its quantised outputs;
 //   backward: sums, add, ..., coefficients: a group's part of dx; sums, add, ..., write: parameters' gradients; grad.
 #include "strided.h"
 #include "backend.h"
@@ -22,7 +23,8 @@ const char norma_variant_strided[] = "strided";
 static const char kernel_stats[] = "strided_stats", kernel_merge[] = "strided_merge",
                   kernel_finish[] = "strided_finish", kernel_apply[] = "strided_apply", kernel_sums[] = "strided_sums",
                   kernel_add[] = "strided_add", kernel_coefficients[] = "strided_coefficients",
-                  kernel_grad[] = "strided_grad", kernel_write[] = "strided_write", kernel_window[] = "strided_window";
+                  kernel_grad[] = "strided_grad", kernel_write[] = "strided_write", kernel_window[] = "strided_window",
+                  kernel_scan[] = "strided_scan", kernel_fold[] = "strided_fold", kernel_result[] = "strided_result";
 
 #define NONE NORMA_ARG_COUNT
 #define NO_SLOTS                                                               \
@@ -94,8 +96,8 @@ static int64_t block_groups(const struct nst *plan, const struct nst_view *view)
 }
 
 // Level by level from the chunks' results at lists_at to one cell a group; *in is where those lie (of group 0).
-static norma_status append_levels(struct nst *plan, const struct nst_view *view, const char *kernel, int64_t group0,
-                                  int64_t group1, uint32_t *in)
+static norma_status append_levels(struct nst *plan, const struct nst_view *view, const char *kernel, uint32_t output,
+                                  int64_t group0, int64_t group1, uint32_t *in)
 {
     const uint64_t groups = (uint64_t)(group1 - group0);
     uint64_t at = plan->lists_at;
@@ -112,6 +114,7 @@ static norma_status append_levels(struct nst *plan, const struct nst_view *view,
                                     .inputs = (uint32_t)inputs,
                                     .out = (uint32_t)(next - (uint64_t)group0 * outputs),
                                     .outputs = (uint32_t)outputs,
+                                    .output = output,
                                     .level = level_chunks};
         plan->barrier = true;
         TRY(nst_append(plan, &job));
@@ -134,11 +137,18 @@ static norma_status append_reduction(struct nst *plan, const struct nst_view *vi
                           .output = output,
                           .out = (uint32_t)(plan->lists_at - (uint64_t)group0 * (uint64_t)view->chunks),
                           .outputs = (uint32_t)view->chunks};
-    if (!sums || output == ST_SUM_ABOUT_MEAN) // of the input alone
+    const bool scans = kernel == kernel_scan, of_x = scans && output == ST_SCAN_NONFINITE;
+    if ((!sums && !scans) || output == ST_SUM_ABOUT_MEAN || of_x) // of the input alone
         job.slots[ST_WEIGHT] = job.slots[ST_BIAS] = job.slots[ST_ADDEND] = job.slots[ST_DY] = job.slots[ST_SUM] = NONE;
+    if (of_x)
+        job.slots[ST_RESIDUAL] = job.slots[ST_GATE] = job.slots[ST_INPUT_BIAS] = job.slots[ST_Z] = NONE;
     plan->barrier = true; // whoever read the lists of the block before is through
     TRY(append_tiles(plan, &job, group0, group1));
-    return append_levels(plan, view, sums ? kernel_add : kernel_merge, group0, group1, in);
+    return append_levels(plan, view,
+                         sums    ? kernel_add
+                         : scans ? kernel_fold
+                                 : kernel_merge,
+                         output, group0, group1, in);
 }
 
 static norma_status append_finish(struct nst *plan, const struct nst_view *view, int64_t group0, int64_t group1,
@@ -347,21 +357,59 @@ static norma_status append_backward(struct nst *plan, const struct nst_view *vie
     return NORMA_OK;
 }
 
+// Something of each group's elements, into the tensor `to`.
+static norma_status append_scan(struct nst *plan, const struct nst_view *view, norma_arg to, uint32_t output)
+{
+    const int64_t groups = view->form->groups, block = block_groups(plan, view);
+    for (int64_t group = 0; group < groups; group += block) {
+        const int64_t end = group + block < groups ? group + block : groups;
+        uint32_t in;
+        TRY(append_reduction(plan, view, kernel_scan, output, group, end, &in));
+        const struct nst_job job = {.kernel = kernel_result,
+                                    .view = view,
+                                    .tile = {group, end, 0, view->chunks},
+                                    .units = (uint64_t)(end - group),
+                                    .slots = {NONE, to, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE},
+                                    .written = 1u << ST_TO,
+                                    .output = output,
+                                    .in = in,
+                                    .inputs = 1};
+        plan->barrier = true;
+        TRY(nst_append(plan, &job));
+    }
+    return NORMA_OK;
+}
+
+// The tensor in slot ST_Y_SCALE: a scale that is given.
+static norma_arg given_scale(const struct norma_form *f)
+{
+    return f->arg[NORMA_ARG_Y_SCALE].present && !f->dynamic_scale ? NORMA_ARG_Y_SCALE : NONE;
+}
+
+// y may lie in the place of x: all that reads x comes before.
 static norma_status append_forward(struct nst *plan, const struct nst_view *view)
 {
-    const struct nst_job job = {.kernel = kernel_apply,
-                                .view = view,
-                                .slots = ELEMENT_SLOTS(NORMA_ARG_Y, NORMA_ARG_SUM),
-                                .written = 1u << ST_TO | 1u << ST_SUM};
+    const struct norma_form *f = view->form;
+    if (f->arg[NORMA_ARG_NONFINITE].present)
+        TRY(append_scan(plan, view, NORMA_ARG_NONFINITE, ST_SCAN_NONFINITE));
+    if (f->dynamic_scale)
+        TRY(append_scan(plan, view, NORMA_ARG_Y_SCALE,
+                        f->arg[NORMA_ARG_Y].dtype == NORMA_INT8 ? ST_SCAN_INT8 : ST_SCAN_FLOAT8));
+    struct nst_job job = {.kernel = kernel_apply,
+                          .view = view,
+                          .slots = ELEMENT_SLOTS(NORMA_ARG_Y, NORMA_ARG_SUM),
+                          .written = 1u << ST_TO | 1u << ST_SUM};
+    job.slots[ST_Y_SCALE] = given_scale(f);
     plan->barrier = true;
-    return append_tiles(plan, &job, 0, view->form->groups);
+    return append_tiles(plan, &job, 0, f->groups);
 }
 
 // Elements read their neighbours, so a tile has whole groups.
 static norma_status append_window(struct nst *plan, const struct nst_view *view)
 {
-    const struct nst_job job = {
+    struct nst_job job = {
         .kernel = kernel_window, .view = view, .slots = ELEMENT_SLOTS(NORMA_ARG_Y, NONE), .written = 1u << ST_TO};
+    job.slots[ST_Y_SCALE] = given_scale(view->form);
     return append_tiles(plan, &job, 0, view->form->groups);
 }
 
@@ -375,7 +423,7 @@ static norma_status lay_out(struct nst *plan, const struct nst_view *view)
 {
     const struct norma_form *f = view->form;
     const uint64_t groups = (uint64_t)f->groups, most = npl_min(plan->max_range, plan->budget / 4) / 16;
-    plan->cells = f->backward ? 2 * groups : groups;
+    plan->cells = f->backward || f->dynamic_scale ? 2 * groups : groups; // coefficients, or scales of y
     plan->coefficients_at = (uint32_t)groups;
     plan->lists_at = (uint32_t)plan->cells;
     // Lists of all groups at once, and of a parameter's whole sum: a chunk of it has 2048 elements at least.
@@ -410,7 +458,8 @@ static norma_status schedule_strided(const struct norma_form *form, struct nst *
 size_t norma_form_programs(const struct norma_form *form, const struct norma_caps *caps,
                            norma_dispatch programs[NORMA_FORM_PROGRAMS])
 {
-    static const char *const forward[] = {kernel_stats, kernel_merge, kernel_finish, kernel_apply};
+    static const char *const forward[] = {kernel_stats, kernel_merge, kernel_finish, kernel_apply,
+                                          kernel_scan,  kernel_fold,  kernel_result};
     static const char *const backward[] = {kernel_stats, kernel_merge,        kernel_finish, kernel_sums,
                                            kernel_add,   kernel_coefficients, kernel_grad,   kernel_write};
     static const char *const window[] = {kernel_window};
@@ -419,9 +468,10 @@ size_t norma_form_programs(const struct norma_form *form, const struct norma_cap
         return 0;
     const bool windows = form->statistic == FORM_WINDOW;
     const char *const *kernels = windows ? window : form->backward ? backward : forward;
+    const bool scans = form->dynamic_scale || form->arg[NORMA_ARG_NONFINITE].present;
     size_t count = windows          ? 1
                    : form->backward ? sizeof(backward) / sizeof(*backward)
-                                    : sizeof(forward) / sizeof(*forward);
+                                    : sizeof(forward) / sizeof(*forward) - (scans ? 0 : 3);
     for (size_t i = 0; i < count; i++) {
         programs[i] = (norma_dispatch){.kernel = kernels[i], .table = table};
         nst_set_local(caps, &programs[i]);

@@ -18,7 +18,18 @@ static uint32_t bits_of(float value)
 
 static uint32_t type_code(norma_dtype dtype)
 {
-    return dtype == NORMA_FLOAT16 ? 1 : dtype == NORMA_BFLOAT16 ? 2 : 0;
+    switch (dtype) {
+    case NORMA_FLOAT16:
+        return 1;
+    case NORMA_BFLOAT16:
+        return 2;
+    case NORMA_INT8:
+        return 4;
+    case NORMA_FLOAT8_E4M3FN:
+        return 5;
+    default: // float32 and int32
+        return 0;
+    }
 }
 
 static void fill_operator(const struct nst_job *job, uint32_t *w)

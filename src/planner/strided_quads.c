@@ -37,6 +37,8 @@ static bool is_plain(const struct nst_job *job)
     for (size_t i = 0; i < sizeof(without) / sizeof(*without); i++)
         if (is_bound(job, without[i]))
             return false;
+    if (is_bound(job, ST_TO) && norma_dtype_size(f->arg[job->slots[ST_TO]].dtype) < 2) // a quantised y
+        return false;
     return f->statistic == FORM_MOMENTS || f->statistic == FORM_SQUARES || f->statistic == FORM_GIVEN;
 }
 

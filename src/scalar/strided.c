@@ -143,6 +143,9 @@ void nsc_strided_store(const struct strided *s, norma_arg arg, const struct stri
     double *to64 = to;
     float *to32 = to;
     uint16_t *to16 = to;
+    uint8_t *to8 = to;
+    int8_t *signed8 = to;
+    int32_t *counts = to;
     switch (s->form->arg[arg].dtype) {
     case NORMA_FLOAT64:
         for (int64_t i = 0; i < count; i++)
@@ -155,6 +158,18 @@ void nsc_strided_store(const struct strided *s, norma_arg arg, const struct stri
     case NORMA_BFLOAT16:
         for (int64_t i = 0; i < count; i++)
             to16[i * step] = norma_float_to_bfloat(narrow(values[i]));
+        break;
+    case NORMA_INT32:
+        for (int64_t i = 0; i < count; i++)
+            counts[i * step] = (int32_t)values[i];
+        break;
+    case NORMA_INT8:
+        for (int64_t i = 0; i < count; i++)
+            signed8[i * step] = norma_float_to_int8(narrow(values[i]));
+        break;
+    case NORMA_FLOAT8_E4M3FN:
+        for (int64_t i = 0; i < count; i++)
+            to8[i * step] = norma_float_to_float8(narrow(values[i]));
         break;
     default:
         for (int64_t i = 0; i < count; i++)
@@ -409,17 +424,23 @@ void nsc_strided_statistics(const struct strided *s, int64_t group, struct strid
         cell->rstd = load_one(s, NORMA_ARG_RSTD, &at);
 }
 
+void nsc_strided_find_y(const struct strided *s, const struct strided_walk *at, const struct strided_cell *cell,
+                        struct strided_stretch *o)
+{
+    nsc_strided_evaluate(s, at, cell, o);
+    for (int64_t i = 0; i < at->count; i++)
+        o->v2[i] = nsc_activation(s->form->activation, s->slope, o->v2[i]);
+}
+
 // Inputs of a stretch are read before its outputs are written, and the group's statistics are known: y may lie in the
 // place of x, sum of residual.
 static void write_stretch(const struct strided *s, const struct strided_walk *at, const struct strided_cell *cell,
                           struct strided_stretch *o)
 {
-    nsc_strided_evaluate(s, at, cell, o);
-    for (int64_t i = 0; i < at->count; i++)
-        o->v2[i] = nsc_activation(s->form->activation, s->slope, o->v2[i]);
+    nsc_strided_find_y(s, at, cell, o);
     if (nsc_strided_has(s, NORMA_ARG_SUM))
         nsc_strided_store(s, NORMA_ARG_SUM, at, o->h);
-    nsc_strided_store(s, NORMA_ARG_Y, at, o->v2);
+    nsc_strided_store_y(s, at, cell->y_scale, o->v2);
 }
 
 static void write_statistics(const struct strided *s, int64_t group, const struct strided_cell *cell)
@@ -429,6 +450,10 @@ static void write_statistics(const struct strided *s, int64_t group, const struc
         store_one(s, NORMA_ARG_MEAN, &at, cell->mean);
     if (nsc_strided_has(s, NORMA_ARG_RSTD))
         store_one(s, NORMA_ARG_RSTD, &at, cell->rstd);
+    if (s->form->dynamic_scale)
+        store_one(s, NORMA_ARG_Y_SCALE, &at, cell->y_scale);
+    if (nsc_strided_has(s, NORMA_ARG_NONFINITE))
+        store_one(s, NORMA_ARG_NONFINITE, &at, (double)cell->nonfinite);
 }
 
 static void run_forward(void *user, uint64_t first, uint64_t count)
@@ -439,6 +464,11 @@ static void run_forward(void *user, uint64_t first, uint64_t count)
         struct strided_walk at = nsc_strided_group(s->form, (int64_t)group);
         struct strided_cell cell;
         nsc_strided_statistics(s, (int64_t)group, &cell, &o);
+        cell.y_scale = 1;
+        if (s->form->n > 0 && nsc_strided_has(s, NORMA_ARG_NONFINITE))
+            nsc_strided_count_nonfinite(s, &at, &cell, &o);
+        if (s->form->n > 0 && s->form->dynamic_scale)
+            nsc_strided_find_scale(s, &at, &cell, &o);
         if (s->form->n > 0)
             do
                 write_stretch(s, &at, &cell, &o);

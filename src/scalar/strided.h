@@ -13,6 +13,8 @@ struct strided_cell {
     double rstd;
     double variance;   // what running_var takes
     double norm;       // of normalize
+    double y_scale;    // of a quantised y, where it is not given
+    int64_t nonfinite; // elements of x
     double c0, c1, c2; // backward: dt = rstd*((g - c0) - xhat*c1 - sign(t)*c2)
 };
 
@@ -80,6 +82,20 @@ struct strided_walk nsc_strided_group(const struct norma_form *f, int64_t group)
 void nsc_strided_load(const struct strided *s, norma_arg arg, const struct strided_walk *at, double *out);
 void nsc_strided_store(const struct strided *s, norma_arg arg, const struct strided_walk *at, const double *values);
 
+static inline bool nsc_strided_quantises(const struct norma_form *f)
+{
+    return f->arg[NORMA_ARG_Y].dtype == NORMA_INT8 || f->arg[NORMA_ARG_Y].dtype == NORMA_FLOAT8_E4M3FN;
+}
+
+// Stores y, which of a quantised one is divided by the scale first: the given one, or scale. values are destroyed.
+void nsc_strided_store_y(const struct strided *s, const struct strided_walk *at, double scale, double *values);
+
+// Of a group whose statistics the cell has: its y_scale, its nonfinite (which begins as 0).
+void nsc_strided_find_scale(const struct strided *s, const struct strided_walk *group, struct strided_cell *cell,
+                            struct strided_stretch *o);
+void nsc_strided_count_nonfinite(const struct strided *s, const struct strided_walk *group, struct strided_cell *cell,
+                                 struct strided_stretch *o);
+
 double nsc_activation(norma_activation activation, double slope, double v);
 double nsc_activation_derivative(norma_activation activation, double slope, double v);
 
@@ -89,6 +105,9 @@ void nsc_strided_statistics(const struct strided *s, int64_t group, struct strid
 // Fills a stretch up to v2.
 void nsc_strided_evaluate(const struct strided *s, const struct strided_walk *at, const struct strided_cell *cell,
                           struct strided_stretch *o);
+// Fills a stretch up to y, which goes in the place of v2.
+void nsc_strided_find_y(const struct strided *s, const struct strided_walk *at, const struct strided_cell *cell,
+                        struct strided_stretch *o);
 
 // Runs a job over all groups.
 void nsc_strided_run(struct norma_device *device, struct strided *s,

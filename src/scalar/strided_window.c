@@ -13,7 +13,7 @@ static void walk_group(const struct strided *s, int64_t group, norma_arg arg, do
         if (arg == NORMA_ARG_X)
             nsc_strided_load(s, arg, &at, values);
         else
-            nsc_strided_store(s, arg, &at, values);
+            nsc_strided_store_y(s, &at, 1, values);
         values += at.count;
     } while (nsc_strided_next(&at));
 }

@@ -23,7 +23,10 @@ static bool is_output(const struct norma_form *f, norma_arg arg)
     case NORMA_ARG_SUM:
     case NORMA_ARG_MEAN:
     case NORMA_ARG_RSTD:
+    case NORMA_ARG_NONFINITE:
         return !f->backward;
+    case NORMA_ARG_Y_SCALE:
+        return f->dynamic_scale;
     case NORMA_ARG_RUNNING_MEAN:
     case NORMA_ARG_RUNNING_VAR:
         return !f->backward && f->update_running && f->statistic != FORM_GIVEN;
@@ -44,8 +47,8 @@ static bool is_output(const struct norma_form *f, norma_arg arg)
 // True for the dimensions over which the output's entries run.
 static bool differs_along(const struct norma_form *f, norma_arg arg, int32_t d)
 {
-    const bool of_group =
-        arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD || arg == NORMA_ARG_RUNNING_MEAN || arg == NORMA_ARG_RUNNING_VAR;
+    const bool of_group = arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD || arg == NORMA_ARG_RUNNING_MEAN ||
+                          arg == NORMA_ARG_RUNNING_VAR || arg == NORMA_ARG_Y_SCALE || arg == NORMA_ARG_NONFINITE;
     if (of_x_shape(arg))
         return true;
     return f->arg[arg].stride[d] != 0 && (!of_group || d < f->group_rank);
@@ -279,6 +282,57 @@ static void update_running(const struct task *k, norma_arg arg, bool before)
     }
 }
 
+// Quantised outputs. What is written for y is y/scale with its bound: form_reference_error tells which steps that
+// allows.
+
+struct reference_scale {
+    long double value, bound; // of a group
+};
+
+static bool quantises(const struct norma_form *f)
+{
+    return f->arg[NORMA_ARG_Y].dtype == NORMA_INT8 || f->arg[NORMA_ARG_Y].dtype == NORMA_FLOAT8_E4M3FN;
+}
+
+// From the largest |y| of a group: it is off by the largest bound of a |y| at most. Where that reaches down to 0 the
+// scale may also be 1, that of a group of zeros. A division may be 2.5 units in the last place off, 5u (OpenCL and
+// Vulkan allow that of float32).
+static struct reference_scale scale_of_largest(const struct task *k, struct reference_scale largest)
+{
+    const struct norma_form *f = k->form;
+    const long double limit = f->arg[NORMA_ARG_Y].dtype == NORMA_INT8 ? 127 : 448;
+    if (isnan(largest.value))
+        return largest;
+    struct reference_scale scale = {largest.value / limit, largest.bound / limit};
+    if (largest.value == 0)
+        scale.value = 1;
+    else if (scale.value < k->least)
+        scale.value = k->least;
+    scale.bound += 5 * k->u * scale.value;
+    if (largest.bound > 0 && !(largest.value > largest.bound))
+        scale.bound += 1;
+    return scale;
+}
+
+// s = scale, within e_s: |y'/s' - y/s| <= (e_y + |y/s|*e_s)/(|s| - e_s), and 5u for the division.
+static void write_y(const struct task *k, const struct reference_scale *of_group, const int64_t index[FORM_RANK],
+                    long double y, long double bound)
+{
+    const struct norma_form *f = k->form;
+    if (!quantises(f)) {
+        point_add(k, NORMA_ARG_Y, index, y, bound);
+        return;
+    }
+    const long double s = f->dynamic_scale ? of_group->value : point_load(k, NORMA_ARG_Y_SCALE, index, 1);
+    const long double e_s = f->dynamic_scale ? of_group->bound : 0, q = y / s;
+    long double e_q = (bound + (e_s > 0 ? fabsl(q) * e_s : 0)) / (fabsl(s) - e_s) + 5 * k->u * fabsl(q);
+    if (isnan(y) || isnan(s))
+        e_q = bound + e_s;
+    else if (e_s > 0 && !(fabsl(s) > e_s))
+        e_q = (long double)INFINITY;
+    point_add(k, NORMA_ARG_Y, index, q, e_q);
+}
+
 // Local response norm. A sum of squares and a power: 8u, and what the sum's 8u do to the power.
 static void do_window(const struct task *k, int64_t group)
 {
@@ -296,7 +350,7 @@ static void do_window(const struct task *k, int64_t group)
         }
         point_begin(k, group, i, &p);
         const long double y = p.t * powl(least + alpha * squares, -beta);
-        point_add(k, NORMA_ARG_Y, p.index, y, 8 * k->u * fabsl(y) * (1 + fabsl(beta)));
+        write_y(k, &(struct reference_scale){0}, p.index, y, 8 * k->u * fabsl(y) * (1 + fabsl(beta)));
     }
 }
 
@@ -319,20 +373,56 @@ static long double largest_slope(norma_activation activation, long double slope)
     }
 }
 
-static void write_forward(const struct task *k, const struct point *p)
+// y before it is quantised, and its bound.
+static long double unquantised(const struct task *k, const struct point *p, long double *bound)
 {
     const struct norma_form *f = k->form;
-    long double bound = p->e_v2;
+    *bound = p->e_v2;
     if (f->activation != NORMA_ACTIVATION_NONE)
-        bound = bound * largest_slope(f->activation, k->slope) +
-                8 * k->u * point_activation_size(f->activation, k->slope, p->v2);
-    point_add(k, NORMA_ARG_Y, p->index, point_activate(f->activation, k->slope, p->v2), bound);
+        *bound = *bound * largest_slope(f->activation, k->slope) +
+                 8 * k->u * point_activation_size(f->activation, k->slope, p->v2);
+    if (quantises(f) && isnan(p->v2)) // not where the activation of an infinity is NaN here
+        *bound = 0;
+    return point_activate(f->activation, k->slope, p->v2);
+}
+
+static void write_forward(const struct task *k, const struct reference_scale *scale, const struct point *p)
+{
+    long double bound;
+    const long double y = unquantised(k, p, &bound);
+    write_y(k, scale, p->index, y, bound);
     point_add(k, NORMA_ARG_SUM, p->index, p->sum, 3 * k->u * p->sum_terms);
+}
+
+// The group's own scale, if it is to be found, and the count of x's elements that are not finite.
+static struct reference_scale scan_group(const struct task *k, const struct statistics *st, int64_t group)
+{
+    const struct norma_form *f = k->form;
+    struct reference_scale scale = {0};
+    struct point p = {0};
+    int64_t nonfinite = 0;
+    for (int64_t j = 0; j < f->n && !f->backward; j++) {
+        point_begin(k, group, j, &p);
+        nonfinite += !isfinite(point_load(k, NORMA_ARG_X, p.index, 0));
+        if (!f->dynamic_scale)
+            continue;
+        point_forward(k, st, &p);
+        long double bound;
+        const long double y = fabsl(unquantised(k, &p, &bound));
+        scale.value = y <= scale.value || isnan(scale.value) ? scale.value : y;
+        scale.bound = bound <= scale.bound || isnan(scale.bound) ? scale.bound : bound;
+    }
+    scale = scale_of_largest(k, scale);
+    point_locate(f, group, 0, p.index);
+    point_add(k, NORMA_ARG_NONFINITE, p.index, nonfinite, 0);
+    point_add(k, NORMA_ARG_Y_SCALE, p.index, scale.value, scale.bound);
+    return scale;
 }
 
 static void do_group(const struct task *k, int64_t group)
 {
     const struct statistics st = find_statistics(k, group);
+    const struct reference_scale scale = scan_group(k, &st, group);
     struct sums sums = {0};
     struct point p;
     write_statistics(k, &st, group);
@@ -346,7 +436,7 @@ static void do_group(const struct task *k, int64_t group)
             gradient_through_statistics(k, &st, &sums, &p);
             gradient_write(k, &p);
         } else {
-            write_forward(k, &p);
+            write_forward(k, &scale, &p);
         }
     }
 }
@@ -405,8 +495,42 @@ void form_reference_finish(struct form_reference_output out[NORMA_ARG_COUNT])
     }
 }
 
+// The nearest value of the type, ties to even, by the definitions of the types: int8, and float8_e4m3fn with steps of
+// 2^-9 below 2^-6 and of an eighth of the power of two above.
+static long double quantised(long double v, norma_dtype dtype)
+{
+    const long double largest = dtype == NORMA_INT8 ? 127 : 448, lowest = dtype == NORMA_INT8 ? -128 : -448;
+    int exponent = -6;
+    if (dtype == NORMA_FLOAT8_E4M3FN && fabsl(v) >= 0x1p-6L && isfinite(v)) {
+        frexpl(v, &exponent);
+        exponent -= 1;
+    }
+    const long double step = dtype == NORMA_INT8 ? 1 : ldexpl(1, exponent - 3);
+    const long double rounded = isfinite(v) ? rintl(v / step) * step : v;
+    return rounded > largest ? largest : rounded < lowest ? lowest : rounded;
+}
+
+// 0 for the nearest step, at most 1 for others between those nearest to expected - bound and to expected + bound, more
+// for all else.
+static double step_error(long double expected, long double bound, double got, norma_dtype dtype)
+{
+    if (isnan(expected) || isnan(got))
+        return isnan(expected) && (dtype == NORMA_INT8 ? got == 0 : isnan(got)) ? 0 : (double)INFINITY;
+    if (got == quantised(expected, dtype))
+        return 0;
+    const long double boundary = (got + quantised(expected, dtype)) / 2; // of neighbours
+    if (got >= quantised(expected - bound, dtype) && got <= quantised(expected + bound, dtype) && isfinite(expected))
+        return fmin(1, (double)(fabsl(boundary - expected) / bound));
+    const double error = (double)(fabsl(expected - got) / bound);
+    return error > 1 ? error : (double)INFINITY;
+}
+
 double form_reference_error(long double expected, long double bound, double got, norma_dtype dtype)
 {
+    if (dtype == NORMA_INT8 || dtype == NORMA_FLOAT8_E4M3FN)
+        return step_error(expected, bound, got, dtype);
+    if (dtype == NORMA_INT32)
+        return expected == (long double)got ? 0 : (double)INFINITY;
     if (dtype != NORMA_FLOAT64)
         return reference_error(expected, bound, (float)got, dtype);
     if (isnan(expected) || isnan(got))

@@ -67,6 +67,10 @@ bool strided_is_output(const struct strided_case *c, norma_arg arg)
     case NORMA_ARG_MEAN:
     case NORMA_ARG_RSTD:
         return p->direction == NORMA_FORWARD;
+    case NORMA_ARG_NONFINITE:
+        return true;
+    case NORMA_ARG_Y_SCALE:
+        return p->dynamic_scale != 0;
     case NORMA_ARG_RUNNING_MEAN:
     case NORMA_ARG_RUNNING_VAR:
         return p->direction == NORMA_FORWARD && !strided_is_given(c);
@@ -272,10 +276,30 @@ static void pick_types(struct strided_case *c, norma_dtype x, uint64_t *s)
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
         const norma_dtype own = types[check_pick(s, 4)];
         const bool fixed = arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD || arg == NORMA_ARG_RUNNING_MEAN ||
-                           arg == NORMA_ARG_RUNNING_VAR;
+                           arg == NORMA_ARG_RUNNING_VAR || arg == NORMA_ARG_Y_SCALE;
         c->tensor[arg].dtype = c->float64 ? NORMA_FLOAT64 : fixed ? NORMA_FLOAT32 : alike || arg == 0 ? x : own;
         c->tensor[arg].view = (norma_arg)arg;
     }
+}
+
+// Every third forward case has a y of 8 bits, every fourth a count. From numbers of their own: the rest of a case is as
+// it would be without them.
+static void pick_quantised(struct strided_case *c)
+{
+    uint64_t s = c->seed * 0xd1342543de82ef95u + c->index;
+    norma_problem *p = &c->problem;
+    if (p->direction == NORMA_BACKWARD)
+        return;
+    const bool window = p->op == NORMA_LOCAL_RESPONSE_NORM, quantised = chance(&s, 0.33);
+    const norma_dtype type = chance(&s, 0.5) ? NORMA_INT8 : NORMA_FLOAT8_E4M3FN;
+    const bool dynamic = chance(&s, 0.5), counts = chance(&s, c->values == STRIDED_NONFINITE ? 0.6 : 0.25);
+    c->tensor[NORMA_ARG_NONFINITE].dtype = NORMA_INT32;
+    set(c, NORMA_ARG_NONFINITE, counts && !window);
+    if (!quantised)
+        return;
+    p->dynamic_scale = dynamic && !window;
+    c->tensor[NORMA_ARG_Y].dtype = type;
+    set(c, NORMA_ARG_Y_SCALE, true);
 }
 
 // Numbers.
@@ -358,6 +382,7 @@ void strided_case_make(struct strided_case *c, uint64_t seed, uint64_t index)
     pick_outputs(c, &s);
     pick_types(c, type, &s);
     pick_values(c, &s);
+    pick_quantised(c);
     strided_lay_out(c, &s);
     c->uploaded = chance(&s, 0.3);
     c->for_slice = chance(&s, 0.4);

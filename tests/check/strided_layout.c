@@ -16,6 +16,8 @@ static enum role role_of(norma_arg arg)
     switch (arg) {
     case NORMA_ARG_MEAN:
     case NORMA_ARG_RSTD:
+    case NORMA_ARG_Y_SCALE: // or, where it is given, another: set_scale
+    case NORMA_ARG_NONFINITE:
         return ROLE_STATISTIC;
     case NORMA_ARG_RUNNING_MEAN:
     case NORMA_ARG_RUNNING_VAR:
@@ -97,6 +99,15 @@ static void add_dimension(struct strided_tensor *t, int32_t axis, int64_t extent
     t->shape[t->rank++] = extent;
 }
 
+// x's dimensions, with ones for those that are not in `along`.
+static void add_some_dimensions(const struct strided_case *c, struct strided_tensor *t, uint32_t along)
+{
+    for (int32_t d = 0; d < c->rank; d++) {
+        const bool runs = along >> d & 1;
+        add_dimension(t, runs ? d : -1, runs ? c->shape[d] : 1);
+    }
+}
+
 static void set_parameter(struct strided_case *c, norma_arg arg, uint64_t *s)
 {
     struct strided_tensor *t = &c->tensor[arg];
@@ -113,10 +124,7 @@ static void set_parameter(struct strided_case *c, norma_arg arg, uint64_t *s)
             add_dimension(t, axes[i], c->shape[axes[i]]);
         return;
     }
-    for (int32_t d = 0; d < c->rank; d++) {
-        const bool runs = t->along >> d & 1;
-        add_dimension(t, runs ? d : -1, runs ? c->shape[d] : 1);
-    }
+    add_some_dimensions(c, t, t->along);
 }
 
 static void set_statistic(struct strided_case *c, norma_arg arg, uint64_t *s)
@@ -131,9 +139,28 @@ static void set_statistic(struct strided_case *c, norma_arg arg, uint64_t *s)
     }
 }
 
+// A scale that is given: one element, the shape of mean, or any dimensions of x with ones.
+static void set_scale(struct strided_case *c, uint64_t *s)
+{
+    struct strided_tensor *t = &c->tensor[NORMA_ARG_Y_SCALE];
+    const int64_t kind = check_pick(s, 4);
+    if (kind == 0)
+        return;
+    if (kind == 1)
+        add_dimension(t, -1, 1);
+    else if (kind == 2)
+        set_statistic(c, NORMA_ARG_Y_SCALE, s);
+    else
+        add_some_dimensions(c, t, (uint32_t)check_pick(s, INT64_C(1) << c->rank));
+}
+
 static void set_shape(struct strided_case *c, norma_arg arg, uint64_t *s)
 {
     struct strided_tensor *t = &c->tensor[arg];
+    if (arg == NORMA_ARG_Y_SCALE && !c->problem.dynamic_scale) {
+        set_scale(c, s);
+        return;
+    }
     switch (role_of(arg)) {
     case ROLE_WHOLE:
         for (int32_t d = 0; d < c->rank; d++)
@@ -226,8 +253,10 @@ static void put_in_place(struct strided_case *c, uint64_t *s)
         return;
     }
     const norma_arg input = pick_present(c, inputs, 5, s), summand = pick_present(c, summands, 3, s);
+    // 8 bits are the size of no input.
+    const bool quantised = c->tensor[NORMA_ARG_Y_SCALE].present;
     const bool both = c->tensor[NORMA_ARG_SUM].present && summand != input;
-    if (!both || chance(s, 0.8))
+    if ((!both || chance(s, 0.8)) && !quantised)
         write_in_place(c, NORMA_ARG_Y, input);
     if (both)
         write_in_place(c, NORMA_ARG_SUM, summand);
@@ -341,6 +370,8 @@ norma_problem strided_problem(const struct strided_case *c, const norma_tensor v
         [NORMA_ARG_SHIFT] = &p.shift,
         [NORMA_ARG_RUNNING_MEAN] = &p.running_mean,
         [NORMA_ARG_RUNNING_VAR] = &p.running_var,
+        [NORMA_ARG_Y_SCALE] = &p.y_scale,
+        [NORMA_ARG_NONFINITE] = &p.nonfinite,
         [NORMA_ARG_DY] = &p.dy,
         [NORMA_ARG_DSUM] = &p.dsum,
         [NORMA_ARG_DX] = &p.dx,
@@ -374,7 +405,7 @@ norma_status strided_form(const struct strided_case *c, struct norma_form *form)
 
 static size_t append_tensor(const struct strided_case *c, norma_arg arg, char *text, size_t size, size_t used)
 {
-    static const char *const types[] = {"?", "f32", "f16", "bf16", "f64"};
+    static const char *const types[] = {"?", "f32", "f16", "bf16", "f64", "i8", "f8", "i32"};
     const struct strided_tensor *t = &c->tensor[arg];
     used = check_append(text, size, used, " %s:%s[", norma_arg_name(arg), types[t->dtype]);
     for (int32_t i = 0; i < t->rank; i++)
@@ -391,6 +422,8 @@ static size_t append_numbers(const struct strided_case *c, char *text, size_t si
     const norma_problem *p = &c->problem;
     if (strided_cut_axis(c) >= 0)
         used = check_append(text, size, used, " %lld parts", (long long)strided_cut_parts(c));
+    if (p->dynamic_scale)
+        used = check_append(text, size, used, " dynamic");
     if (p->op == NORMA_LOCAL_RESPONSE_NORM)
         return check_append(text, size, used, " %d channels %s alpha %g beta %g k %g", (int)p->local_size,
                             p->window == NORMA_WINDOW_BEFORE ? "before" : "after", p->alpha, p->beta, p->k);

@@ -1,13 +1,35 @@
-// Elements of any type, float64 among them.
+// Elements of any type, float64 and those of 8 bits among them.
 #ifndef NORMA_CHECK_STRIDED_NUMBERS_H
 #define NORMA_CHECK_STRIDED_NUMBERS_H
 
 #include "numbers.h"
+#include <math.h>
 #include <string.h>
+
+// By the definition of float8_e4m3fn.
+static inline double strided_float8(unsigned char code)
+{
+    const int exponent = code >> 3 & 15, fraction = code & 7;
+    const double sign = code & 128 ? -1 : 1;
+    if (exponent == 15 && fraction == 7)
+        return (double)NAN;
+    return sign * (exponent == 0 ? fraction * 0x1p-9 : ldexp(8 + fraction, exponent - 10));
+}
 
 static inline double strided_load(norma_dtype dtype, const void *element)
 {
     double value;
+    int32_t count;
+    int8_t code;
+    if (dtype == NORMA_INT32) {
+        memcpy(&count, element, sizeof count);
+        return count;
+    }
+    memcpy(&code, element, sizeof code);
+    if (dtype == NORMA_INT8)
+        return code;
+    if (dtype == NORMA_FLOAT8_E4M3FN)
+        return strided_float8((unsigned char)code);
     if (dtype != NORMA_FLOAT64)
         return check_load(dtype, element);
     memcpy(&value, element, sizeof value);

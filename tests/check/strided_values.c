@@ -57,6 +57,10 @@ static double value_of(const struct strided_case *c, norma_arg arg, double const
                                              : 1 + 0.5 * normal;
     case NORMA_ARG_Z:
         return check_pick(s, 40) == 0 ? 30 * normal : 2 * normal;
+    case NORMA_ARG_Y_SCALE: // values between a few steps and saturation; powers of two make ties
+        return check_pick(s, 20) == 0  ? 0
+               : check_pick(s, 3) == 0 ? 0x1p-5
+                                       : (check_pick(s, 8) ? 0.01 : -0.3) * (0.5 + check_uniform(s));
     case NORMA_ARG_WEIGHT:
         return 1 + 0.5 * normal;
     default:

@@ -141,8 +141,8 @@ static void test_forms(void **state)
     struct call c;
     for (int arg = 0; arg < NORMA_ROW_ARGS; arg++) {
         const char *name = norma_arg_name((norma_arg)arg);
-        static const int bad_types[] = {0, -1, 5, 99};
-        for (size_t i = 0; i < 4; i++) {
+        static const int bad_types[] = {0, -1, NORMA_INT32, NORMA_INT32 + 1, 99};
+        for (size_t i = 0; i < 5; i++) {
             make_call(&c);
             memcpy(&c.tensor[arg].dtype, &bad_types[i], sizeof bad_types[i]);
             expect_refused(&c, name);
