@@ -271,16 +271,6 @@ struct cells4 {
     float4 m, r, s, a;
 };
 
-static inline float4 activation4(const struct view *view, float4 v)
-{
-    uint kind = word(view, ST_ACTIVATION);
-    float slope = real(view, ST_SLOPE);
-    if (kind == ACTIVATION_NONE)
-        return v;
-    return (float4)(activation(kind, slope, v.x), activation(kind, slope, v.y), activation(kind, slope, v.z),
-                    activation(kind, slope, v.w));
-}
-
 static inline float4 normalised4(const struct view *view, float4 x, const struct cells4 *cell)
 {
     uint statistic = word(view, ST_STATISTIC);
@@ -327,7 +317,7 @@ STRIDED(column_apply)
         if (present(&view, ST_ADDEND))
             v = v + load_lanes(&view, ST_ADDEND, addend + e * stride_of(&view, ST_ADDEND, rank),
                                stride_of(&view, ST_ADDEND, rank - 1));
-        store4(&view, ST_TO, to + e * stride_of(&view, ST_TO, rank), activation4(&view, v));
+        store4(&view, ST_TO, to + e * stride_of(&view, ST_TO, rank), activation4(word(&view, ST_ACTIVATION), real(&view, ST_SLOPE), v));
     }
 }
 #endif
@@ -363,7 +353,7 @@ STRIDED(plane_apply)
                 v = v + load_lanes(&view, ST_BIAS, bias + i * bias_step, bias_step);
             if (present(&view, ST_ADDEND))
                 v = v + load_lanes(&view, ST_ADDEND, addend + i * addend_step, addend_step);
-            store4(&view, ST_TO, to + i, activation4(&view, v));
+            store4(&view, ST_TO, to + i, activation4(word(&view, ST_ACTIVATION), real(&view, ST_SLOPE), v));
         }
         e += count;
     }
