@@ -1,7 +1,7 @@
 // The quad kernels: what the strided ones do, four neighbours at a time, for tensors without prologue and z whose
 // neighbours in memory are
 //   columns: those of the last group dimension (channels-last): a work-item has four groups, one in each lane;
-//   planes: those of the last dimension of a group's elements, whose extent is a multiple of four.
+//   planes: those of the last dimension of a group's elements; quads that reach over its end are put together.
 // The additions are the strided kernels' in their order (docs/reduction.md), so the bits are theirs. The arguments are the
 // table of src/strided_table.h; the planner (src/planner/strided_quads.c) has seen that strides of lanes are 1, or 0.
 #include "strided_prelude.cl"
@@ -175,10 +175,20 @@ static inline struct plane plane_of(const struct view *view, uint group)
 }
 
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_plane_stats)
-static inline float4 plane_quad(struct plane *plane, uint element)
+// Elements from here to the end of the last dimension lie side by side, the next ones elsewhere. Of those from `end` on
+// any value will do.
+static inline float4 plane_quad(struct plane *plane, uint element, uint end)
 {
     set_element(plane->view, element, &plane->index);
-    return load4(plane->view, ST_X, place(plane->view, ST_X, plane->rank, &plane->index));
+    uint at = place(plane->view, ST_X, plane->rank, &plane->index), type = word(plane->view, tensor(ST_X));
+    if (plane->index.at[plane->rank - 1] + 4 <= plane->inner)
+        return load4(plane->view, ST_X, at);
+    float v[4] = {0, 0, 0, 0};
+    for (uint j = 0; j < 4 && element + j < end; j++) {
+        set_element(plane->view, element + j, &plane->index);
+        v[j] = load1(plane->view->at[ST_X], type, place(plane->view, ST_X, plane->rank, &plane->index));
+    }
+    return vload4(0, v);
 }
 
 static inline float plane_pivot(struct plane *plane, uint begin, uint end)
@@ -187,9 +197,9 @@ static inline float plane_pivot(struct plane *plane, uint begin, uint end)
     if (word(plane->view, ST_STATISTIC) != FORM_MOMENTS)
         return 0;
     if (end - begin < 16)
-        return plane_quad(plane, begin).x;
+        return plane_quad(plane, begin, end).x;
     for (uint t = 0; t < 4; t++) {
-        float4 p = plane_quad(plane, begin + 4 * t) * 0.0625f;
+        float4 p = plane_quad(plane, begin + 4 * t, end) * 0.0625f;
         f[t] = (p.x + p.y) + (p.z + p.w);
     }
     return (f[0] + f[2]) + (f[1] + f[3]);
@@ -216,14 +226,17 @@ static inline struct sums4 plane_lanes(const struct plane *plane, uint at, uint 
     return sum;
 }
 
-// The same across the ends of the last dimension.
+// The same across the ends of the last dimension. A block's end may cut its last quad.
 static inline struct sums4 plane_pieces(struct plane *plane, uint i, uint end, float k)
 {
     struct sums4 sum = {0, 0};
     for (; i < end; i += 128) {
         float4 d[4] = {0, 0, 0, 0};
-        for (uint s = 0; s < 4 && i + 32 * s < end; s++)
-            d[s] = plane_quad(plane, i + 32 * s) - k;
+        for (uint s = 0; s < 4 && i + 32 * s < end; s++) {
+            uint at = i + 32 * s;
+            d[s] = plane_quad(plane, at, end) - k;
+            d[s] = select((float4)(0), d[s], (int4)(0, 1, 2, 3) < (int)min(end - at, 4u));
+        }
         sum.first = sum.first + four(d[0], d[1], d[2], d[3]);
         sum.second = sum.second + four(d[0] * d[0], d[1] * d[1], d[2] * d[2], d[3] * d[3]);
     }
@@ -235,7 +248,7 @@ static inline float2 plane_sums(struct plane *plane, uint begin, uint end, float
     float2 T[8] = {0, 0, 0, 0, 0, 0, 0, 0};
     for (uint block = begin; block < end; block += BLOCK) {
         uint stop = min(block + BLOCK, end);
-        bool one = block % plane->inner + (stop - block) <= plane->inner;
+        bool one = block % plane->inner + (stop - block) <= plane->inner && (stop - block) % 4 == 0;
         set_element(plane->view, block, &plane->index);
         uint at = place(plane->view, ST_X, plane->rank, &plane->index);
         for (uint t = 0; t < 8; t++) {
@@ -323,6 +336,41 @@ STRIDED(column_apply)
 #endif
 
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_plane_apply)
+// Where a run of the last dimension begins in each tensor, and the steps along it: 1, or 0.
+struct run {
+    uint x, to, weight, bias, addend, weight_step, bias_step, addend_step;
+};
+
+static inline struct run run_at(const struct plane *plane)
+{
+    const struct view *view = plane->view;
+    uint last = plane->rank - 1;
+    struct run run = {.x = place(view, ST_X, plane->rank, &plane->index),
+                      .to = place(view, ST_TO, plane->rank, &plane->index),
+                      .weight_step = stride_of(view, ST_WEIGHT, last),
+                      .bias_step = stride_of(view, ST_BIAS, last),
+                      .addend_step = stride_of(view, ST_ADDEND, last)};
+    run.weight = present(view, ST_WEIGHT) ? place(view, ST_WEIGHT, plane->rank, &plane->index) : 0;
+    run.bias = present(view, ST_BIAS) ? place(view, ST_BIAS, plane->rank, &plane->index) : 0;
+    run.addend = present(view, ST_ADDEND) ? place(view, ST_ADDEND, plane->rank, &plane->index) : 0;
+    return run;
+}
+
+// y of element i of the run and, with `lanes`, of the three behind it.
+static inline float4 apply_lanes(const struct view *view, const struct run *run, const struct cells4 *cell, uint i,
+                                 uint lanes)
+{
+    float4 v = normalised4(view, load_lanes(view, ST_X, run->x + i, lanes), cell);
+    if (present(view, ST_WEIGHT))
+        v = v * (real(view, ST_WEIGHT_OFFSET) +
+                 load_lanes(view, ST_WEIGHT, run->weight + i * run->weight_step, lanes & run->weight_step));
+    if (present(view, ST_BIAS))
+        v = v + load_lanes(view, ST_BIAS, run->bias + i * run->bias_step, lanes & run->bias_step);
+    if (present(view, ST_ADDEND))
+        v = v + load_lanes(view, ST_ADDEND, run->addend + i * run->addend_step, lanes & run->addend_step);
+    return activation4(word(view, ST_ACTIVATION), real(view, ST_SLOPE), v);
+}
+
 STRIDED(plane_apply)
 {
     struct view view = VIEW;
@@ -331,30 +379,18 @@ STRIDED(plane_apply)
     if (group >= word(&view, ST_GROUPS))
         return;
     struct plane plane = plane_of(&view, word(&view, ST_GROUP0) + group);
-    uint begin = word(&view, ST_ELEMENT0) + first, end = begin + min(stretch, elements - first), last = plane.rank - 1;
+    uint begin = word(&view, ST_ELEMENT0) + first, end = begin + min(stretch, elements - first);
     set_element(&view, begin, &plane.index);
     stat c = cell_at(&view, &plane.index);
     struct cells4 cell = {c.x, c.y, c.z, c.w};
-    uint weight_step = stride_of(&view, ST_WEIGHT, last), bias_step = stride_of(&view, ST_BIAS, last);
-    uint addend_step = stride_of(&view, ST_ADDEND, last);
     for (uint e = begin; e < end;) {
         set_element(&view, e, &plane.index);
-        uint x = place(&view, ST_X, plane.rank, &plane.index), to = place(&view, ST_TO, plane.rank, &plane.index);
-        uint weight = present(&view, ST_WEIGHT) ? place(&view, ST_WEIGHT, plane.rank, &plane.index) : 0;
-        uint bias = present(&view, ST_BIAS) ? place(&view, ST_BIAS, plane.rank, &plane.index) : 0;
-        uint addend = present(&view, ST_ADDEND) ? place(&view, ST_ADDEND, plane.rank, &plane.index) : 0;
-        uint count = min(end - e, plane.inner - plane.index.at[last]);
-        for (uint i = 0; i < count; i += 4) {
-            float4 v = normalised4(&view, load4(&view, ST_X, x + i), &cell);
-            if (present(&view, ST_WEIGHT))
-                v = v * (real(&view, ST_WEIGHT_OFFSET) +
-                         load_lanes(&view, ST_WEIGHT, weight + i * weight_step, weight_step));
-            if (present(&view, ST_BIAS))
-                v = v + load_lanes(&view, ST_BIAS, bias + i * bias_step, bias_step);
-            if (present(&view, ST_ADDEND))
-                v = v + load_lanes(&view, ST_ADDEND, addend + i * addend_step, addend_step);
-            store4(&view, ST_TO, to + i, activation4(word(&view, ST_ACTIVATION), real(&view, ST_SLOPE), v));
-        }
+        struct run run = run_at(&plane);
+        uint count = min(end - e, plane.inner - plane.index.at[plane.rank - 1]), i = 0;
+        for (; i + 4 <= count; i += 4)
+            store4(&view, ST_TO, run.to + i, apply_lanes(&view, &run, &cell, i, 1));
+        for (; i < count; i++)
+            store1(view.at[ST_TO], word(&view, tensor(ST_TO)), run.to + i, apply_lanes(&view, &run, &cell, i, 0).x);
         e += count;
     }
 }

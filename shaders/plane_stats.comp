@@ -2,10 +2,25 @@
 #version 450
 #include "quads.glsl"
 
-vec4 plane_quad(uint element)
+LOAD_LANES(x, ST_X)
+
+uint inner; // the extent of the last dimension
+
+// Elements from here to the end of the last dimension lie side by side, the next ones elsewhere. Of those from `end` on
+// any value will do.
+vec4 plane_quad(uint element, uint end)
 {
+    bool together = element % inner + 4u <= inner;
+    vec4 v = vec4(0.0);
     take_elements(element);
-    return load4_x(PLACE(ST_X));
+    // Loops, since lavapipe jumps over one that has no iteration but goes through both sides of a branch.
+    for (bool once = together; once; once = false)
+        v = load4_x(PLACE(ST_X));
+    for (uint j = together ? 4u : 0u; j < 4u; ++j) {
+        take_elements(min(element + j, end - 1u));
+        v[j & 3u] = load_lanes_x(PLACE(ST_X), 0u).x;
+    }
+    return v;
 }
 
 float plane_pivot(uint begin, uint end)
@@ -13,38 +28,36 @@ float plane_pivot(uint begin, uint end)
     if (statistic != MOMENTS)
         return 0.0;
     if (end - begin < 16u)
-        return plane_quad(begin).x;
+        return plane_quad(begin, end).x;
     vec4 f = vec4(0.0);
     for (uint t = 0u; t < 4u; ++t) {
-        precise vec4 p = plane_quad(begin + 4u * t) * 0.0625;
+        precise vec4 p = plane_quad(begin + 4u * t, end) * 0.0625;
         f[t & 3u] = sum_lanes(p);
     }
     precise float k = (f.x + f.z) + (f.y + f.w);
     return k;
 }
 
-// Four lanes of the tree: elements i, i + 32, ... of the block that ends at `end`. `within` of them: the block lies in one
-// run of the last dimension, `at` is the place of element i.
+// Four lanes of the tree: elements i, i + 32, ... of the block that ends at `end` and may cut the last quad. within: the block
+// lies in one run of the last dimension, in whole quads, `at` is the place of element i.
 vec2 plane_lanes(bool within, uint at, uint i, uint end, float k)
 {
     precise vec4 first = vec4(0.0), second = vec4(0.0);
-    uint left = end - i - 4u; // to the last quad
     for (uint step = 0u; i + step < end; step += 128u) {
-        uvec4 ahead = min(step + uvec4(0u, 32u, 64u, 96u), uvec4(left));
+        uvec4 ahead = step + uvec4(0u, 32u, 64u, 96u);
         vec4 quads[4];
-        // Loops, since lavapipe jumps over one that has no iteration but goes through both sides of a branch.
-        for (bool once = within; once; once = false) {
-            [[unroll]] for (uint s = 0u; s < 4u; ++s)
+        [[unroll]] for (uint s = 0u; s < 4u; ++s) {
+            bool wanted = i + ahead[s] < end;
+            quads[s] = vec4(0.0);
+            for (bool once = within && wanted; once; once = false)
                 quads[s] = load4_x(at + ahead[s]);
-        }
-        for (bool once = !within; once; once = false) {
-            [[unroll]] for (uint s = 0u; s < 4u; ++s)
-                quads[s] = plane_quad(i + ahead[s]);
+            for (bool once = !within && wanted; once; once = false)
+                quads[s] = plane_quad(i + ahead[s], end);
         }
         precise vec4 d[4], square[4];
         [[unroll]] for (uint s = 0u; s < 4u; ++s) {
             precise vec4 value = quads[s] - k;
-            d[s] = step + 32u * s <= left ? value : vec4(0.0);
+            d[s] = mix(vec4(0.0), value, lessThan(i + ahead[s] + uvec4(0u, 1u, 2u, 3u), uvec4(end)));
             square[s] = d[s] * d[s];
         }
         first = first + four(d[0], d[1], d[2], d[3]);
@@ -56,12 +69,11 @@ vec2 plane_lanes(bool within, uint at, uint i, uint end, float k)
 vec2 plane_sums(uint begin, uint end, float k)
 {
     precise vec2 threads[8];
-    uint inner = extent_of(rank - 1u);
     [[unroll]] for (uint t = 0u; t < 8u; ++t)
         threads[t] = vec2(0.0);
     for (uint block = begin; block < end; block += BLOCK) {
         uint stop = min(block + BLOCK, end);
-        bool within = block % inner + (stop - block) <= inner;
+        bool within = block % inner + (stop - block) <= inner && (stop - block) % 4u == 0u;
         take_elements(block);
         uint at = PLACE(ST_X);
         for (uint t = 0u; t < 8u && block + 4u * t < stop; ++t) {
@@ -85,6 +97,7 @@ void main()
     uint begin = chunk_begin(chunk, n, run), end = chunk_begin(chunk + 1u, n, run);
     take_table();
     take_group(group);
+    inner = extent_of(rank - 1u);
     float k = plane_pivot(begin, end);
     vec2 s = plane_sums(begin, end, k);
     workspace[table[ST_OUT] + group * table[ST_OUTPUTS] + chunk] = chunk_cell(s.x, s.y, k, end - begin);

@@ -13,7 +13,7 @@ void store4_to(uint at, vec4 v)
 {
     if (TYPES == 0u) {
         to_quads[at >> 2u] = v;
-    } else if (types[ST_TO] == 0u) {
+    } else if (type_of(ST_TO) == 0u) {
         uvec4 w = floatBitsToUint(v);
         to_words[at] = w.x;
         to_words[at + 1u] = w.y;

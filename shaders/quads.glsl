@@ -1,24 +1,27 @@
 // The quad kernels: what the strided ones do, four neighbours at a time, for tensors without prologue and z whose
 // neighbours in memory are
 //   columns: those of the last group dimension (channels-last): an invocation has four groups, one in each lane;
-//   planes: those of the last dimension of a group's elements, whose extent is a multiple of four.
+//   planes: those of the last dimension of a group's elements; quads that reach over its end are put together.
 // The additions are the strided kernels' in their order (docs/reduction.md), so the bits are theirs. The arguments are the
 // table of src/strided_table.h; the planner (src/planner/strided_quads.c) has seen that strides of lanes are 1, or 0.
 // Assumes less than 65535 loop iterations an invocation: a chunk has 1024 quads of lanes, 4096 rows.
 #include "strided.glsl"
 
-// 0: all tensors are float32 and those of x's shape have their quads at multiples of four elements, 3: nothing is known.
+// 0: all tensors are float32 and those of x's shape have their quads at multiples of four elements, 1: they are float32,
+// 3: nothing is known.
 // lavapipe goes through both sides of a branch, and reads a buffer lane by lane: the usual case has programs of its own.
 layout(constant_id = 2) const uint TYPES = 3u;
 layout(constant_id = 4) const uint EXTRAS = 1u; // 0: no activation, no addend
 
 uint type_of(uint slot)
 {
-    return TYPES == 0u ? 0u : types[slot];
+    return TYPES < 3u ? 0u : types[slot];
 }
 
 vec4 decode4(uvec4 w, uint type)
 {
+    if (TYPES < 3u)
+        return uintBitsToFloat(w);
     return vec4(decode(w.x, type), decode(w.y, type), decode(w.z, type), decode(w.w, type));
 }
 
@@ -35,7 +38,8 @@ vec4 decode4(uvec4 w, uint type)
         if (TYPES == 0u) \
             return name##_quads[at >> 2u]; \
         uvec4 e = at + uvec4(0u, 1u, 2u, 3u); \
-        return DECODE_AT(name, e, types[slot]); \
+        uint type = type_of(slot); \
+        return DECODE_AT(name, e, type); \
     }
 
 // Those at, at + stride, ...: four neighbours, or one of them four times.

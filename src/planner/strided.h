@@ -7,7 +7,7 @@
 enum { NST_MAX_LEVELS = 6, NST_TABLE_WORDS = 176, NST_ABSENT = 3 };
 
 // Of a quad kernel, Vulkan's constant TYPES (shaders/quads.glsl).
-enum { NST_TYPES_USUAL = 0, NST_TYPES_ANY = 3 };
+enum { NST_TYPES_USUAL = 0, NST_TYPES_FLOAT32 = 1, NST_TYPES_ANY = 3 };
 
 // Groups [group0, group1), and of each the elements of chunks [chunk0, chunk1).
 struct nst_tile {
@@ -68,7 +68,7 @@ bool nst_quad_job(const struct nst *plan, const struct nst_job *job, struct nst_
 // Adds what a quad kernel is specialised for; nothing for others.
 void nst_quad_constants(const struct norma_caps *caps, const struct nst_job *job, norma_dispatch *dispatch);
 // Programs of quad kernels that forward of such a form may need.
-enum { NST_QUAD_PROGRAMS = 8 };
+enum { NST_QUAD_PROGRAMS = 12 };
 size_t nst_quad_programs(const struct norma_form *form, const struct norma_caps *caps, norma_dispatch *programs);
 
 // The workgroup and its constant.

@@ -27,7 +27,7 @@ static bool lanes_suit(const struct nst_job *job, int32_t d)
         if (stride != 1 && (neighbours || stride != 0))
             return false;
     }
-    return f->extent[d] % 4 == 0;
+    return true;
 }
 
 static bool is_plain(const struct nst_job *job)
@@ -51,7 +51,7 @@ static bool columns_suit(const struct nst_job *job)
         if (is_bound(job, slot) && f->arg[job->slots[slot]].stride[element] != 0)
             return false;
     return f->rank == element + 1 && job->tile.group0 % 4 == 0 && job->tile.group1 % 4 == 0 &&
-           lanes_suit(job, element - 1);
+           f->extent[element - 1] % 4 == 0 && lanes_suit(job, element - 1);
 }
 
 static bool is_quad(const char *kernel)
@@ -59,7 +59,7 @@ static bool is_quad(const char *kernel)
     return !strncmp(kernel, "column_", 7) || !strncmp(kernel, "plane_", 6);
 }
 
-// Quads of x and of the output begin at multiples of four elements where element 0 does.
+// Quads of x and of the output begin at multiples of four elements where element 0 does, and none reaches over an end.
 static bool strides_suit(const struct nst_job *job)
 {
     const struct norma_form *f = job->view->form;
@@ -68,17 +68,16 @@ static bool strides_suit(const struct nst_job *job)
         for (uint32_t slot = ST_X; slot <= ST_TO; slot++)
             if (d != lane && is_bound(job, slot) && f->arg[job->slots[slot]].stride[d] % 4 != 0)
                 return false;
-    return true;
+    return f->extent[lane] % 4 == 0;
 }
 
 // lavapipe goes through both sides of a branch: there the usual case has programs of its own.
-static void add_constants(const struct norma_caps *caps, bool usual, bool extras, norma_dispatch *d)
+static void add_constants(const struct norma_caps *caps, uint32_t types, bool extras, norma_dispatch *d)
 {
     const bool applies = strstr(d->kernel, "_apply") != NULL;
     if (caps->api != NORMA_DRIVER_VULKAN)
         return;
-    d->constants[d->constant_count++] =
-        (norma_constant){"TYPES", NORMA_CONST_X_TYPE, usual ? NST_TYPES_USUAL : NST_TYPES_ANY};
+    d->constants[d->constant_count++] = (norma_constant){"TYPES", NORMA_CONST_X_TYPE, types};
     d->constants[d->constant_count++] = (norma_constant){"EXTRAS", NORMA_CONST_PROLOGUE, applies && extras};
 }
 
@@ -87,10 +86,11 @@ void nst_quad_constants(const struct norma_caps *caps, const struct nst_job *job
     const struct norma_form *f = job->view->form;
     if (!is_quad(job->kernel))
         return;
-    bool usual = strides_suit(job);
+    uint32_t types = strides_suit(job) ? NST_TYPES_USUAL : NST_TYPES_FLOAT32;
     for (uint32_t slot = 0; slot < ST_SLOTS; slot++)
-        usual = usual && (!is_bound(job, slot) || f->arg[job->slots[slot]].dtype == NORMA_FLOAT32);
-    add_constants(caps, usual, f->activation != NORMA_ACTIVATION_NONE || is_bound(job, ST_ADDEND), d);
+        if (is_bound(job, slot) && f->arg[job->slots[slot]].dtype != NORMA_FLOAT32)
+            types = NST_TYPES_ANY;
+    add_constants(caps, types, f->activation != NORMA_ACTIVATION_NONE || is_bound(job, ST_ADDEND), d);
     norma_schedule_placed(d);
 }
 
@@ -101,8 +101,8 @@ void norma_schedule_placed(norma_dispatch *d)
     for (uint32_t slot = ST_X; slot <= ST_TO; slot++) {
         const uint32_t *tensor = d->table + ST_TENSOR + slot * ST_TENSOR_WORDS;
         for (uint32_t i = 0; i < d->constant_count && tensor[0] != NST_ABSENT && tensor[1] % 4 != 0; i++)
-            if (d->constants[i].id == NORMA_CONST_X_TYPE)
-                d->constants[i].value = NST_TYPES_ANY;
+            if (d->constants[i].id == NORMA_CONST_X_TYPE && d->constants[i].value == NST_TYPES_USUAL)
+                d->constants[i].value = NST_TYPES_FLOAT32;
     }
 }
 
@@ -113,12 +113,18 @@ size_t nst_quad_programs(const struct norma_form *f, const struct norma_caps *ca
     size_t count = 0;
     if (f->backward || f->statistic == FORM_WINDOW)
         return 0;
-    for (size_t i = 0; i < 4 * sizeof(kernels) / sizeof(*kernels); i++) {
-        const bool planes = i % 2, usual = i / 2 % 2;
+    bool float32 = true;
+    for (int a = 0; a < NORMA_ARG_COUNT; a++)
+        float32 = float32 && (!f->arg[a].present || f->arg[a].dtype == NORMA_FLOAT32);
+    for (size_t i = 0; i < NST_QUAD_PROGRAMS; i++) {
+        static const uint32_t types[] = {NST_TYPES_USUAL, NST_TYPES_FLOAT32, NST_TYPES_ANY};
+        const size_t kernel = i / 2 / 3;
+        if (types[i / 2 % 3] == NST_TYPES_ANY ? float32 : !float32 && kernel == 1)
+            continue;
         norma_dispatch *d = &programs[count++];
-        *d = (norma_dispatch){.kernel = planes ? kernels[i / 4].planes : kernels[i / 4].columns, .table = table};
+        *d = (norma_dispatch){.kernel = i % 2 ? kernels[kernel].planes : kernels[kernel].columns, .table = table};
         nst_set_local(caps, d);
-        add_constants(caps, usual, extras, d);
+        add_constants(caps, types[i / 2 % 3], extras, d);
     }
     return count;
 }
@@ -132,7 +138,7 @@ bool nst_quad_job(const struct nst *plan, const struct nst_job *job, struct nst_
         if (strcmp(job->kernel, kernels[i].strided) != 0 || !is_plain(job))
             continue;
         const bool columns = columns_suit(job);
-        if (!columns && !lanes_suit(job, f->rank - 1))
+        if (!columns && (f->extent[f->rank - 1] < 4 || !lanes_suit(job, f->rank - 1)))
             return false;
         *quad = *job;
         quad->kernel = columns ? kernels[i].columns : kernels[i].planes;
