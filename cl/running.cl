@@ -4,6 +4,7 @@
 // those that share; between two dispatches the sums of the mean lie in the first group's cell.
 #define UPDATE_BIASED 1u // ST_UPDATE
 #define UPDATE_IN_ORDER 2u
+#define UPDATE_CUMULATIVE 4u
 
 // Of a group: whether it is the first of those that share with it, how many they are, and how far apart. Of the
 // dimensions one at most is shared.
@@ -27,6 +28,23 @@ static inline struct sharing sharing_of(const struct view *view, uint group)
         step *= extent;
     }
     return sharing;
+}
+
+// The low and the high word of num_batches_tracked, plus some.
+static inline uint2 batches_and(const struct view *view, uint more)
+{
+    __global const uint *words = (__global const uint *)view->at[ST_NUM_BATCHES_TRACKED];
+    uint at = word(view, tensor(ST_NUM_BATCHES_TRACKED) + 1), low = words[at] + more;
+    return (uint2)(low, words[at + 1] + (low < more ? 1 : 0));
+}
+
+// Of the group with that number among those that share.
+static inline float momentum_of(const struct view *view, uint member)
+{
+    if (!(word(view, ST_UPDATE) & UPDATE_CUMULATIVE))
+        return real(view, ST_MOMENTUM);
+    uint2 batches = batches_and(view, member + 1);
+    return 1.0f / ((float)batches.y * 0x1p32f + (float)batches.x);
 }
 
 // What a group's mean and variance put into the running statistics. The share is taken before the scale, so that one of a
@@ -53,6 +71,7 @@ static inline float mean_of(float total, float lost, uint count)
     return (total + (isfinite(lost) ? lost : 0)) / (float)count;
 }
 
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_running)
 STRIDED(strided_running)
 {
     struct view view = VIEW;
@@ -66,20 +85,20 @@ STRIDED(strided_running)
     set_group(&view, group, &index);
     uint begin = word(&view, ST_MEMBER), end = begin + word(&view, ST_MEMBERS);
     bool in_order = word(&view, ST_UPDATE) & UPDATE_IN_ORDER, last = end == sharing.count;
-    float momentum = real(&view, ST_MOMENTUM), kept = 1.0f - momentum;
     float2 running = (float2)(load_group(&view, ST_RUNNING_MEAN, &index), load_group(&view, ST_RUNNING_VAR, &index));
     float4 sums = 0;
     if (begin > 0)
         sums = cells(&view)[word(&view, ST_IN) + group];
     for (uint member = begin; member < end; member++) {
+        float momentum = momentum_of(&view, in_order ? member : 0);
         float2 share = share_of(&view, group + member * sharing.step, momentum);
         if (in_order)
-            running = kept * running + share;
+            running = (1.0f - momentum) * running + share;
         else
             sums = added(sums, share);
     }
     if (!in_order && last)
-        running = kept * running +
+        running = (1.0f - momentum_of(&view, 0)) * running +
                   (float2)(mean_of(sums.x, sums.z, sharing.count), mean_of(sums.y, sums.w, sharing.count));
     if (!last && !in_order)
         cells(&view)[word(&view, ST_IN) + group] = sums;
@@ -88,3 +107,19 @@ STRIDED(strided_running)
         store_group(&view, ST_RUNNING_VAR, &index, running.y);
     }
 }
+#endif
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_count)
+// num_batches_tracked grows, by one work-item.
+STRIDED(strided_count)
+{
+    struct view view = VIEW;
+    if (unit_index() > 0)
+        return;
+    __global uint *words = (__global uint *)view.at[ST_NUM_BATCHES_TRACKED];
+    uint at = word(&view, tensor(ST_NUM_BATCHES_TRACKED) + 1);
+    uint2 batches = batches_and(&view, word(&view, ST_MEMBERS));
+    words[at] = batches.x;
+    words[at + 1] = batches.y;
+}
+#endif

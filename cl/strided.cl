@@ -473,7 +473,7 @@ STRIDED(strided_write)
 }
 #endif
 
-#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_running)
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_running) || defined(NORMA_ONLY_strided_count)
 #include "running.cl"
 #endif
 

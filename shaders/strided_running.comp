@@ -7,8 +7,9 @@
 
 layout(std430, set = 0, binding = ST_RUNNING_MEAN) buffer RunningMean { float running_mean_words[]; };
 layout(std430, set = 0, binding = ST_RUNNING_VAR) buffer RunningVar { float running_var_words[]; };
+#include "batches.glsl"
 
-const uint UPDATE_BIASED = 1u, UPDATE_IN_ORDER = 2u; // ST_UPDATE
+const uint UPDATE_BIASED = 1u, UPDATE_IN_ORDER = 2u, UPDATE_CUMULATIVE = 4u; // ST_UPDATE
 
 // Of a group: whether it is the first of those that share with it, how many they are, and how far apart. Of the
 // dimensions one at most is shared.
@@ -29,6 +30,17 @@ sharing sharing_of(uint group)
         step *= extent;
     }
     return s;
+}
+
+// Of the group with that number among those that share.
+float momentum_of(uint member)
+{
+    if ((table[ST_UPDATE] & UPDATE_CUMULATIVE) == 0u)
+        return table_float(ST_MOMENTUM);
+    uvec2 batches = batches_and(member + 1u);
+    precise float all = float(batches.y) * 4294967296.0 + float(batches.x);
+    precise float momentum = 1.0 / all;
+    return momentum;
 }
 
 // What a group's mean and variance put into the running statistics. The share is taken before the scale, so that one of a
@@ -71,18 +83,17 @@ void main()
     uint begin = table[ST_MEMBER], end = begin + table[ST_MEMBERS];
     bool in_order = (table[ST_UPDATE] & UPDATE_IN_ORDER) != 0u, last = end == shared_by.count;
     uint mean_at = bases[ST_RUNNING_MEAN], var_at = bases[ST_RUNNING_VAR];
-    float momentum = table_float(ST_MOMENTUM);
-    precise float kept = 1.0 - momentum;
     precise vec2 running = vec2(running_mean_words[mean_at], running_var_words[var_at]);
     vec4 sums = begin > 0u ? workspace[table[ST_IN] + group] : vec4(0.0);
     for (uint member = begin; member < end; ++member) {
+        float momentum = momentum_of(in_order ? member : 0u);
         vec2 share = share_of(group + member * shared_by.step, momentum);
-        precise vec2 updated = kept * running + share;
+        precise vec2 updated = (1.0 - momentum) * running + share;
         running = in_order ? updated : running;
         sums = added(sums, share);
     }
     vec2 mean = mean_of(sums, shared_by.count);
-    precise vec2 blended = kept * running + mean;
+    precise vec2 blended = (1.0 - momentum_of(0u)) * running + mean;
     running = in_order ? running : blended;
     if (!last && !in_order)
         workspace[table[ST_IN] + group] = sums;

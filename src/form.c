@@ -13,7 +13,7 @@
     } while (0)
 
 // How a tensor's shape relates to that of x.
-enum role { ROLE_WHOLE, ROLE_PARAMETER, ROLE_STATISTIC, ROLE_CHANNEL };
+enum role { ROLE_WHOLE, ROLE_PARAMETER, ROLE_STATISTIC, ROLE_CHANNEL, ROLE_COUNT };
 
 // The axes of x, which of them belong to a group, and the one that is cut into parts, of which each is in a group.
 struct axes {
@@ -153,6 +153,8 @@ static enum role role_of(norma_arg arg)
     case NORMA_ARG_RUNNING_MEAN:
     case NORMA_ARG_RUNNING_VAR:
         return ROLE_CHANNEL;
+    case NORMA_ARG_NUM_BATCHES_TRACKED:
+        return ROLE_COUNT;
     default:
         return ROLE_WHOLE;
     }
@@ -250,7 +252,7 @@ static norma_status check_dtype(norma_arg arg, const norma_tensor *t, const norm
 {
     const enum role role = role_of(arg);
     const norma_dtype fixed = x->dtype == NORMA_FLOAT64 ? NORMA_FLOAT64 : NORMA_FLOAT32;
-    if (t->dtype == NORMA_INT8 || t->dtype == NORMA_FLOAT8_E4M3FN || t->dtype == NORMA_INT32)
+    if (t->dtype == NORMA_INT8 || t->dtype == NORMA_FLOAT8_E4M3FN || t->dtype == NORMA_INT32 || role == ROLE_COUNT)
         return NORMA_OK; // of any x
     if ((role == ROLE_STATISTIC || role == ROLE_CHANNEL) && t->dtype != fixed)
         return BAD("%s: the type must be %s", norma_arg_name(arg), fixed == NORMA_FLOAT64 ? "float64" : "float32");
@@ -281,6 +283,10 @@ static norma_status map_axes(const norma_problem *p, norma_arg arg, struct axes 
         stride[1] = t->strides[0];
         return check_extent(arg, t, 0, x->shape[1]);
     }
+    if (role == ROLE_COUNT)
+        return t->rank == 0 || (t->rank == 1 && t->shape[0] == 1)
+                   ? NORMA_OK
+                   : BAD("%s: one element, of rank 0 or 1, is right", norma_arg_name(arg));
     if (t->rank != x->rank)
         return BAD("%s: rank %d, that of x is %d", norma_arg_name(arg), (int)t->rank, (int)x->rank);
     for (int32_t d = 0; d < x->rank; d++) {
@@ -434,6 +440,8 @@ static norma_status check_running(const norma_problem *p, const struct norma_for
     if (!p->running_mean != !p->running_var)
         return BAD("%s: NULL, though there is a %s", p->running_mean ? "running_var" : "running_mean",
                    p->running_mean ? "running_mean" : "running_var");
+    if (p->cumulative && f->update_running && !p->num_batches_tracked)
+        return BAD("num_batches_tracked: NULL; cumulative counts batches by it");
     if (f->statistic == FORM_GIVEN && !p->running_mean)
         return BAD("running_mean: NULL; without %s it has the statistics",
                    norma_op_is_batch(p->op) ? "training" : "use_input_stats");
@@ -464,6 +472,9 @@ static void fill_numbers(const norma_problem *p, struct norma_form *f)
     f->running_var_biased = p->running_var_biased != 0;
     f->update_running = p->running_mean && norma_arg_is_output(p, NORMA_ARG_RUNNING_MEAN);
     f->in_order = has_virtual_batches(p);
+    f->cumulative = f->update_running && p->cumulative;
+    f->count_batches = p->num_batches_tracked && norma_arg_is_output(p, NORMA_ARG_NUM_BATCHES_TRACKED);
+    f->batches = f->in_order ? p->x->shape[0] / p->virtual_batch : 1;
 }
 
 norma_status norma_form_fill(const norma_problem *p, struct norma_form *f)

@@ -50,6 +50,8 @@ struct norma_form {
     double eps64, weight_offset64, momentum64, slope64; // of float64 problems
     bool float64;                                       // every tensor is
     bool update_running, running_var_biased;
+    bool cumulative, count_batches; // num_batches_tracked says the momentum; grows by `batches`
+    int64_t batches;
     bool in_order; // groups that share a running statistic go into it one after the other, not as their mean
     bool dynamic_scale; // y_scale is an output
     norma_activation activation, z_activation;

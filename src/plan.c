@@ -196,7 +196,8 @@ static norma_status check_same(const norma_plan *plan, const struct norma_work *
     if (a->op != b->op || a->backward != b->backward || a->eps64 != b->eps64 ||
         a->weight_offset64 != b->weight_offset64 || a->statistic != b->statistic || a->scale != b->scale ||
         a->activation != b->activation || a->z_activation != b->z_activation || a->z_first != b->z_first ||
-        a->slope64 != b->slope64 || a->momentum64 != b->momentum64 || a->dynamic_scale != b->dynamic_scale)
+        a->slope64 != b->slope64 || a->momentum64 != b->momentum64 || a->dynamic_scale != b->dynamic_scale ||
+        a->cumulative != b->cumulative)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT,
                           "op: the plan was made for another operator, direction, eps, weight_offset, momentum, "
                           "activation or dynamic_scale");

@@ -25,6 +25,7 @@ static const struct {
     ARG(NORMA_ARG_SHIFT, shift),
     ARG(NORMA_ARG_RUNNING_MEAN, running_mean),
     ARG(NORMA_ARG_RUNNING_VAR, running_var),
+    ARG(NORMA_ARG_NUM_BATCHES_TRACKED, num_batches_tracked),
     ARG(NORMA_ARG_Y_SCALE, y_scale),
     ARG(NORMA_ARG_NONFINITE, nonfinite),
     ARG(NORMA_ARG_DY, dy),
@@ -121,9 +122,15 @@ static bool updates_running(const norma_problem *p)
     return p->direction == NORMA_FORWARD && norma_op_has_running(p->op) && !norma_running_are_given(p);
 }
 
+// What updates_running() is about.
+static bool is_running(norma_arg arg)
+{
+    return arg == NORMA_ARG_RUNNING_MEAN || arg == NORMA_ARG_RUNNING_VAR || arg == NORMA_ARG_NUM_BATCHES_TRACKED;
+}
+
 bool norma_arg_is_output(const norma_problem *p, norma_arg arg)
 {
-    if (arg == NORMA_ARG_RUNNING_MEAN || arg == NORMA_ARG_RUNNING_VAR)
+    if (is_running(arg))
         return updates_running(p);
     if (arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD)
         return p->direction == NORMA_FORWARD;
@@ -203,6 +210,17 @@ static norma_status check_form(const char *name, const norma_tensor *t, bool out
     if (output && norma_overlaps_itself(t))
         return BAD("%s: an output's elements may not share memory with one another (strides)", name);
     return NORMA_OK;
+}
+
+// Device memory is not looked at.
+static norma_status check_count(const norma_problem *p, enum norma_place place)
+{
+    const norma_tensor *t = p->num_batches_tracked;
+    int64_t count;
+    if (!t || place != NORMA_PLACE_HOST || !norma_arg_is_output(p, NORMA_ARG_NUM_BATCHES_TRACKED))
+        return NORMA_OK;
+    memcpy(&count, t->data, sizeof(count));
+    return count < 0 ? BAD("num_batches_tracked: %lld is negative", (long long)count) : NORMA_OK;
 }
 
 static norma_status check_memory(const char *name, const norma_tensor *t, enum norma_place place)
@@ -350,7 +368,7 @@ static norma_status check_presence(const norma_problem *p, norma_arg arg)
         arg == NORMA_ARG_WEIGHT || arg == NORMA_ARG_BIAS || arg == NORMA_ARG_DWEIGHT || arg == NORMA_ARG_DBIAS;
     if ((scales && !is_adaptive(p->op)) || (weights && (is_adaptive(p->op) || p->op == NORMA_NORMALIZE)))
         return BAD("%s: %s has none", name, op);
-    if ((arg == NORMA_ARG_RUNNING_MEAN || arg == NORMA_ARG_RUNNING_VAR) && !norma_op_has_running(p->op))
+    if (is_running(arg) && !norma_op_has_running(p->op))
         return BAD("%s: %s has none", name, op);
     return NORMA_OK;
 }
@@ -367,8 +385,12 @@ static norma_status check_type(const norma_problem *p, norma_arg arg)
     const char *name = norma_arg_name(arg);
     if (arg == NORMA_ARG_NONFINITE)
         return dtype == NORMA_INT32 ? NORMA_OK : BAD("%s: the type must be int32", name);
-    if (dtype == NORMA_INT32)
-        return BAD("%s: int32 is the type of nonfinite alone", name);
+    if (arg == NORMA_ARG_NUM_BATCHES_TRACKED)
+        return dtype == NORMA_INT64 ? NORMA_OK : BAD("%s: the type must be int64", name);
+    if (dtype == NORMA_INT32 || dtype == NORMA_INT64)
+        return BAD("%s: %s alone", name,
+                   dtype == NORMA_INT32 ? "int32 is the type of nonfinite"
+                                        : "int64 is the type of num_batches_tracked");
     if (!is_quantised(dtype) || arg == NORMA_ARG_Y)
         return NORMA_OK;
     return BAD("%s: %s is the type of y alone%s", name, dtype == NORMA_INT8 ? "int8" : "float8_e4m3fn",
@@ -459,5 +481,6 @@ norma_status norma_work_from_problem(const norma_problem *problem, enum norma_pl
         TRY(check_memory(norma_arg_name(a), t, place));
         work->outputs |= (uint64_t)norma_arg_is_output(problem, a) << a;
     }
+    TRY(check_count(problem, place));
     return place == NORMA_PLACE_NONE ? NORMA_OK : check_overlaps(problem, &work->form.in_place);
 }

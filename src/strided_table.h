@@ -22,7 +22,9 @@
 #define ST_ACTIVATION 14
 #define ST_Z_ACTIVATION 15
 #define ST_Z_FIRST 16
-#define ST_UPDATE 17 // running: bit 0: the biased variance goes in, bit 1: the groups that share go in in order
+// Running: bit 0: the biased variance goes in, bit 1: the groups that share go in in order, bit 2: num_batches_tracked
+// says with what momentum.
+#define ST_UPDATE 17
 #define ST_OUTPUT 18 // backward: which gradient (ST_OUT_*) or which pair of sums (ST_SUM_*); ST_STATS_*; ST_SCAN_*
 #define ST_LEVEL 19  // merge, add: chunks that one input stands for: 1, 64, 4096, ...
 // Places in the workspace, in cells of four floats: a list of INPUTS (of chunks, or of the level below) for each group
@@ -54,7 +56,7 @@
 #define ST_ALPHA 168
 #define ST_BETA 169
 #define ST_K 170
-// Running: which of the groups that share a running statistic go in, and how many.
+// Running: which of the groups that share a running statistic go in, and how many. Count: how many batches there are.
 #define ST_MEMBER 171
 #define ST_MEMBERS 172
 #define ST_STRETCH 173 // quads: elements of a unit of apply and grad
@@ -74,11 +76,12 @@
 #define ST_WORKSPACE 10
 #define ST_DY 11
 #define ST_Y_SCALE 11 // forward: the scale of a quantised y that is given; else it is at COEFFICIENTS + g
-// Slots of finish, those of running among them. (The workspace as above.)
+// Slots of finish, those of running and count among them. (The workspace as above.)
 #define ST_MEAN 0
 #define ST_RSTD 1
 #define ST_RUNNING_MEAN 2
 #define ST_RUNNING_VAR 3
+#define ST_NUM_BATCHES_TRACKED 4 // two words, the low one first
 // Slot of write_sums, to which parameter gradients go, and of result: ST_TO.
 
 // ST_OUTPUT of stats.

@@ -22,6 +22,7 @@ size_t norma_dtype_size(norma_dtype dtype)
     case NORMA_BFLOAT16:
         return 2;
     case NORMA_FLOAT64:
+    case NORMA_INT64:
         return 8;
     case NORMA_DTYPE_INVALID:
         break;

@@ -76,6 +76,7 @@ typedef enum norma_arg {
     NORMA_ARG_SHIFT,
     NORMA_ARG_RUNNING_MEAN,
     NORMA_ARG_RUNNING_VAR,
+    NORMA_ARG_NUM_BATCHES_TRACKED,
     NORMA_ARG_Y_SCALE,
     NORMA_ARG_NONFINITE,
     NORMA_ARG_DY,
@@ -116,9 +117,10 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 // shift: [N, D] (adaptive layer and RMS norm, D the last dimension of x), [N, C] (group and instance norm), or a shape
 // of x's rank as before. input_bias: as weight. gate: as weight, or a shape of x's rank as before. mean and rstd: x's
 // shape without the dimensions of a group, or with ones in their place; group_norm: [N, num_groups], ghost_batch_norm
-// in training: [N/virtual_batch, C]. running_mean and running_var: [C]. Types: float32, float16 or bfloat16, each on
-// its own; float64 on the scalar path, then of every tensor; mean, rstd and running_* float32 (or float64). Strides are
-// free. The row kernels, which are the fastest, want the normalised dimensions contiguous.
+// in training: [N/virtual_batch, C]. running_mean and running_var: [C]. num_batches_tracked: one element, [] or [1].
+// Types: float32, float16 or bfloat16, each on its own; float64 on the scalar path, then of every tensor; mean, rstd
+// and running_* float32 (or float64); num_batches_tracked int64. Strides are free. The row kernels, which are the
+// fastest, want the normalised dimensions contiguous.
 //
 // Quantised y. quantise() rounds to nearest even and saturates (int8: -128..127, float8_e4m3fn: -448..448, infinities
 // too); a NaN becomes 0 in int8 and NaN in float8_e4m3fn. y_scale, float32 (or float64), goes with such a y alone.
@@ -140,7 +142,10 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 // is the unbiased one unless running_var_biased (ONNX). Otherwise running_mean and running_var are the statistics.
 // instance_norm's batch is the mean over the samples. ghost_batch_norm is batch_norm of each virtual_batch samples, one
 // virtual batch after the other, and so are the running statistics updated (Hoffer et al., algorithm 1; TensorFlow's
-// virtual_batch_size instead takes the mean of the virtual batches once).
+// virtual_batch_size instead takes the mean of the virtual batches once). num_batches_tracked, where given, is the
+// number of batches that running_mean and running_var have seen, not negative; it grows by 1 (by N/virtual_batch)
+// wherever they are updated or would be. cumulative is PyTorch's momentum=None: momentum is 1/(num_batches_tracked +
+// 1), that of the next virtual batch 1/(num_batches_tracked + 2), and so on.
 //
 // Backward. dy (of y) and, where it is given, dsum (of sum) are the gradients that come in; those of the tensors that
 // are given as dx, dweight, ... go out, each of the shape of its tensor, summed over what the tensor repeats. x and the
@@ -158,6 +163,7 @@ typedef struct norma_problem {
     int32_t training;        // batch norms
     int32_t use_input_stats; // instance_norm
     int32_t running_var_biased;
+    int32_t cumulative; // running statistics are the mean of all batches; momentum is not looked at
     int32_t norm_order; // normalize: 1 or 2
     norma_eps_mode eps_mode;
     norma_activation activation;
@@ -189,6 +195,7 @@ typedef struct norma_problem {
     const norma_tensor *shift;
     const norma_tensor *running_mean; // read; training: updated in place
     const norma_tensor *running_var;
+    const norma_tensor *num_batches_tracked; // the same
     const norma_tensor *y_scale;   // of a quantised y; output with dynamic_scale
     const norma_tensor *nonfinite; // output
     const norma_tensor *dy;

@@ -21,7 +21,8 @@ typedef enum norma_dtype {
     NORMA_INT8,
     NORMA_FLOAT8_E4M3FN, // 4 bits of exponent, 3 of mantissa, no infinity: 448 at most (arXiv:2209.05433)
     // Of counts (nonfinite) alone.
-    NORMA_INT32
+    NORMA_INT32,
+    NORMA_INT64 // num_batches_tracked alone
 } norma_dtype;
 
 // Bytes of one element; 0 for an unknown type. Thread-safe.

@@ -452,6 +452,8 @@ static norma_status schedule_strided(const struct norma_form *form, struct nst *
     if (form->statistic == FORM_WINDOW)
         return append_window(plan, &view);
     TRY(append_statistics(plan, &view));
+    if (form->count_batches)
+        TRY(nst_append_count(plan, &view));
     return form->backward ? append_backward(plan, &view) : append_forward(plan, &view);
 }
 
@@ -476,8 +478,12 @@ size_t norma_form_programs(const struct norma_form *form, const struct norma_cap
         programs[i] = (norma_dispatch){.kernel = kernels[i], .table = table};
         nst_set_local(caps, &programs[i]);
     }
-    if (form->update_running) {
-        programs[count] = (norma_dispatch){.kernel = nst_kernel_running, .table = table};
+    const char *const more[] = {form->update_running ? nst_kernel_running : NULL,
+                                form->count_batches ? nst_kernel_count : NULL};
+    for (size_t i = 0; i < 2; i++) {
+        if (!more[i])
+            continue;
+        programs[count] = (norma_dispatch){.kernel = more[i], .table = table};
         nst_set_local(caps, &programs[count++]);
     }
     return count + nst_quad_programs(form, caps, programs + count);

@@ -49,6 +49,9 @@ void nst_range(const struct nst_view *view, const struct nst_tile *tile, const i
 // share one are one invocation's; as many at a time as it has iterations for.
 extern const char nst_kernel_running[];
 norma_status nst_append_running(struct nst *plan, const struct nst_view *view, uint32_t in);
+// num_batches_tracked grows, once nobody else reads it.
+extern const char nst_kernel_count[];
+norma_status nst_append_count(struct nst *plan, const struct nst_view *view);
 
 // strided_dispatches.c: appends one dispatch.
 struct nst_job {

@@ -489,6 +489,20 @@ void nsc_strided_run(struct norma_device *device, struct strided *s,
     nsc_run(device, &(struct nsc_job){run, s, groups, piece}, groups * n * BYTES);
 }
 
+static int64_t load_count(const struct strided *s)
+{
+    int64_t count;
+    memcpy(&count, s->base[NORMA_ARG_NUM_BATCHES_TRACKED], sizeof count);
+    return count;
+}
+
+// What running becomes with a batch, number `member` of those that share it.
+static double blended(const struct strided *s, double running, double batch, int64_t member)
+{
+    const double momentum = s->form->cumulative ? 1 / (double)(load_count(s) + member + 1) : s->momentum;
+    return (1 - momentum) * running + momentum * batch;
+}
+
 // Groups that share a running statistic go in with their mean (the samples of instance norm) or in their order, rounded
 // to the tensor's type after each (virtual batches).
 static void update_running(const struct strided *s, norma_arg arg, bool variance)
@@ -497,7 +511,7 @@ static void update_running(const struct strided *s, norma_arg arg, bool variance
     const uint32_t groups = nsc_strided_group_dims(f), own = nsc_strided_own_dims(f, arg);
     const int64_t size = nsc_strided_size(f, own), share = nsc_strided_size(f, groups & ~own);
     for (int64_t i = 0; i < size; i++) {
-        int64_t index[FORM_RANK] = {0};
+        int64_t index[FORM_RANK] = {0}, member = 0;
         long double sum = 0;
         nsc_strided_set_index(f, own, i, index);
         struct strided_walk at = nsc_strided_walk(f, groups & ~own, index);
@@ -506,11 +520,11 @@ static void update_running(const struct strided *s, norma_arg arg, bool variance
             const double batch = variance ? cell->variance : cell->mean;
             sum += batch;
             if (f->in_order)
-                store_one(s, arg, &at, (1 - s->momentum) * load_one(s, arg, &at) + s->momentum * batch);
+                store_one(s, arg, &at, blended(s, load_one(s, arg, &at), batch, member++));
         } while (nsc_strided_next(&at));
         const double batch = (double)(sum / (long double)share);
         if (!f->in_order)
-            store_one(s, arg, &at, (1 - s->momentum) * load_one(s, arg, &at) + s->momentum * batch);
+            store_one(s, arg, &at, blended(s, load_one(s, arg, &at), batch, 0));
     }
 }
 
@@ -545,6 +559,10 @@ static norma_status forward(struct norma_device *device, struct strided *s)
             update_running(s, NORMA_ARG_RUNNING_MEAN, false);
         if (nsc_strided_has(s, NORMA_ARG_RUNNING_VAR))
             update_running(s, NORMA_ARG_RUNNING_VAR, true);
+    }
+    if (f->count_batches) {
+        const int64_t count = load_count(s) + f->batches;
+        memcpy(s->base[NORMA_ARG_NUM_BATCHES_TRACKED], &count, sizeof count);
     }
     free(s->cells);
     return NORMA_OK;

@@ -15,6 +15,7 @@ long double point_load_at(const struct task *k, norma_arg arg, int64_t offset)
     uint16_t half;
     float single;
     double twice;
+    int64_t whole;
     switch (dtype) {
     case NORMA_FLOAT16:
         memcpy(&half, place, sizeof half);
@@ -22,6 +23,9 @@ long double point_load_at(const struct task *k, norma_arg arg, int64_t offset)
     case NORMA_BFLOAT16:
         memcpy(&half, place, sizeof half);
         return norma_bfloat_to_float(half);
+    case NORMA_INT64:
+        memcpy(&whole, place, sizeof whole);
+        return whole;
     case NORMA_FLOAT64:
         memcpy(&twice, place, sizeof twice);
         return twice;

@@ -30,6 +30,8 @@ static bool is_output(const struct norma_form *f, norma_arg arg)
     case NORMA_ARG_RUNNING_MEAN:
     case NORMA_ARG_RUNNING_VAR:
         return !f->backward && f->update_running && f->statistic != FORM_GIVEN;
+    case NORMA_ARG_NUM_BATCHES_TRACKED:
+        return f->count_batches;
     case NORMA_ARG_DX:
     case NORMA_ARG_DWEIGHT:
     case NORMA_ARG_DBIAS:
@@ -219,29 +221,43 @@ static struct statistics find_statistics(const struct task *k, int64_t group)
 // products, of which one has 1 - momentum: 4u of the first, half a step each among the denormals and the batch's own
 // half. What overflows the tensor's type between two batches is an infinity; 0 times that is NaN, as in PyTorch, and no
 // bound is left where running is no number.
-static void blend_running(const struct task *k, long double *value, long double *bound, long double batch,
-                          long double e_batch)
+static void blend_running(const struct task *k, int64_t member, long double *value, long double *bound,
+                          long double batch, long double e_batch)
 {
+    const bool cumulative = k->form->cumulative, finite = isfinite(*value);
     const long double largest = k->form->float64 ? 0x1.fffffffffffff8p+1023L : 0x1.ffffffp+127L;
-    const long double kept = (1 - k->momentum) * *value;
-    const bool finite = isfinite(*value);
-    *value = kept + k->momentum * batch;
-    *bound = finite ? (1 - k->momentum) * *bound + 4 * k->u * fabsl(kept) + fabsl(k->momentum) * e_batch + k->least : 0;
+    const int64_t no_index[FORM_RANK] = {0};
+    const long double batches = point_load(k, NORMA_ARG_NUM_BATCHES_TRACKED, no_index, 0) + member + 1;
+    const long double momentum = cumulative ? 1 / batches : k->momentum, kept = (1 - momentum) * *value;
+    // The number of batches is rounded twice and divided by, which is within 8u of the momentum.
+    const long double e_momentum = cumulative ? 8 * k->u * momentum * (fabsl(*value) + fabsl(batch)) : 0;
+    *value = kept + momentum * batch;
+    *bound = finite ? (1 - momentum) * *bound + 4 * k->u * fabsl(kept) + momentum * e_batch + e_momentum + k->least : 0;
     if (fabsl(*value) >= largest)
         *value = copysignl((long double)INFINITY, *value);
 }
 
 // Running statistics are gathered here as sums over the groups that share them, see update_running; groups in order
 // are put in at once.
-static void write_running(const struct task *k, norma_arg arg, const int64_t index[FORM_RANK], long double batch,
-                          long double e_batch)
+static void write_running(const struct task *k, norma_arg arg, int64_t member, const int64_t index[FORM_RANK],
+                          long double batch, long double e_batch)
 {
     if (!k->out[arg].value || !k->form->in_order) {
         point_add(k, arg, index, batch, e_batch);
         return;
     }
     const int64_t entry = entry_of(k->form, arg, index);
-    blend_running(k, &k->out[arg].value[entry], &k->out[arg].bound[entry], batch, e_batch);
+    blend_running(k, member, &k->out[arg].value[entry], &k->out[arg].bound[entry], batch, e_batch);
+}
+
+// Of a group among those that share its running statistics.
+static int64_t member_of(const struct norma_form *f, const int64_t index[FORM_RANK])
+{
+    int64_t member = 0;
+    for (int32_t d = 0; d < f->group_rank; d++)
+        if (f->arg[NORMA_ARG_RUNNING_MEAN].stride[d] == 0)
+            member = member * f->extent[d] + index[d];
+    return member;
 }
 
 static void write_statistics(const struct task *k, const struct statistics *st, int64_t group)
@@ -250,16 +266,17 @@ static void write_statistics(const struct task *k, const struct statistics *st, 
     const long double u = k->u, n = f->n;
     int64_t index[FORM_RANK];
     point_locate(f, group, 0, index);
+    const int64_t member = member_of(f, index);
     const long double mean = st->mean + st->mean_rest;
     const long double e_mean = 2 * u * (fabsl(mean) + st->deviation) + st->e_mean;
     point_add(k, NORMA_ARG_MEAN, index, mean, e_mean);
     point_add(k, NORMA_ARG_RSTD, index, st->s, (8 * u + st->e_s) * fabsl(st->s));
-    write_running(k, NORMA_ARG_RUNNING_MEAN, index, mean, e_mean + 4 * u * fabsl(mean));
+    write_running(k, NORMA_ARG_RUNNING_MEAN, member, index, mean, e_mean + 4 * u * fabsl(mean));
     // rstd's 8u are 16u of the variance.
     const long double divisor = f->running_var_biased ? n : n - 1, deviation = st->deviation;
     const long double e_squares = (2 * deviation + st->e_norm) * st->e_norm * n;
     const long double var = deviation * deviation * n / divisor;
-    write_running(k, NORMA_ARG_RUNNING_VAR, index, var, (4 * u + 16 * u) * var + e_squares / divisor);
+    write_running(k, NORMA_ARG_RUNNING_VAR, member, index, var, (4 * u + 16 * u) * var + e_squares / divisor);
 }
 
 // Where groups go in one after the other, an entry begins as what it was; elsewhere it ends as the old one and the mean
@@ -275,7 +292,7 @@ static void update_running(const struct task *k, norma_arg arg, bool before)
         if (before ? empty || !f->in_order : !empty && f->in_order)
             continue;
         if (!before && !empty)
-            blend_running(k, &running, &bound, out->value[i] / (f->groups / count),
+            blend_running(k, 0, &running, &bound, out->value[i] / (f->groups / count),
                           out->bound[i] / (f->groups / count));
         out->value[i] = running;
         out->bound[i] = bound;
@@ -482,6 +499,9 @@ bool form_reference(const struct norma_form *form, const void *const data[NORMA_
             do_group(&task, group);
     for (int arg = NORMA_ARG_RUNNING_MEAN; arg <= NORMA_ARG_RUNNING_VAR; arg++)
         update_running(&task, (norma_arg)arg, false);
+    if (out[NORMA_ARG_NUM_BATCHES_TRACKED].value)
+        out[NORMA_ARG_NUM_BATCHES_TRACKED].value[0] = point_load_at(&task, NORMA_ARG_NUM_BATCHES_TRACKED, 0) +
+                                                      (form->groups > 0 && form->n > 0 ? form->batches : 0);
     add_storage_errors(&task);
     return true;
 }
@@ -529,7 +549,7 @@ double form_reference_error(long double expected, long double bound, double got,
 {
     if (dtype == NORMA_INT8 || dtype == NORMA_FLOAT8_E4M3FN)
         return step_error(expected, bound, got, dtype);
-    if (dtype == NORMA_INT32)
+    if (dtype == NORMA_INT32 || dtype == NORMA_INT64)
         return expected == (long double)got ? 0 : (double)INFINITY;
     if (dtype != NORMA_FLOAT64)
         return reference_error(expected, bound, (float)got, dtype);

@@ -73,6 +73,7 @@ bool strided_is_output(const struct strided_case *c, norma_arg arg)
         return p->dynamic_scale != 0;
     case NORMA_ARG_RUNNING_MEAN:
     case NORMA_ARG_RUNNING_VAR:
+    case NORMA_ARG_NUM_BATCHES_TRACKED:
         return p->direction == NORMA_FORWARD && !strided_is_given(c);
     default:
         return arg >= NORMA_ARG_DX;
@@ -234,6 +235,8 @@ static void pick_inputs(struct strided_case *c, uint64_t *s)
     const bool running = strided_is_given(c) || chance(s, 0.5);
     set(c, NORMA_ARG_RUNNING_MEAN, running && has_running(p->op));
     set(c, NORMA_ARG_RUNNING_VAR, has(c, NORMA_ARG_RUNNING_MEAN));
+    set(c, NORMA_ARG_NUM_BATCHES_TRACKED, has_running(p->op) && chance(s, 0.4));
+    c->problem.cumulative = has(c, NORMA_ARG_NUM_BATCHES_TRACKED) && chance(s, 0.6);
 }
 
 static void pick_outputs(struct strided_case *c, uint64_t *s)
@@ -280,6 +283,7 @@ static void pick_types(struct strided_case *c, norma_dtype x, uint64_t *s)
         c->tensor[arg].dtype = c->float64 ? NORMA_FLOAT64 : fixed ? NORMA_FLOAT32 : alike || arg == 0 ? x : own;
         c->tensor[arg].view = (norma_arg)arg;
     }
+    c->tensor[NORMA_ARG_NUM_BATCHES_TRACKED].dtype = NORMA_INT64;
 }
 
 // Every third forward case has a y of 8 bits, every fourth a count. From numbers of their own: the rest of a case is as

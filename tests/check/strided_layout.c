@@ -4,7 +4,7 @@
 #include "subject.h"
 #include <string.h>
 
-enum role { ROLE_WHOLE, ROLE_PARAMETER, ROLE_STATISTIC, ROLE_CHANNEL };
+enum role { ROLE_WHOLE, ROLE_PARAMETER, ROLE_STATISTIC, ROLE_CHANNEL, ROLE_COUNT };
 
 static bool chance(uint64_t *s, double p)
 {
@@ -22,6 +22,8 @@ static enum role role_of(norma_arg arg)
     case NORMA_ARG_RUNNING_MEAN:
     case NORMA_ARG_RUNNING_VAR:
         return ROLE_CHANNEL;
+    case NORMA_ARG_NUM_BATCHES_TRACKED:
+        return ROLE_COUNT;
     case NORMA_ARG_X:
     case NORMA_ARG_Y:
     case NORMA_ARG_RESIDUAL:
@@ -171,6 +173,10 @@ static void set_shape(struct strided_case *c, norma_arg arg, uint64_t *s)
         break;
     case ROLE_STATISTIC:
         set_statistic(c, arg, s);
+        break;
+    case ROLE_COUNT:
+        if (chance(s, 0.5))
+            add_dimension(&c->tensor[arg], -1, 1);
         break;
     default:
         add_dimension(t, 1, c->shape[1]);
@@ -370,6 +376,7 @@ norma_problem strided_problem(const struct strided_case *c, const norma_tensor v
         [NORMA_ARG_SHIFT] = &p.shift,
         [NORMA_ARG_RUNNING_MEAN] = &p.running_mean,
         [NORMA_ARG_RUNNING_VAR] = &p.running_var,
+        [NORMA_ARG_NUM_BATCHES_TRACKED] = &p.num_batches_tracked,
         [NORMA_ARG_Y_SCALE] = &p.y_scale,
         [NORMA_ARG_NONFINITE] = &p.nonfinite,
         [NORMA_ARG_DY] = &p.dy,
@@ -405,7 +412,7 @@ norma_status strided_form(const struct strided_case *c, struct norma_form *form)
 
 static size_t append_tensor(const struct strided_case *c, norma_arg arg, char *text, size_t size, size_t used)
 {
-    static const char *const types[] = {"?", "f32", "f16", "bf16", "f64", "i8", "f8", "i32"};
+    static const char *const types[] = {"?", "f32", "f16", "bf16", "f64", "i8", "f8", "i32", "i64"};
     const struct strided_tensor *t = &c->tensor[arg];
     used = check_append(text, size, used, " %s:%s[", norma_arg_name(arg), types[t->dtype]);
     for (int32_t i = 0; i < t->rank; i++)
@@ -432,7 +439,8 @@ static size_t append_numbers(const struct strided_case *c, char *text, size_t si
     if (strided_is_given(c))
         used = check_append(text, size, used, " given");
     if (c->tensor[NORMA_ARG_RUNNING_MEAN].present)
-        used = check_append(text, size, used, " momentum %g%s", p->momentum, p->running_var_biased ? " biased" : "");
+        used = check_append(text, size, used, " momentum %g%s%s", p->momentum, p->cumulative ? " cumulative" : "",
+                            p->running_var_biased ? " biased" : "");
     if (p->activation != NORMA_ACTIVATION_NONE)
         used = check_append(text, size, used, " %s", norma_activation_name(p->activation));
     if (c->tensor[NORMA_ARG_Z].present)

@@ -19,6 +19,11 @@ static inline double strided_float8(unsigned char code)
 static inline double strided_load(norma_dtype dtype, const void *element)
 {
     double value;
+    int64_t whole;
+    if (dtype == NORMA_INT64) {
+        memcpy(&whole, element, sizeof whole);
+        return (double)whole;
+    }
     int32_t count;
     int8_t code;
     if (dtype == NORMA_INT32) {
@@ -38,7 +43,10 @@ static inline double strided_load(norma_dtype dtype, const void *element)
 
 static inline void strided_store(norma_dtype dtype, void *element, double value)
 {
-    if (dtype == NORMA_FLOAT64)
+    const int64_t whole = dtype == NORMA_INT64 ? (int64_t)value : 0;
+    if (dtype == NORMA_INT64)
+        memcpy(element, &whole, sizeof whole);
+    else if (dtype == NORMA_FLOAT64)
         memcpy(element, &value, sizeof value);
     else
         check_store(dtype, element, value);

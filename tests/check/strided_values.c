@@ -39,6 +39,7 @@ static double offset_of(const struct strided_case *c)
 
 static double value_of(const struct strided_case *c, norma_arg arg, double constant, uint64_t *s)
 {
+    static const double counts[] = {0, 0, 1, 2, 37, 0xfffffffe, 0xffffffff, 0x1p40 + 3};
     const double normal = check_normal(s);
     const double spread = fmin(scale_of(c), 1e18); // running_var is its square
     switch (arg) {
@@ -49,6 +50,8 @@ static double value_of(const struct strided_case *c, norma_arg arg, double const
         return offset_of(c) + spread * normal;
     case NORMA_ARG_RUNNING_VAR:
         return fmax(spread * spread, 1e-30) * (0.1 + 2 * check_uniform(s));
+    case NORMA_ARG_NUM_BATCHES_TRACKED: // carries between the words, and past them
+        return counts[check_pick(s, 8)];
     case NORMA_ARG_INPUT_BIAS:
         return c->values == STRIDED_CONSTANT ? constant : 0.1 * normal * fmin(scale_of(c), 1);
     case NORMA_ARG_GATE:
@@ -71,7 +74,7 @@ static double value_of(const struct strided_case *c, norma_arg arg, double const
 // Updated in place.
 static bool is_running(norma_arg arg)
 {
-    return arg == NORMA_ARG_RUNNING_MEAN || arg == NORMA_ARG_RUNNING_VAR;
+    return arg == NORMA_ARG_RUNNING_MEAN || arg == NORMA_ARG_RUNNING_VAR || arg == NORMA_ARG_NUM_BATCHES_TRACKED;
 }
 
 static void fill_tensor(const struct strided_case *c, norma_arg arg)
@@ -85,7 +88,8 @@ static void fill_tensor(const struct strided_case *c, norma_arg arg)
         unsigned char *place = c->arena + t->begin + (size_t)walk.offset * size;
         if (fresh)
             memset(place, 0xff, size);
-        else if (is_running(arg) && strided_is_output(c, arg) && check_pick(&s, 40) == 0)
+        else if (is_running(arg) && arg != NORMA_ARG_NUM_BATCHES_TRACKED && strided_is_output(c, arg) &&
+                 check_pick(&s, 40) == 0)
             strided_store(t->dtype, place, check_pick(&s, 2) ? (double)NAN : (double)INFINITY); // 0 times it is NaN
         else
             strided_store(t->dtype, place, value_of(c, arg, constant, &s));
