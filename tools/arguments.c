@@ -87,8 +87,8 @@ const struct argument arguments[] = {
     NUMBER("training", FLAG, BATCH, BOTH, problem.training, NULL, NULL, "statistics of x, not running ones"),
     NUMBER("use-input-stats", SWITCH, OP(INSTANCE_NORM), BOTH, problem.use_input_stats, NULL, "0|1",
            "1: statistics of x, 0: running ones"),
-    NUMBER("momentum", NUMBER, RUNNING, FORWARD, problem.momentum, NULL, "M",
-           "share of x in the updated running statistics"),
+    NUMBER("momentum", MOMENTUM, RUNNING, FORWARD, problem.momentum, NULL, "M|none",
+           "share of x in the updated running statistics; none: the mean of all batches, see --num-batches-tracked"),
     NUMBER("running-var-biased", FLAG, RUNNING, FORWARD, problem.running_var_biased, NULL, NULL,
            "the biased variance goes into running_var (ONNX)"),
     NUMBER("p", SWITCH, NORMALIZE, BOTH, problem.norm_order, NULL, "1|2", "order of the norm"),
@@ -126,6 +126,8 @@ const struct argument arguments[] = {
     INPUT("addend", ADDEND, GROUPS, "A.npy", "added before the activation"),
     INPUT("running-mean", RUNNING_MEAN, RUNNING, "M.npy", "statistics where they are not x's own"),
     INPUT("running-var", RUNNING_VAR, RUNNING, "V.npy", "the same"),
+    INPUT("num-batches-tracked", NUM_BATCHES_TRACKED, RUNNING, "K.npy",
+          "how many batches they have seen, int64; grows where they are updated"),
 
     OUTPUT("output", 'o', Y, ALL, "Y.npy", "where y goes"),
     OUTPUT("sum-out", 0, SUM, GROUPS, "H.npy", "where residual + gate * (x + input_bias) goes"),
@@ -133,6 +135,8 @@ const struct argument arguments[] = {
     OUTPUT("rstd-out", 0, RSTD, GROUPS, "S.npy", "where the groups' 1/sqrt(var + eps) go"),
     OUTPUT("running-mean-out", 0, RUNNING_MEAN, RUNNING, "M.npy", "where the updated running_mean goes"),
     OUTPUT("running-var-out", 0, RUNNING_VAR, RUNNING, "V.npy", "where the updated running_var goes"),
+    OUTPUT("num-batches-tracked-out", 0, NUM_BATCHES_TRACKED, RUNNING, "K.npy",
+           "where the new num_batches_tracked goes"),
 
     SAVED("dy", DY, "DY.npy", "gradient of y"),
     SAVED("dsum", DSUM, "DH.npy", "gradient of sum"),
@@ -215,6 +219,8 @@ static const char *shape_of(const struct argument *a, norma_op op)
         return operators[op].statistic;
     case TENSOR_CHANNEL:
         return "[C]";
+    case TENSOR_COUNT:
+        return "[]";
     default:
         return operators[op].x;
     }
@@ -230,7 +236,7 @@ static void print_default(const struct argument *a, norma_op op)
     memcpy(&integer, target, sizeof integer);
     if (a->section != SECTION_OPERATOR || op == NORMA_OP_INVALID)
         return;
-    if (a->kind == ARGUMENT_NUMBER) {
+    if (a->kind == ARGUMENT_NUMBER || a->kind == ARGUMENT_MOMENTUM) {
         memcpy(&number, target, sizeof number);
         printf(" (%g)", number);
     } else if (a->kind == ARGUMENT_INTEGER || a->kind == ARGUMENT_SWITCH) {

@@ -6,17 +6,18 @@
 #include <stddef.h>
 
 enum argument_kind {
-    ARGUMENT_TEXT,    // const char *
-    ARGUMENT_NUMBER,  // double
-    ARGUMENT_INTEGER, // int32_t
-    ARGUMENT_SWITCH,  // int32_t, one of a few digits
-    ARGUMENT_FLAG,    // int32_t, set to 1 by the name alone
-    ARGUMENT_CHOICE,  // an enum, by name
-    ARGUMENT_DTYPE,   // norma_dtype
-    ARGUMENT_SEED,    // uint64_t
-    ARGUMENT_AXES,    // a list of integers
-    ARGUMENT_INPUT,   // a file with the tensor `arg`
-    ARGUMENT_OUTPUT,  // a file for it
+    ARGUMENT_TEXT,     // const char *
+    ARGUMENT_NUMBER,   // double
+    ARGUMENT_MOMENTUM, // double, or `none`
+    ARGUMENT_INTEGER,  // int32_t
+    ARGUMENT_SWITCH,   // int32_t, one of a few digits
+    ARGUMENT_FLAG,     // int32_t, set to 1 by the name alone
+    ARGUMENT_CHOICE,   // an enum, by name
+    ARGUMENT_DTYPE,    // norma_dtype
+    ARGUMENT_SEED,     // uint64_t
+    ARGUMENT_AXES,     // a list of integers
+    ARGUMENT_INPUT,    // a file with the tensor `arg`
+    ARGUMENT_OUTPUT,   // a file for it
 };
 
 // Under which heading --help has it.

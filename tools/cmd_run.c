@@ -30,6 +30,9 @@ static bool open_input(struct job *job, norma_arg arg, const char *path)
         return false;
     if (o->dtype != NORMA_FLOAT64 && !npy_round(name, &job->in[arg]))
         return false;
+    if ((job->in[arg].tensor.dtype == NORMA_INT64) != (tensor_role(arg) == TENSOR_COUNT))
+        return complain("%s: %s holds %s: it must be %s", name, path, dtype_name(job->in[arg].tensor.dtype),
+                        tensor_role(arg) == TENSOR_COUNT ? "int64 '<i8'" : "float32, float16 or bfloat16");
     // --dtype bfloat16 says what 16-bit words are; a float32 x beside bfloat16 parameters is fine.
     const norma_dtype dtype = job->in[arg].tensor.dtype;
     if (arg == NORMA_ARG_X && o->dtype && o->dtype != NORMA_BFLOAT16 && dtype != o->dtype)
@@ -66,6 +69,8 @@ static norma_dtype output_dtype(const struct job *job, norma_arg arg)
     const norma_tensor *tensor = of == NORMA_ARG_COUNT ? NULL : problem_tensor(&job->given, of);
     if (tensor_role(arg) == TENSOR_STATISTIC || tensor_role(arg) == TENSOR_CHANNEL)
         return x == NORMA_FLOAT64 ? NORMA_FLOAT64 : NORMA_FLOAT32;
+    if (tensor_role(arg) == TENSOR_COUNT)
+        return NORMA_INT64;
     return job->options.out_dtype ? job->options.out_dtype : tensor ? tensor->dtype : x;
 }
 
@@ -79,7 +84,7 @@ static bool plan_outputs(struct job *job)
         any = any || o->out_file[arg];
     *p = job->given;
     for (norma_arg arg = NORMA_ARG_X; arg < NORMA_ARG_COUNT; ++arg) {
-        const bool running = tensor_role(arg) == TENSOR_CHANNEL, output = norma_arg_is_output(p, arg);
+        const bool running = tensor_is_updated(arg), output = norma_arg_is_output(p, arg);
         int64_t shape[NORMA_MAX_RANK];
         if (running && o->out_file[arg] && !output)
             return complain("%s: nothing updates it: say --%s, or leave out its output", norma_arg_name(arg),
@@ -128,7 +133,7 @@ static bool create_outputs(struct job *job)
         } else if (!(t->data = malloc(bytes ? bytes : 1))) {
             return complain("%s: no memory for %llu bytes", norma_arg_name(arg), (unsigned long long)bytes);
         }
-        if (tensor_role(arg) == TENSOR_CHANNEL)
+        if (tensor_is_updated(arg))
             memcpy(t->data, job->in[arg].tensor.data, bytes);
     }
     return !same_files(job);

@@ -10,11 +10,6 @@
 // The elements repeat after this many, so that big tensors are made quickly; odd, so that rows differ.
 enum { PERIOD = 1000003 };
 
-static bool is_running(norma_arg arg)
-{
-    return tensor_role(arg) == TENSOR_CHANNEL;
-}
-
 // The library's checks of x and the numbers, which the other tensors' shapes follow from.
 static bool check_numbers(const norma_problem *problem)
 {
@@ -37,6 +32,8 @@ static norma_dtype made_dtype(const struct options *o, norma_arg arg)
     case TENSOR_STATISTIC:
     case TENSOR_CHANNEL:
         return x == NORMA_FLOAT64 ? NORMA_FLOAT64 : NORMA_FLOAT32;
+    case TENSOR_COUNT:
+        return NORMA_INT64;
     default:
         break;
     }
@@ -79,7 +76,7 @@ void made_fill(const norma_tensor *tensor, norma_arg arg, uint64_t seed, void *d
     uint64_t state = seed * NORMA_ARG_COUNT + (uint64_t)arg;
     for (int64_t i = 0; i < first; ++i) {
         float value = random_normal(&state);
-        if (arg == NORMA_ARG_RUNNING_VAR || arg == NORMA_ARG_RSTD)
+        if (arg == NORMA_ARG_RUNNING_VAR || arg == NORMA_ARG_RSTD || arg == NORMA_ARG_NUM_BATCHES_TRACKED)
             value = 0.5f + value * value;
         values_store(tensor->dtype, data, i, 1, &value);
     }
@@ -103,7 +100,7 @@ bool made_allocate(struct made *made, uint64_t seed)
             t->data = NULL;
             return complain("%s: no memory for %llu bytes", norma_arg_name(arg), (unsigned long long)bytes);
         }
-        if (norma_arg_is_output(&made->problem, arg) && !is_running(arg))
+        if (norma_arg_is_output(&made->problem, arg) && !tensor_is_updated(arg))
             memset(t->data, 0, bytes);
         else
             made_fill(t, arg, seed, t->data);
@@ -124,7 +121,7 @@ uint64_t made_bytes(const struct made *made)
     for (norma_arg arg = NORMA_ARG_X; arg < NORMA_ARG_COUNT; ++arg) {
         if (problem_tensor(&made->problem, arg))
             total += tensor_bytes(&made->tensor[arg]) *
-                     (is_running(arg) && norma_arg_is_output(&made->problem, arg) ? 2 : 1);
+                     (tensor_is_updated(arg) && norma_arg_is_output(&made->problem, arg) ? 2 : 1);
     }
     return total;
 }

@@ -20,6 +20,8 @@ static const char *descr_of(norma_dtype dtype)
         return "<u2";
     case NORMA_FLOAT64:
         return "<f8";
+    case NORMA_INT64:
+        return "<i8";
     default:
         return "<f4";
     }
@@ -33,6 +35,8 @@ static bool find_dtype(const char *argument, const char *path, const char *descr
         *dtype = NORMA_FLOAT16;
     } else if (!strcmp(descr, "<f8")) {
         *dtype = NORMA_FLOAT64;
+    } else if (!strcmp(descr, "<i8")) {
+        *dtype = NORMA_INT64;
     } else if (!strcmp(descr, "<u2") || !strcmp(descr, "<V2") || !strcmp(descr, "|V2")) {
         *dtype = NORMA_BFLOAT16;
         if (!bfloat16)

@@ -32,6 +32,8 @@ const char *dtype_name(norma_dtype dtype)
         return "bfloat16";
     case NORMA_FLOAT64:
         return "float64";
+    case NORMA_INT64:
+        return "int64";
     default:
         return "unknown";
     }
@@ -244,6 +246,9 @@ static bool understand_argument(struct options *o, size_t i)
         return true;
     case ARGUMENT_NUMBER:
         return parse_number(o, a->name, text, target);
+    case ARGUMENT_MOMENTUM:
+        o->problem.cumulative = strcmp(text, "none") == 0;
+        return o->problem.cumulative || parse_number(o, a->name, text, target);
     case ARGUMENT_INTEGER:
         return parse_integer(o, a->name, text, target);
     case ARGUMENT_SWITCH:

@@ -37,9 +37,16 @@ enum tensor_role tensor_role(norma_arg arg)
     case NORMA_ARG_RUNNING_MEAN:
     case NORMA_ARG_RUNNING_VAR:
         return TENSOR_CHANNEL;
+    case NORMA_ARG_NUM_BATCHES_TRACKED:
+        return TENSOR_COUNT;
     default:
         return TENSOR_WHOLE;
     }
+}
+
+bool tensor_is_updated(norma_arg arg)
+{
+    return tensor_role(arg) == TENSOR_CHANNEL || tensor_role(arg) == TENSOR_COUNT;
 }
 
 const norma_tensor **problem_slot(norma_problem *problem, norma_arg arg)
@@ -129,6 +136,8 @@ int32_t natural_shape(const norma_problem *p, norma_arg arg, int64_t shape[NORMA
         axes = ~group_axes(p);
     else if (role == TENSOR_CHANNEL)
         axes = 2;
+    else if (role == TENSOR_COUNT)
+        axes = 0;
     for (int32_t d = 0; d < p->x->rank; d++)
         if (axes >> d & 1)
             shape[rank++] = role == TENSOR_STATISTIC ? statistic_extent(p, d) : p->x->shape[d];

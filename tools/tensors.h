@@ -10,9 +10,12 @@ enum tensor_role {
     TENSOR_PARAMETER, // weight, scale, gate, ... and their gradients
     TENSOR_STATISTIC, // mean, rstd
     TENSOR_CHANNEL,   // running statistics
+    TENSOR_COUNT,     // num_batches_tracked
 };
 
 enum tensor_role tensor_role(norma_arg arg);
+// An output that is updated in place: running statistics and their count.
+bool tensor_is_updated(norma_arg arg);
 // The tensor whose gradient this is; NORMA_ARG_COUNT for what is no gradient.
 norma_arg tensor_of_gradient(norma_arg gradient);
 

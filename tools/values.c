@@ -12,6 +12,9 @@ void values_load(norma_dtype dtype, const void *data, int64_t start, int64_t cou
     } else if (dtype == NORMA_FLOAT16) {
         for (int64_t i = 0; i < count; ++i)
             values[i] = norma_half_to_float(words[start + i]);
+    } else if (dtype == NORMA_INT64) {
+        for (int64_t i = 0; i < count; ++i)
+            values[i] = (float)((const int64_t *)data)[start + i];
     } else if (dtype == NORMA_FLOAT64) {
         for (int64_t i = 0; i < count; ++i)
             values[i] = (float)((const double *)data)[start + i];
@@ -30,6 +33,9 @@ void values_store(norma_dtype dtype, void *data, int64_t start, int64_t count, c
     } else if (dtype == NORMA_FLOAT16) {
         for (int64_t i = 0; i < count; ++i)
             words[start + i] = norma_float_to_half(values[i]);
+    } else if (dtype == NORMA_INT64) {
+        for (int64_t i = 0; i < count; ++i)
+            ((int64_t *)data)[start + i] = (int64_t)values[i];
     } else if (dtype == NORMA_FLOAT64) {
         for (int64_t i = 0; i < count; ++i)
             ((double *)data)[start + i] = values[i];

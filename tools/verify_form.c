@@ -37,6 +37,8 @@ static double load(const norma_tensor *t, int64_t offset)
         return norma_bfloat_to_float(words[offset]);
     case NORMA_FLOAT64:
         return ((const double *)t->data)[offset];
+    case NORMA_INT64:
+        return (double)((const int64_t *)t->data)[offset];
     default:
         return ((const float *)t->data)[offset];
     }
@@ -157,13 +159,13 @@ static bool run_scalar(struct comparison *c, norma_context *scalar, norma_tensor
         if (!t || !norma_arg_is_output(c->problem, arg))
             continue;
         memory[arg] = *t;
-        if (t->dtype != NORMA_FLOAT64)
+        if (t->dtype != NORMA_FLOAT64 && t->dtype != NORMA_INT64)
             memory[arg].dtype = NORMA_FLOAT32;
         const uint64_t bytes = tensor_bytes(&memory[arg]);
         memory[arg].data = malloc(bytes ? bytes : 1);
         if (!memory[arg].data)
             return complain("verify: no memory for the scalar path's %s", norma_arg_name(arg));
-        if (tensor_role(arg) == TENSOR_CHANNEL)
+        if (tensor_is_updated(arg))
             memcpy(memory[arg].data, problem_tensor(c->given, arg)->data, bytes);
         *problem_slot(&c->expected, arg) = &memory[arg];
     }
