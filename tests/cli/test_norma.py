@@ -1,6 +1,7 @@
 """The norma program from a shell: real data, bad files, exit statuses. Arguments: the program, the folder of data."""
 
 import functools
+import itertools
 import json
 import math
 import os
@@ -465,6 +466,33 @@ class Operators(Room):
                           self.path("y_out.npy"))
                 self.assertEqual(self.load("y").dtype, numpy.float16)
 
+    def test_cumulative(self):
+        """--momentum none: running statistics are the mean of all batches; the count grows with any momentum."""
+        x = numpy.random.default_rng(8).normal(3, 2, SHAPE)
+        words = ["--running-mean", self.save("mean", numpy.full(4, 0.5, numpy.float32)), "--running-var",
+                 self.save("var", numpy.full(4, 2, numpy.float32)), "--num-batches-tracked", self.path("count.npy"),
+                 *self.outputs("running_mean", "running_var", "num_batches_tracked"), "-o", self.path("y_out.npy")]
+        for op, more, batches in (("batch_norm", ["--training"], x[None]), ("instance_norm", [], x),
+                                  ("ghost_batch_norm", ["--training", "--virtual-batch", "1"], x)):
+            seen = 1 if op == "instance_norm" else len(batches)
+            runs = (0, "none"), (2**32 - 1, "none"), (2, "0.25")
+            for device, (count, momentum) in itertools.product(DEVICES, runs):
+                self.save("count", numpy.array(count))
+                self.good("run", op, self.save("x", x.astype(numpy.float32)), *more, "--momentum", momentum, *words,
+                          "--device", device, "--verify")
+                mean, var = numpy.full(4, 0.5), numpy.full(4, 2.0)
+                batch = [(each.reshape(-1, 4, 30).mean((0, 2)), each.reshape(-1, 4, 30).var((0, 2), ddof=1))
+                         for each in batches]
+                if op == "instance_norm":
+                    batch = [tuple(numpy.mean(part, 0) for part in zip(*batch))]
+                for number, (a, b) in enumerate(batch):
+                    share = 0.25 if momentum != "none" else 1 / (count + number + 1)
+                    mean, var = (1 - share) * mean + share * a, (1 - share) * var + share * b
+                self.close(self.load("running_mean"), mean, 1e-6, (op, device, count))
+                self.close(self.load("running_var"), var, 1e-6, (op, device, count))
+                got = self.load("num_batches_tracked")
+                self.assertEqual((got.dtype, got.shape, int(got)), (numpy.int64, (), count + seen))
+
     def test_broadcast_shapes(self):
         """A parameter of x's rank, with ones where it repeats, is as good as its vector; its gradient has its shape."""
         words, tensors = self.prepare(("group_norm", {"num_groups": 2}, "weight bias", (2, 3), (1,)))
@@ -509,6 +537,8 @@ class Operators(Room):
         channel = self.save("channel", numpy.ones(4, numpy.float32))
         wide = self.save("wide", numpy.ones(SHAPE))
         dx = ["--dx-out", self.path("out_dx.npy")]
+        running = ["--running-mean", channel, "--running-var", channel]
+        count, many = self.save("count", numpy.array(-1)), self.save("many", numpy.zeros(2, numpy.int64))
 
         def run(op, *words):
             return ["run", op, x, "--device", "scalar", *words]
@@ -533,6 +563,18 @@ class Operators(Room):
             (1, "virtual_batch", run("ghost_batch_norm", "--training", "-o", self.out)),
             (1, "virtual_batch", run("ghost_batch_norm", "--training", "--virtual-batch", "2", "-o", self.out)),
             (2, "--virtual-batch", run("batch_norm", "--training", "--virtual-batch", "1", "-o", self.out)),
+            (1, "num_batches_tracked", run("batch_norm", "--training", *running, "--momentum", "none", "-o", self.out)),
+            (1, "num_batches_tracked", run("batch_norm", "--training", *running, "--num-batches-tracked", count, "-o",
+                                           self.out)),
+            (1, "num_batches_tracked", run("batch_norm", "--training", *running, "--num-batches-tracked", many, "-o",
+                                           self.out)),
+            (1, "num_batches_tracked", run("batch_norm", "--training", *running, "--num-batches-tracked", channel, "-o",
+                                           self.out)),
+            (1, "num_batches_tracked", run("batch_norm", "--training", "-o", self.out, "--num-batches-tracked-out",
+                                           self.path("out_n.npy"))),
+            (1, "x", ["run", "layer_norm", many, "-o", self.out]),
+            (1, "bias", run("batch_norm", *running, "--bias", many, "-o", self.out)),
+            (2, "--momentum", run("batch_norm", "--training", *running, "--momentum", "nothing", "-o", self.out)),
             (1, "momentum", run("batch_norm", "--training", "--momentum", "2", "-o", self.out)),
             (1, "running_mean", run("batch_norm", "-o", self.out)),
             (1, "running_var", run("batch_norm", "--training", "--running-mean", channel, "-o", self.out)),

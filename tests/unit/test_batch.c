@@ -116,12 +116,59 @@ static void virtual_batches_are_groups(void **state)
         }
 }
 
+static void batches_are_counted_by_one_integer(void **state)
+{
+    (void)state;
+    struct room r;
+    int64_t seen = 7;
+    const int64_t one = 1, two = 2;
+    norma_tensor count = norma_tensor_host(NORMA_INT64, 0, NULL, &seen);
+    norma_problem p = start(&r, NORMA_BATCH_NORM);
+    p.cumulative = 1; // of nothing
+    taken(&p);
+    p.running_mean = p.running_var = &r.channels;
+    refused(&p, "num_batches_tracked");
+    p.num_batches_tracked = &count;
+    taken(&p);
+    count = norma_tensor_host(NORMA_INT64, 1, &one, &seen);
+    taken(&p);
+    count = norma_tensor_host(NORMA_INT64, 1, &two, &seen);
+    refused(&p, "num_batches_tracked");
+    count = norma_tensor_host(NORMA_FLOAT32, 0, NULL, &seen);
+    refused(&p, "num_batches_tracked");
+    count = norma_tensor_host(NORMA_INT64, 0, NULL, &seen);
+    r.channels.dtype = NORMA_INT64;
+    refused(&p, "running_mean");
+    p.running_mean = p.running_var = NULL;
+    p.op = NORMA_GROUP_NORM;
+    refused(&p, "num_batches_tracked");
+}
+
+// Their memory is looked at where it is the host's.
+static void a_count_is_not_negative(void **state)
+{
+    (void)state;
+    struct room r;
+    struct norma_work work;
+    float y[6 * 4 * 5];
+    int64_t seen = -1;
+    norma_tensor count = norma_tensor_host(NORMA_INT64, 0, NULL, &seen);
+    norma_problem p = start(&r, NORMA_BATCH_NORM);
+    p.num_batches_tracked = &count;
+    r.y.data = y;
+    taken(&p);
+    assert_int_equal(norma_work_from_problem(&p, NORMA_PLACE_HOST, &work), NORMA_ERROR_INVALID_ARGUMENT);
+    assert_int_equal(strncmp(norma_last_error(), "num_batches_tracked:", 20), 0);
+    seen = 0;
+    assert_int_equal(norma_work_from_problem(&p, NORMA_PLACE_HOST, &work), NORMA_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(virtual_batches_divide_the_batch),
-        cmocka_unit_test(one_element_cannot_train),
-        cmocka_unit_test(virtual_batches_are_groups),
+        cmocka_unit_test(virtual_batches_divide_the_batch), cmocka_unit_test(one_element_cannot_train),
+        cmocka_unit_test(virtual_batches_are_groups),       cmocka_unit_test(batches_are_counted_by_one_integer),
+        cmocka_unit_test(a_count_is_not_negative),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
