@@ -196,8 +196,8 @@ typedef struct norma_problem {
     const norma_tensor *running_mean; // read; training: updated in place
     const norma_tensor *running_var;
     const norma_tensor *num_batches_tracked; // the same
-    const norma_tensor *y_scale;   // of a quantised y; output with dynamic_scale
-    const norma_tensor *nonfinite; // output
+    const norma_tensor *y_scale;             // of a quantised y; output with dynamic_scale
+    const norma_tensor *nonfinite;           // output
     const norma_tensor *dy;
     const norma_tensor *dsum;
     const norma_tensor *dx;
