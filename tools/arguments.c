@@ -67,6 +67,8 @@ const struct argument arguments[] = {
     COMMAND("with", TEXT, OPTIONS_SHAPE, with_text, "LIST",
             "tensors beside x and y: none, or weight,bias,... (the parameters that are usual)"),
     COMMAND("param-dtype", DTYPE, OPTIONS_SHAPE, param_dtype, "TYPE", "type of parameters such as weight (x's)"),
+    COMMAND("y-scale-dynamic", FLAG, OPTIONS_SHAPE, problem.dynamic_scale, NULL,
+            "a quantised y has a scale of each group's own, not one that is given"),
     COMMAND("verify", FLAG, OPTIONS_FILES, verify, NULL, "compare with the scalar path, print the largest error/bound"),
     COMMAND("json", FLAG, OPTIONS_JSON, json, NULL, "print JSON"),
     COMMAND("no-measure", FLAG, OPTIONS_EXPLAIN, no_measure, NULL, "do not run it beside the prediction"),
@@ -113,7 +115,8 @@ const struct argument arguments[] = {
            "float32, float16, bfloat16 or float64: type of x; 16-bit words are bfloat16, float64 stays so (scalar "
            "device alone)"),
     NUMBER("out-dtype", DTYPE, ALL, BOTH, out_dtype, NULL, "TYPE",
-           "type of y and sum (x's), of gradients (their tensors')"),
+           "type of y and sum (x's), of gradients (their tensors'); of y alone also int8 and float8_e4m3fn, with a "
+           "scale"),
 
     INPUT("weight", WEIGHT, WEIGHTED, "W.npy", "factor behind the norm"),
     INPUT("bias", BIAS, WEIGHTED, "B.npy", "added behind the norm"),
@@ -129,10 +132,16 @@ const struct argument arguments[] = {
     INPUT("num-batches-tracked", NUM_BATCHES_TRACKED, RUNNING, "K.npy",
           "how many batches they have seen, int64; grows where they are updated"),
 
+    {"y-scale", 0, ARGUMENT_INPUT, SECTION_INPUTS, OPTIONS_FILES, ALL, ARGUMENT_FORWARD, AT(file[NORMA_ARG_Y_SCALE]),
+     NORMA_ARG_Y_SCALE, NULL, "S.npy", "what y is divided by with --out-dtype int8 or float8_e4m3fn; or one element"},
+
     OUTPUT("output", 'o', Y, ALL, "Y.npy", "where y goes"),
     OUTPUT("sum-out", 0, SUM, GROUPS, "H.npy", "where residual + gate * (x + input_bias) goes"),
     OUTPUT("mean-out", 0, MEAN, GROUPS, "M.npy", "where the groups' means go"),
     OUTPUT("rstd-out", 0, RSTD, GROUPS, "S.npy", "where the groups' 1/sqrt(var + eps) go"),
+    OUTPUT("y-scale-out", 0, Y_SCALE, GROUPS, "S.npy",
+           "where the scales go that take each group's largest |y| to 127 (--out-dtype int8) or 448 (float8_e4m3fn)"),
+    OUTPUT("nonfinite-out", 0, NONFINITE, GROUPS, "N.npy", "where the counts of x's NaN and infinities go (int32)"),
     OUTPUT("running-mean-out", 0, RUNNING_MEAN, RUNNING, "M.npy", "where the updated running_mean goes"),
     OUTPUT("running-var-out", 0, RUNNING_VAR, RUNNING, "V.npy", "where the updated running_var goes"),
     OUTPUT("num-batches-tracked-out", 0, NUM_BATCHES_TRACKED, RUNNING, "K.npy",

@@ -57,6 +57,8 @@ static bool open_inputs(struct job *job)
     // The library's checks, which the outputs' shapes follow from.
     struct norma_work work;
     norma_problem probe = job->given;
+    probe.y_scale = NULL; // of a y that is not quantised
+    probe.dynamic_scale = 0;
     if (probe.direction == NORMA_FORWARD)
         probe.y = x;
     return succeeded(norma_work_from_problem(&probe, NORMA_PLACE_NONE, &work));
@@ -67,11 +69,14 @@ static norma_dtype output_dtype(const struct job *job, norma_arg arg)
     const norma_dtype x = job->given.x->dtype;
     const norma_arg of = tensor_of_gradient(arg);
     const norma_tensor *tensor = of == NORMA_ARG_COUNT ? NULL : problem_tensor(&job->given, of);
+    const norma_dtype wanted = job->options.out_dtype;
+    if (arg == NORMA_ARG_NONFINITE)
+        return NORMA_INT32;
     if (tensor_role(arg) == TENSOR_STATISTIC || tensor_role(arg) == TENSOR_CHANNEL)
         return x == NORMA_FLOAT64 ? NORMA_FLOAT64 : NORMA_FLOAT32;
     if (tensor_role(arg) == TENSOR_COUNT)
         return NORMA_INT64;
-    return job->options.out_dtype ? job->options.out_dtype : tensor ? tensor->dtype : x;
+    return wanted && (arg == NORMA_ARG_Y || !is_quantised(wanted)) ? wanted : tensor ? tensor->dtype : x;
 }
 
 // The tensors that the outputs will be, without memory: enough for every check.
@@ -161,7 +166,8 @@ static bool compare(struct job *job, norma_device *device)
         return complain("verify: no device can do it");
     if (!succeeded(norma_device_get_info(device, &info)))
         return false;
-    bool scalar = !strcmp(info.backend, "scalar");
+    // A quantised y tells of the scalar path's y only to which step that belongs.
+    bool scalar = !strcmp(info.backend, "scalar") || is_quantised(job->options.out_dtype);
     norma_context_params params = NORMA_CONTEXT_DEFAULTS;
     params.device = "scalar";
     params.cache_dir = "";

@@ -15,6 +15,7 @@ static bool check_numbers(const norma_problem *problem)
 {
     struct norma_work work;
     norma_problem probe = *problem;
+    probe.dynamic_scale = 0; // of a y that is not quantised
     norma_tensor running = norma_tensor_host(NORMA_FLOAT32, 1, probe.x->shape + 1, NULL);
     running.dtype = probe.x->dtype == NORMA_FLOAT64 ? NORMA_FLOAT64 : NORMA_FLOAT32;
     *problem_slot(&probe, probe.direction == NORMA_BACKWARD ? NORMA_ARG_DY : NORMA_ARG_Y) = probe.x;
@@ -26,6 +27,8 @@ static bool check_numbers(const norma_problem *problem)
 static norma_dtype made_dtype(const struct options *o, norma_arg arg)
 {
     const norma_dtype x = o->dtype ? o->dtype : NORMA_FLOAT32;
+    if (arg == NORMA_ARG_NONFINITE)
+        return NORMA_INT32;
     switch (tensor_role(arg)) {
     case TENSOR_PARAMETER:
         return o->param_dtype ? o->param_dtype : x;
@@ -38,7 +41,7 @@ static norma_dtype made_dtype(const struct options *o, norma_arg arg)
         break;
     }
     const bool output = arg == NORMA_ARG_Y || arg == NORMA_ARG_SUM || tensor_of_gradient(arg) != NORMA_ARG_COUNT;
-    return output && o->out_dtype ? o->out_dtype : x;
+    return output && o->out_dtype && (arg == NORMA_ARG_Y || !is_quantised(o->out_dtype)) ? o->out_dtype : x;
 }
 
 bool made_start(const struct options *o, struct made *made)
@@ -54,7 +57,8 @@ bool made_start(const struct options *o, struct made *made)
     if (!options_problem(o, o->rank, p))
         return false;
     const norma_arg needed = p->direction == NORMA_BACKWARD ? NORMA_ARG_DY : NORMA_ARG_Y;
-    const uint64_t with = o->with | TENSOR_BIT(NORMA_ARG_X) | TENSOR_BIT(needed);
+    const uint64_t scale = is_quantised(o->out_dtype) ? TENSOR_BIT(NORMA_ARG_Y_SCALE) : 0;
+    const uint64_t with = scale | o->with | TENSOR_BIT(NORMA_ARG_X) | TENSOR_BIT(needed);
     made->tensor[NORMA_ARG_X] = norma_tensor_host(made_dtype(o, NORMA_ARG_X), o->rank, o->shape, NULL);
     p->x = &made->tensor[NORMA_ARG_X];
     if (!check_numbers(p))
@@ -78,6 +82,8 @@ void made_fill(const norma_tensor *tensor, norma_arg arg, uint64_t seed, void *d
         float value = random_normal(&state);
         if (arg == NORMA_ARG_RUNNING_VAR || arg == NORMA_ARG_RSTD || arg == NORMA_ARG_NUM_BATCHES_TRACKED)
             value = 0.5f + value * value;
+        if (arg == NORMA_ARG_Y_SCALE)
+            value = 0.02f + 0.01f * value * value;
         values_store(tensor->dtype, data, i, 1, &value);
     }
     size_t element = norma_dtype_size(tensor->dtype);

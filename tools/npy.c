@@ -20,6 +20,12 @@ static const char *descr_of(norma_dtype dtype)
         return "<u2";
     case NORMA_FLOAT64:
         return "<f8";
+    case NORMA_INT8:
+        return "|i1";
+    case NORMA_FLOAT8_E4M3FN:
+        return "|u1";
+    case NORMA_INT32:
+        return "<i4";
     case NORMA_INT64:
         return "<i8";
     default:

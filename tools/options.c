@@ -32,6 +32,12 @@ const char *dtype_name(norma_dtype dtype)
         return "bfloat16";
     case NORMA_FLOAT64:
         return "float64";
+    case NORMA_INT8:
+        return "int8";
+    case NORMA_FLOAT8_E4M3FN:
+        return "float8_e4m3fn";
+    case NORMA_INT32:
+        return "int32";
     case NORMA_INT64:
         return "int64";
     default:
@@ -83,13 +89,16 @@ static bool parse_size(const struct options *o, const char *text, uint64_t *size
 
 static bool parse_dtype(const struct options *o, const char *name, const char *text, norma_dtype *dtype)
 {
-    for (norma_dtype d = NORMA_FLOAT32; d <= NORMA_FLOAT64; ++d) {
+    const bool output = !strcmp(name, "out-dtype");
+    for (norma_dtype d = NORMA_FLOAT32; d <= (output ? NORMA_FLOAT8_E4M3FN : NORMA_FLOAT64); ++d) {
         if (!strcmp(text, dtype_name(d))) {
             *dtype = d;
             return true;
         }
     }
-    return wrong(o, name, text, "'%s' is no type: write float32, float16, bfloat16 or float64");
+    return wrong(o, name, text,
+                 output ? "'%s' is no type: write float32, float16, bfloat16, float64, int8 or float8_e4m3fn"
+                        : "'%s' is no type: write float32, float16, bfloat16 or float64");
 }
 
 static bool parse_choice(const struct options *o, const struct argument *a, const char *text, int *value)
@@ -284,6 +293,30 @@ static bool check_belongs(const struct options *o, const struct argument *a)
     return true;
 }
 
+bool is_quantised(norma_dtype dtype)
+{
+    return dtype == NORMA_INT8 || dtype == NORMA_FLOAT8_E4M3FN;
+}
+
+// y's scale comes from a file, goes to one, or there is none.
+static bool check_scale(struct options *o)
+{
+    const bool backward = o->problem.direction == NORMA_BACKWARD, out = o->out_file[NORMA_ARG_Y_SCALE];
+    if (is_quantised(o->out_dtype) && backward)
+        return complain("%s: --out-dtype: %s is for y, which has no gradient then", o->command,
+                        dtype_name(o->out_dtype));
+    if (out && o->file[NORMA_ARG_Y_SCALE])
+        return complain("%s: --y-scale-out: the scale is given (--y-scale)", o->command);
+    if ((out || o->file[NORMA_ARG_Y_SCALE] || o->problem.dynamic_scale) && !is_quantised(o->out_dtype))
+        return complain("%s: --%s: it is for --out-dtype int8 or float8_e4m3fn", o->command,
+                        out                          ? "y-scale-out"
+                        : o->file[NORMA_ARG_Y_SCALE] ? "y-scale"
+                                                     : "y-scale-dynamic");
+    if (out)
+        o->problem.dynamic_scale = 1;
+    return true;
+}
+
 static bool check_files(const struct options *o)
 {
     bool any = o->verify;
@@ -318,6 +351,8 @@ static bool understand(struct options *o, const struct option_spec *spec)
         return false;
     if (!(o->seconds > 0 && o->seconds <= 3600))
         return complain("%s: --seconds: %g is not above 0 and at most 3600", o->command, o->seconds);
+    if (!check_scale(o))
+        return false;
     if (o->repeat < 1)
         return complain("%s: --repeat: it must be at least 1", o->command);
     return !spec->x || check_files(o);

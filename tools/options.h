@@ -60,6 +60,9 @@ bool options_context(const struct options *options, norma_context **context);
 // Whether --device (or NORMA_DEVICE) means this one: a context lists all that there are.
 bool options_want(const struct options *options, const norma_device *device);
 
+// Whether an output of that type is quantised, and has a scale.
+bool is_quantised(norma_dtype dtype);
+
 // "float32", ...: the names on the command line and in JSON.
 const char *dtype_name(norma_dtype dtype);
 

@@ -33,6 +33,8 @@ enum tensor_role tensor_role(norma_arg arg)
         return TENSOR_PARAMETER;
     case NORMA_ARG_MEAN:
     case NORMA_ARG_RSTD:
+    case NORMA_ARG_Y_SCALE:
+    case NORMA_ARG_NONFINITE:
         return TENSOR_STATISTIC;
     case NORMA_ARG_RUNNING_MEAN:
     case NORMA_ARG_RUNNING_VAR:
@@ -129,6 +131,8 @@ int32_t natural_shape(const norma_problem *p, norma_arg arg, int64_t shape[NORMA
         memcpy(shape, tensor->shape, sizeof tensor->shape);
         return tensor->rank;
     }
+    if (arg == NORMA_ARG_Y_SCALE && !p->dynamic_scale)
+        return 0; // one element
     const enum tensor_role role = tensor_role(arg);
     if (role == TENSOR_PARAMETER)
         axes = parameter_axes(p);

@@ -8,7 +8,7 @@
 enum tensor_role {
     TENSOR_WHOLE,     // of x's shape
     TENSOR_PARAMETER, // weight, scale, gate, ... and their gradients
-    TENSOR_STATISTIC, // mean, rstd
+    TENSOR_STATISTIC, // mean, rstd, y_scale, nonfinite
     TENSOR_CHANNEL,   // running statistics
     TENSOR_COUNT,     // num_batches_tracked
 };

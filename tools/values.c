@@ -18,6 +18,15 @@ void values_load(norma_dtype dtype, const void *data, int64_t start, int64_t cou
     } else if (dtype == NORMA_FLOAT64) {
         for (int64_t i = 0; i < count; ++i)
             values[i] = (float)((const double *)data)[start + i];
+    } else if (dtype == NORMA_INT32) {
+        for (int64_t i = 0; i < count; ++i)
+            values[i] = (float)((const int32_t *)data)[start + i];
+    } else if (dtype == NORMA_INT8) {
+        for (int64_t i = 0; i < count; ++i)
+            values[i] = ((const int8_t *)data)[start + i];
+    } else if (dtype == NORMA_FLOAT8_E4M3FN) {
+        for (int64_t i = 0; i < count; ++i)
+            values[i] = norma_float8_to_float(((const uint8_t *)data)[start + i]);
     } else {
         for (int64_t i = 0; i < count; ++i)
             values[i] = norma_bfloat_to_float(words[start + i]);
@@ -39,6 +48,15 @@ void values_store(norma_dtype dtype, void *data, int64_t start, int64_t count, c
     } else if (dtype == NORMA_FLOAT64) {
         for (int64_t i = 0; i < count; ++i)
             ((double *)data)[start + i] = values[i];
+    } else if (dtype == NORMA_INT32) {
+        for (int64_t i = 0; i < count; ++i)
+            ((int32_t *)data)[start + i] = (int32_t)values[i];
+    } else if (dtype == NORMA_INT8) {
+        for (int64_t i = 0; i < count; ++i)
+            ((int8_t *)data)[start + i] = norma_float_to_int8(values[i]);
+    } else if (dtype == NORMA_FLOAT8_E4M3FN) {
+        for (int64_t i = 0; i < count; ++i)
+            ((uint8_t *)data)[start + i] = norma_float_to_float8(values[i]);
     } else {
         for (int64_t i = 0; i < count; ++i)
             words[start + i] = norma_float_to_bfloat(values[i]);

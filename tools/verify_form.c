@@ -31,6 +31,12 @@ static double load(const norma_tensor *t, int64_t offset)
 {
     const uint16_t *words = t->data;
     switch (t->dtype) {
+    case NORMA_INT8:
+        return ((const int8_t *)t->data)[offset];
+    case NORMA_FLOAT8_E4M3FN:
+        return norma_float8_to_float(((const uint8_t *)t->data)[offset]);
+    case NORMA_INT32:
+        return ((const int32_t *)t->data)[offset];
     case NORMA_FLOAT16:
         return norma_half_to_float(words[offset]);
     case NORMA_BFLOAT16:
@@ -159,7 +165,7 @@ static bool run_scalar(struct comparison *c, norma_context *scalar, norma_tensor
         if (!t || !norma_arg_is_output(c->problem, arg))
             continue;
         memory[arg] = *t;
-        if (t->dtype != NORMA_FLOAT64 && t->dtype != NORMA_INT64)
+        if (t->dtype != NORMA_FLOAT64 && t->dtype != NORMA_INT32 && t->dtype != NORMA_INT64)
             memory[arg].dtype = NORMA_FLOAT32;
         const uint64_t bytes = tensor_bytes(&memory[arg]);
         memory[arg].data = malloc(bytes ? bytes : 1);
