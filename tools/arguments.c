@@ -40,10 +40,20 @@ static const char *const activations[] = {"none", "relu", "leaky_relu", "gelu", 
         name, 0, ARGUMENT_##kind, SECTION_OPERATOR, OPTIONS_PROBLEM, ops, ARGUMENT_##directions, AT(member), \
             NORMA_ARG_COUNT, choices, value, help                                                            \
     }
+#define WHOLE(name, kind, ops, directions, member, choices, value, help)                                   \
+    {                                                                                                      \
+        name, 0, ARGUMENT_##kind, SECTION_OPERATOR, OPTIONS_WHOLE, ops, ARGUMENT_##directions, AT(member), \
+            NORMA_ARG_COUNT, choices, value, help                                                          \
+    }
 #define INPUT(name, arg, ops, value, help)                                                                     \
     {                                                                                                          \
         name, 0, ARGUMENT_INPUT, SECTION_INPUTS, OPTIONS_FILES, ops, ARGUMENT_BOTH, AT(file[NORMA_ARG_##arg]), \
             NORMA_ARG_##arg, NULL, value, help                                                                 \
+    }
+#define PARAMETER(name, arg, ops, value, help)                                                        \
+    {                                                                                                 \
+        name, 0, ARGUMENT_INPUT, SECTION_INPUTS, OPTIONS_FILES | OPTIONS_INSPECT, ops, ARGUMENT_BOTH, \
+            AT(file[NORMA_ARG_##arg]), NORMA_ARG_##arg, NULL, value, help                             \
     }
 #define OUTPUT(name, letter, arg, ops, value, help)                                           \
     {                                                                                         \
@@ -75,6 +85,8 @@ const struct argument arguments[] = {
     COMMAND("seconds", NUMBER, OPTIONS_BENCH, seconds, "S", "how long to measure (3)"),
     COMMAND("variant", TEXT, OPTIONS_BENCH, variant, "NAME", "these kernels, not the planner's choice"),
     COMMAND("plot", TEXT, OPTIONS_BENCH, plot_file, "FILE.svg", "where a bar chart of the rates goes"),
+    COMMAND("plot", TEXT, OPTIONS_INSPECT, plot_file, "FILE.svg", "where histograms of x and y go"),
+    COMMAND("groups", INTEGER, OPTIONS_INSPECT, shown_groups, "N", "groups that are listed one by one (16)"),
     COMMAND("repeat", INTEGER, OPTIONS_CHECK, repeat, "N", "how often to do it all, each time from another seed (1)"),
     COMMAND("seed", SEED, OPTIONS_CHECK, seed, "N", "where the random numbers begin (1)"),
 
@@ -89,10 +101,10 @@ const struct argument arguments[] = {
     NUMBER("training", FLAG, BATCH, BOTH, problem.training, NULL, NULL, "statistics of x, not running ones"),
     NUMBER("use-input-stats", SWITCH, OP(INSTANCE_NORM), BOTH, problem.use_input_stats, NULL, "0|1",
            "1: statistics of x, 0: running ones"),
-    NUMBER("momentum", MOMENTUM, RUNNING, FORWARD, problem.momentum, NULL, "M|none",
-           "share of x in the updated running statistics; none: the mean of all batches, see --num-batches-tracked"),
-    NUMBER("running-var-biased", FLAG, RUNNING, FORWARD, problem.running_var_biased, NULL, NULL,
-           "the biased variance goes into running_var (ONNX)"),
+    WHOLE("momentum", MOMENTUM, RUNNING, FORWARD, problem.momentum, NULL, "M|none",
+          "share of x in the updated running statistics; none: the mean of all batches, see --num-batches-tracked"),
+    WHOLE("running-var-biased", FLAG, RUNNING, FORWARD, problem.running_var_biased, NULL, NULL,
+          "the biased variance goes into running_var (ONNX)"),
     NUMBER("p", SWITCH, NORMALIZE, BOTH, problem.norm_order, NULL, "1|2", "order of the norm"),
     NUMBER("eps-mode", CHOICE, NORMALIZE, BOTH, problem.eps_mode, eps_modes, "MODE",
            "max: max(norm, eps), add: norm + eps, inside: eps inside the root"),
@@ -107,10 +119,9 @@ const struct argument arguments[] = {
            "added to weight; 1 is Gemma's"),
     NUMBER("activation", CHOICE, GROUPS, BOTH, problem.activation, activations, "NAME", "applied last: " ACTIVATIONS),
     NUMBER("activation-slope", NUMBER, GROUPS, BOTH, problem.activation_slope, NULL, "S", "of leaky_relu below 0"),
-    NUMBER("z-activation", CHOICE, GROUPS, BOTH, problem.z_activation, activations, "NAME", "the same of --z"),
-    NUMBER("z-first", FLAG, GROUPS, BOTH, problem.z_first, NULL, NULL,
-           "--z is a factor before the norm, not behind it"),
-    NUMBER("backward", FLAG, GROUPS, BOTH, problem.direction, NULL, NULL, "gradients, not y"),
+    WHOLE("z-activation", CHOICE, GROUPS, BOTH, problem.z_activation, activations, "NAME", "the same of --z"),
+    WHOLE("z-first", FLAG, GROUPS, BOTH, problem.z_first, NULL, NULL, "--z is a factor before the norm, not behind it"),
+    WHOLE("backward", FLAG, GROUPS, BOTH, problem.direction, NULL, NULL, "gradients, not y"),
     NUMBER("dtype", DTYPE, ALL, BOTH, dtype, NULL, "TYPE",
            "float32, float16, bfloat16 or float64: type of x; 16-bit words are bfloat16, float64 stays so (scalar "
            "device alone)"),
@@ -118,17 +129,17 @@ const struct argument arguments[] = {
            "type of y and sum (x's), of gradients (their tensors'); of y alone also int8 and float8_e4m3fn, with a "
            "scale"),
 
-    INPUT("weight", WEIGHT, WEIGHTED, "W.npy", "factor behind the norm"),
-    INPUT("bias", BIAS, WEIGHTED, "B.npy", "added behind the norm"),
-    INPUT("scale", SCALE, ADAPTIVE, "S.npy", "1 + scale is the factor behind the norm"),
-    INPUT("shift", SHIFT, ADAPTIVE, "T.npy", "added behind the norm"),
+    PARAMETER("weight", WEIGHT, WEIGHTED, "W.npy", "factor behind the norm"),
+    PARAMETER("bias", BIAS, WEIGHTED, "B.npy", "added behind the norm"),
+    PARAMETER("scale", SCALE, ADAPTIVE, "S.npy", "1 + scale is the factor behind the norm"),
+    PARAMETER("shift", SHIFT, ADAPTIVE, "T.npy", "added behind the norm"),
     INPUT("residual", RESIDUAL, GROUPS, "R.npy", "added to x before the norm"),
     INPUT("gate", GATE, GROUPS, "G.npy", "factor of x before the residual is added"),
     INPUT("input-bias", INPUT_BIAS, GROUPS, "I.npy", "added to x before the gate"),
     INPUT("z", Z, GROUPS, "Z.npy", "its activation is a factor, see --z-first"),
     INPUT("addend", ADDEND, GROUPS, "A.npy", "added before the activation"),
-    INPUT("running-mean", RUNNING_MEAN, RUNNING, "M.npy", "statistics where they are not x's own"),
-    INPUT("running-var", RUNNING_VAR, RUNNING, "V.npy", "the same"),
+    PARAMETER("running-mean", RUNNING_MEAN, RUNNING, "M.npy", "statistics where they are not x's own"),
+    PARAMETER("running-var", RUNNING_VAR, RUNNING, "V.npy", "the same"),
     INPUT("num-batches-tracked", NUM_BATCHES_TRACKED, RUNNING, "K.npy",
           "how many batches they have seen, int64; grows where they are updated"),
 
@@ -286,7 +297,7 @@ void argument_print_help(const struct option_spec *spec, const char *command, no
 {
     const bool any = spec->op && op == NORMA_OP_INVALID;
     printf("Usage: norma %s %s%s%s\n", command,
-           any        ? "OP"
+           any        ? (spec->groups & OPTIONS_INSPECT ? "[OP]" : "OP")
            : spec->op ? norma_op_name(op)
                       : "",
            spec->op ? " " : "", spec->words);

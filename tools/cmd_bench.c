@@ -288,8 +288,8 @@ static bool plot(const struct bench *b, const struct outcome *out)
 
 int cmd_bench(int argc, const char **argv)
 {
-    static const struct option_spec spec = {OPTIONS_DEVICE | OPTIONS_PROBLEM | OPTIONS_SHAPE | OPTIONS_JSON |
-                                                OPTIONS_BENCH,
+    static const struct option_spec spec = {OPTIONS_DEVICE | OPTIONS_PROBLEM | OPTIONS_WHOLE | OPTIONS_SHAPE |
+                                                OPTIONS_JSON | OPTIONS_BENCH,
                                             "--shape RxD [options]", true, false};
     struct bench b;
     memset(&b, 0, sizeof b);

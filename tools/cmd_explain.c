@@ -151,8 +151,8 @@ static bool work(const struct options *o, struct made *made, norma_context **con
 
 int cmd_explain(int argc, const char **argv)
 {
-    static const struct option_spec spec = {OPTIONS_DEVICE | OPTIONS_PROBLEM | OPTIONS_SHAPE | OPTIONS_JSON |
-                                                OPTIONS_EXPLAIN,
+    static const struct option_spec spec = {OPTIONS_DEVICE | OPTIONS_PROBLEM | OPTIONS_WHOLE | OPTIONS_SHAPE |
+                                                OPTIONS_JSON | OPTIONS_EXPLAIN,
                                             "--shape RxD [options]", true, false};
     struct options options;
     struct made made;

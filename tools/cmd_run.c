@@ -1,8 +1,6 @@
 #include "commands.h"
+#include "inputs.h"
 #include "message.h"
-#include "npy.h"
-#include "options.h"
-#include "problem.h"
 #include "progress.h"
 #include "tensors.h"
 #include "values.h"
@@ -15,60 +13,17 @@
 struct job {
     struct options options;
     norma_context *context, *scalar;
-    struct npy in[NORMA_ARG_COUNT];
+    struct inputs in;
     struct npy_output out[NORMA_ARG_COUNT];
     norma_tensor planned[NORMA_ARG_COUNT]; // outputs before they have memory; with it where there is no file for them
-    norma_problem given;                   // the inputs as they were read
     norma_problem problem;                 // what runs: with outputs, and copies of running statistics that it updates
 };
 
-static bool open_input(struct job *job, norma_arg arg, const char *path)
-{
-    const struct options *o = &job->options;
-    const char *name = norma_arg_name(arg);
-    if (!npy_open(name, path, o->dtype == NORMA_BFLOAT16, &job->in[arg]))
-        return false;
-    if (o->dtype != NORMA_FLOAT64 && !npy_round(name, &job->in[arg]))
-        return false;
-    if ((job->in[arg].tensor.dtype == NORMA_INT64) != (tensor_role(arg) == TENSOR_COUNT))
-        return complain("%s: %s holds %s: it must be %s", name, path, dtype_name(job->in[arg].tensor.dtype),
-                        tensor_role(arg) == TENSOR_COUNT ? "int64 '<i8'" : "float32, float16 or bfloat16");
-    // --dtype bfloat16 says what 16-bit words are; a float32 x beside bfloat16 parameters is fine.
-    const norma_dtype dtype = job->in[arg].tensor.dtype;
-    if (arg == NORMA_ARG_X && o->dtype && o->dtype != NORMA_BFLOAT16 && dtype != o->dtype)
-        return complain("x: %s is %s: leave out --dtype %s or convert the file", path, dtype_name(dtype),
-                        dtype_name(o->dtype));
-    *problem_slot(&job->given, arg) = &job->in[arg].tensor;
-    return true;
-}
-
-static bool open_inputs(struct job *job)
-{
-    const struct options *o = &job->options;
-    if (!open_input(job, NORMA_ARG_X, o->x_file))
-        return false;
-    const norma_tensor *x = job->given.x;
-    if (!options_problem(o, x->rank, &job->given))
-        return false;
-    job->given.x = x;
-    for (norma_arg arg = NORMA_ARG_Y; arg < NORMA_ARG_COUNT; ++arg)
-        if (o->file[arg] && !open_input(job, arg, o->file[arg]))
-            return false;
-    // The library's checks, which the outputs' shapes follow from.
-    struct norma_work work;
-    norma_problem probe = job->given;
-    probe.y_scale = NULL; // of a y that is not quantised
-    probe.dynamic_scale = 0;
-    if (probe.direction == NORMA_FORWARD)
-        probe.y = x;
-    return succeeded(norma_work_from_problem(&probe, NORMA_PLACE_NONE, &work));
-}
-
 static norma_dtype output_dtype(const struct job *job, norma_arg arg)
 {
-    const norma_dtype x = job->given.x->dtype;
+    const norma_dtype x = job->in.problem.x->dtype;
     const norma_arg of = tensor_of_gradient(arg);
-    const norma_tensor *tensor = of == NORMA_ARG_COUNT ? NULL : problem_tensor(&job->given, of);
+    const norma_tensor *tensor = of == NORMA_ARG_COUNT ? NULL : problem_tensor(&job->in.problem, of);
     const norma_dtype wanted = job->options.out_dtype;
     if (arg == NORMA_ARG_NONFINITE)
         return NORMA_INT32;
@@ -87,22 +42,22 @@ static bool plan_outputs(struct job *job)
     bool any = p->direction == NORMA_FORWARD;
     for (int arg = 0; arg < NORMA_ARG_COUNT; ++arg)
         any = any || o->out_file[arg];
-    *p = job->given;
+    *p = job->in.problem;
     for (norma_arg arg = NORMA_ARG_X; arg < NORMA_ARG_COUNT; ++arg) {
         const bool running = tensor_is_updated(arg), output = norma_arg_is_output(p, arg);
         int64_t shape[NORMA_MAX_RANK];
         if (running && o->out_file[arg] && !output)
             return complain("%s: nothing updates it: say --%s, or leave out its output", norma_arg_name(arg),
                             norma_op_is_batch(p->op) ? "training" : "use-input-stats 1");
-        if (running && o->out_file[arg] && !problem_tensor(&job->given, arg))
+        if (running && o->out_file[arg] && !problem_tensor(&job->in.problem, arg))
             return complain("%s: there is none to update: its input is missing", norma_arg_name(arg));
         // What --verify compares where no file is named.
         const bool unnamed = arg == NORMA_ARG_Y ? p->direction == NORMA_FORWARD
-                             : running          ? problem_tensor(&job->given, arg) != NULL
+                             : running          ? problem_tensor(&job->in.problem, arg) != NULL
                                                 : arg == NORMA_ARG_DX && !any;
         if (!output || !(o->out_file[arg] || unnamed))
             continue;
-        const int32_t rank = natural_shape(&job->given, arg, shape);
+        const int32_t rank = natural_shape(&job->in.problem, arg, shape);
         job->planned[arg] = norma_tensor_host(output_dtype(job, arg), rank, shape, NULL);
         *problem_slot(p, arg) = &job->planned[arg];
     }
@@ -139,7 +94,7 @@ static bool create_outputs(struct job *job)
             return complain("%s: no memory for %llu bytes", norma_arg_name(arg), (unsigned long long)bytes);
         }
         if (tensor_is_updated(arg))
-            memcpy(t->data, job->in[arg].tensor.data, bytes);
+            memcpy(t->data, job->in.file[arg].tensor.data, bytes);
     }
     return !same_files(job);
 }
@@ -176,7 +131,7 @@ static bool compare(struct job *job, norma_device *device)
     struct progress progress;
     struct verify_result result;
     progress_start(&progress, "verify", 0);
-    bool good = verify_problem(&job->problem, &job->given, job->scalar, &progress, &result);
+    bool good = verify_problem(&job->problem, &job->in.problem, job->scalar, &progress, &result);
     progress_finish(&progress);
     if (!good)
         return false;
@@ -191,7 +146,7 @@ static bool compare(struct job *job, norma_device *device)
 
 static bool work(struct job *job)
 {
-    if (!open_inputs(job) || !plan_outputs(job))
+    if (!inputs_open(&job->options, &job->in) || !plan_outputs(job))
         return false;
     norma_prediction chosen = {0};
     bool large = tensor_bytes(job->problem.x) > (uint64_t)256 << 20;
@@ -217,7 +172,7 @@ static bool work(struct job *job)
 
 int cmd_run(int argc, const char **argv)
 {
-    static const struct option_spec spec = {OPTIONS_DEVICE | OPTIONS_PROBLEM | OPTIONS_FILES,
+    static const struct option_spec spec = {OPTIONS_DEVICE | OPTIONS_PROBLEM | OPTIONS_WHOLE | OPTIONS_FILES,
                                             "X.npy [options] -o Y.npy", true, true};
     struct job job;
     memset(&job, 0, sizeof job);
@@ -226,8 +181,8 @@ int cmd_run(int argc, const char **argv)
         code = work(&job) ? 0 : 1;
     norma_context_destroy(&job.scalar);
     norma_context_destroy(&job.context);
+    inputs_close(&job.in);
     for (int i = 0; i < NORMA_ARG_COUNT; ++i) {
-        npy_close(&job.in[i]);
         npy_discard(&job.out[i]);
         free(job.planned[i].data);
     }

@@ -13,6 +13,7 @@ static const struct {
 } commands[] = {
     {"devices", "[--json]", "every device, what it can do, its self-test, its copy rate", cmd_devices},
     {"run", "OP X.npy -o Y.npy", "one operator on .npy files", cmd_run},
+    {"inspect", "[OP] X.npy", "statistics by group, the largest channels, histograms before and after", cmd_inspect},
     {"explain", "OP --shape RxD", "every device's predicted and measured time, the choice and why", cmd_explain},
     {"bench", "OP --shape RxD", "the operator's rate beside that of the device's copy", cmd_bench},
     {"check", "[--device D]", "every operator on this machine's drivers against long double arithmetic", cmd_check},
@@ -34,7 +35,7 @@ int main(int argc, const char **argv)
 {
     temporary_watch_signals();
     if (argc < 2) {
-        complain("a command is missing: devices, run, explain, bench or check (norma --help says more)");
+        complain("a command is missing: devices, run, inspect, explain, bench or check (norma --help says more)");
         return 2;
     }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "-?")) {
@@ -57,6 +58,6 @@ int main(int argc, const char **argv)
         }
         return code;
     }
-    complain("'%s' is no command: write devices, run, explain, bench or check", argv[1]);
+    complain("'%s' is no command: write devices, run, inspect, explain, bench or check", argv[1]);
     return 2;
 }

@@ -339,6 +339,7 @@ static bool understand(struct options *o, const struct option_spec *spec)
     o->seconds = 3;
     o->repeat = 1;
     o->seed = 1;
+    o->shown_groups = 16;
     for (size_t i = 0; i < argument_count; ++i)
         if ((o->text[i] || o->flag[i]) && !understand_argument(o, i))
             return false;
@@ -355,7 +356,17 @@ static bool understand(struct options *o, const struct option_spec *spec)
         return false;
     if (o->repeat < 1)
         return complain("%s: --repeat: it must be at least 1", o->command);
-    return !spec->x || check_files(o);
+    return !(spec->groups & OPTIONS_FILES) || check_files(o);
+}
+
+// The operator among the words, which --help does not read to their end. NORMA_OP_INVALID where there is none.
+static norma_op find_op(int count, const char **words)
+{
+    for (int i = 0; i < count; ++i)
+        for (norma_op op = NORMA_LAYER_NORM; op < NORMA_OP_COUNT; ++op)
+            if (!strcmp(words[i], norma_op_name(op)))
+                return op;
+    return NORMA_OP_INVALID;
 }
 
 static int read_words(poptContext popt, const struct option_spec *spec, struct options *o)
@@ -368,28 +379,24 @@ static int read_words(poptContext popt, const struct option_spec *spec, struct o
         complain("%s: %s: %s", o->command, poptBadOption(popt, POPT_BADOPTION_NOALIAS), poptStrerror(code));
         return 2;
     }
-    const char *word;
-    while ((word = poptGetArg(popt))) {
-        if (spec->op && !o->op_name)
-            o->op_name = strdup(word);
-        else if (spec->x && !o->x_file)
-            o->x_file = strdup(word);
-        else {
-            complain("%s: '%s' is one word too many", o->command, word);
-            return 2;
-        }
+    // X.npy alone where the operator may be left out.
+    const char *words[3] = {NULL};
+    int count = 0;
+    while (count < 3 && (words[count] = poptGetArg(popt)))
+        ++count;
+    const bool by_default = spec->groups & OPTIONS_INSPECT && count < 2 && find_op(count, words) == NORMA_OP_INVALID;
+    int at = 0;
+    if (spec->op && at < count && !by_default)
+        o->op_name = strdup(words[at++]);
+    if (spec->x && at < count)
+        o->x_file = strdup(words[at++]);
+    if (at < count) {
+        complain("%s: '%s' is one word too many", o->command, words[at]);
+        return 2;
     }
+    if (by_default)
+        o->op_name = strdup(norma_op_name(NORMA_LAYER_NORM));
     return understand(o, spec) ? 0 : 2;
-}
-
-// The operator among the words, which --help does not read to their end. NORMA_OP_INVALID where there is none.
-static norma_op find_op(int argc, const char **argv)
-{
-    for (int i = 1; i < argc; ++i)
-        for (norma_op op = NORMA_LAYER_NORM; op < NORMA_OP_COUNT; ++op)
-            if (!strcmp(argv[i], norma_op_name(op)))
-                return op;
-    return NORMA_OP_INVALID;
 }
 
 // Other operators' arguments are read as well, so that a message can say whose they are not.
@@ -420,7 +427,7 @@ int options_parse(int argc, const char **argv, const struct option_spec *spec, s
     int code = read_words(popt, spec, o);
     poptFreeContext(popt);
     if (code == HELP) {
-        argument_print_help(spec, o->command, spec->op ? find_op(argc, argv) : NORMA_OP_INVALID);
+        argument_print_help(spec, o->command, spec->op ? find_op(argc - 1, argv + 1) : NORMA_OP_INVALID);
         return -1;
     }
     return code ? 2 : 0;

@@ -15,6 +15,8 @@ enum option_group {
     OPTIONS_EXPLAIN = 32,
     OPTIONS_BENCH = 64,
     OPTIONS_CHECK = 128,
+    OPTIONS_WHOLE = 256,   // --backward, running statistics that are updated, z
+    OPTIONS_INSPECT = 512, // --plot --groups, parameters; the operator may be left out: layer_norm
 };
 
 enum { OPTIONS_MAX = 96 }; // rows of the table of arguments
@@ -30,7 +32,7 @@ struct options {
     // As understood. What points to text is NULL where not given.
     const char *device, *budget_text, *shape_text, *with_text, *variant, *plot_file;
     const char *file[NORMA_ARG_COUNT], *out_file[NORMA_ARG_COUNT]; // to read, to write
-    int32_t invariant, verify, json, no_measure, repeat;
+    int32_t invariant, verify, json, no_measure, repeat, shown_groups;
     uint64_t memory_budget, seed;
     double seconds;
     norma_problem problem;                     // op, direction and numbers; no tensors, and no axes yet

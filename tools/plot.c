@@ -3,13 +3,27 @@
 #include "temporary.h"
 #include <cairo/cairo-svg.h>
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { WIDTH = 760, LEFT = 250, RIGHT = 90, TOP = 40, STEP = 30, BAR = 18 }; // points
+// Points. Bars lie right of LEFT; a panel of a histogram between MARGIN and EDGE.
+enum { WIDTH = 760, TOP = 40, LEFT = 250, RIGHT = 90, STEP = 30, BAR = 18 };
+enum { MARGIN = 76, EDGE = 24, PANEL = 200, BETWEEN = 64 };
+
+struct bars {
+    const char *unit;
+    const struct plot_bar *bars;
+    size_t count;
+};
+
+struct histograms {
+    const struct plot_panel *panels;
+    size_t count;
+};
 
 static cairo_status_t write_part(void *user, const unsigned char *data, unsigned int length)
 {
@@ -36,12 +50,98 @@ static void draw_bar(cairo_t *c, const struct plot_bar *bar, double y, double sc
     cairo_show_text(c, value);
 }
 
-static cairo_status_t draw(FILE *out, const char *title, const char *unit, const struct plot_bar *bars, size_t count)
+static void draw_bars(cairo_t *c, const void *user)
 {
-    const double height = TOP + STEP * (double)count + 10;
+    const struct bars *chart = user;
     double most = 0;
-    for (size_t i = 0; i < count; ++i)
-        most = bars[i].most > most ? bars[i].most : most;
+    for (size_t i = 0; i < chart->count; ++i)
+        most = chart->bars[i].most > most ? chart->bars[i].most : most;
+    for (size_t i = 0; i < chart->count; ++i)
+        draw_bar(c, &chart->bars[i], TOP + STEP * (double)i, most > 0 ? (WIDTH - LEFT - RIGHT) / most : 0, chart->unit,
+                 i == 0);
+}
+
+// Ends of ticks: a distance of 1, 2 or 5 times a power of ten that gives about five.
+static double tick_distance(double span)
+{
+    const double power = pow(10, floor(log10(span / 5))), part = span / 5 / power;
+    return power * (part < 1.5 ? 1 : part < 3.5 ? 2 : part < 7.5 ? 5 : 10);
+}
+
+static void draw_text(cairo_t *c, double x, double y, double align, const char *text)
+{
+    cairo_text_extents_t extents;
+    cairo_text_extents(c, text, &extents);
+    cairo_set_source_rgb(c, 0.1, 0.1, 0.1);
+    cairo_move_to(c, x - align * extents.x_advance, y);
+    cairo_show_text(c, text);
+}
+
+static void draw_line(cairo_t *c, double x, double y, double to_x, double to_y, double shade)
+{
+    cairo_set_source_rgb(c, shade, shade, shade);
+    cairo_move_to(c, x, y);
+    cairo_line_to(c, to_x, to_y);
+    cairo_stroke(c);
+}
+
+// One decade up from a half, so that a single value shows; `decades` of them fill the panel's height.
+static double height_of(double count, int decades)
+{
+    return count < 1 ? 0 : (log10(count) + 0.3) / (decades + 0.3) * PANEL;
+}
+
+static void draw_axes(cairo_t *c, const struct plot_panel *p, double bottom, int decades)
+{
+    char text[32];
+    const double width = WIDTH - MARGIN - EDGE, span = p->high - p->low, step = tick_distance(span);
+    for (int i = 0; i <= decades; ++i) {
+        const double y = bottom - height_of(pow(10, i), decades);
+        draw_line(c, MARGIN, y, MARGIN + width, y, 0.87);
+        snprintf(text, sizeof text, "1e%d", i);
+        if (i < 6)
+            snprintf(text, sizeof text, "%.0f", pow(10, i));
+        draw_text(c, MARGIN - 6, y + 4, 1, text);
+    }
+    draw_line(c, MARGIN, bottom, MARGIN + width, bottom, 0.4);
+    for (double v = ceil(p->low / step) * step; v <= p->high + step * 1e-9; v += step) {
+        const double x = MARGIN + (v - p->low) / span * width;
+        draw_line(c, x, bottom, x, bottom + 5, 0.4);
+        snprintf(text, sizeof text, "%.6g", fabs(v) < step / 2 ? 0 : v);
+        draw_text(c, x, bottom + 19, 0.5, text);
+        if (v + step <= v) // as fine as double gets
+            break;
+    }
+}
+
+static void draw_panel(cairo_t *c, const struct plot_panel *p, double top, bool last)
+{
+    uint64_t most = 1;
+    for (size_t i = 0; i < p->bins; ++i)
+        most = p->count[i] > most ? p->count[i] : most;
+    const int decades = most > 1 ? (int)ceil(log10((double)most)) : 1;
+    const double bottom = top + PANEL, width = (double)(WIDTH - MARGIN - EDGE) / (double)p->bins;
+    draw_axes(c, p, bottom, decades);
+    cairo_set_source_rgb(c, last ? 0.1 : 0.5, last ? 0.45 : 0.55, last ? 0.75 : 0.6);
+    for (size_t i = 0; i < p->bins; ++i) {
+        const double height = height_of((double)p->count[i], decades);
+        cairo_rectangle(c, MARGIN + width * (double)i, bottom - height, width, height);
+    }
+    cairo_fill(c);
+    draw_text(c, MARGIN, top - 12, 0, p->label);
+}
+
+static void draw_histograms(cairo_t *c, const void *user)
+{
+    const struct histograms *chart = user;
+    for (size_t i = 0; i < chart->count; ++i)
+        draw_panel(c, &chart->panels[i], TOP + 24 + (PANEL + BETWEEN) * (double)i, i + 1 == chart->count);
+}
+
+// The paper, white so that the chart is read on any page, the title, and what draw adds.
+static cairo_status_t draw_chart(FILE *out, double height, const char *title,
+                                 void (*draw)(cairo_t *c, const void *user), const void *user)
+{
     cairo_surface_t *surface = cairo_svg_surface_create_for_stream(write_part, out, WIDTH, height);
     cairo_t *c = cairo_create(surface);
     cairo_set_source_rgb(c, 1, 1, 1);
@@ -49,11 +149,8 @@ static cairo_status_t draw(FILE *out, const char *title, const char *unit, const
     cairo_select_font_face(c, "sans-serif", CAIRO_FONT_SLANT_NORMAL, CAIRO_FONT_WEIGHT_NORMAL);
     cairo_set_font_size(c, 13);
     cairo_set_line_width(c, 1);
-    cairo_set_source_rgb(c, 0.1, 0.1, 0.1);
-    cairo_move_to(c, 10, 22);
-    cairo_show_text(c, title);
-    for (size_t i = 0; i < count; ++i)
-        draw_bar(c, &bars[i], TOP + STEP * (double)i, most > 0 ? (WIDTH - LEFT - RIGHT) / most : 0, unit, i == 0);
+    draw_text(c, 10, 22, 0, title);
+    draw(c, user);
     cairo_destroy(c);
     cairo_surface_finish(surface);
     const cairo_status_t status = cairo_surface_status(surface);
@@ -61,7 +158,8 @@ static cairo_status_t draw(FILE *out, const char *title, const char *unit, const
     return status;
 }
 
-bool plot_bars(const char *file, const char *title, const char *unit, const struct plot_bar *bars, size_t count)
+static bool write_chart(const char *file, double height, const char *title, void (*draw)(cairo_t *c, const void *user),
+                        const void *user)
 {
     const size_t length = strlen(file);
     char *name = malloc(length + 8);
@@ -72,7 +170,7 @@ bool plot_bars(const char *file, const char *title, const char *unit, const stru
     const int fd = temporary_open(name);
     FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
     bool good = out != NULL && fchmod(fd, temporary_mode(file)) == 0 &&
-                draw(out, title, unit, bars, count) == CAIRO_STATUS_SUCCESS;
+                draw_chart(out, height, title, draw, user) == CAIRO_STATUS_SUCCESS;
     if (out)
         good = fclose(out) == 0 && good;
     else if (fd >= 0)
@@ -86,4 +184,16 @@ bool plot_bars(const char *file, const char *title, const char *unit, const stru
         temporary_remove(name);
     free(name);
     return good;
+}
+
+bool plot_bars(const char *file, const char *title, const char *unit, const struct plot_bar *bars, size_t count)
+{
+    const struct bars chart = {unit, bars, count};
+    return write_chart(file, TOP + STEP * (double)count + 10, title, draw_bars, &chart);
+}
+
+bool plot_histograms(const char *file, const char *title, const struct plot_panel *panels, size_t count)
+{
+    const struct histograms chart = {panels, count};
+    return write_chart(file, TOP + 24 + (PANEL + BETWEEN) * (double)count - 10, title, draw_histograms, &chart);
 }

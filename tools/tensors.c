@@ -89,7 +89,6 @@ uint32_t group_axes(const norma_problem *p)
     }
 }
 
-// Which dimensions of x a parameter has.
 static uint32_t parameter_axes(const norma_problem *p)
 {
     switch (p->op) {
@@ -111,8 +110,7 @@ static uint32_t parameter_axes(const norma_problem *p)
     }
 }
 
-// Of mean and rstd along dimension d of x, which groups of channels and virtual batches cut into parts.
-static int64_t statistic_extent(const norma_problem *p, int32_t d)
+int64_t statistic_extent(const norma_problem *p, int32_t d)
 {
     const bool grouped = p->op == NORMA_GROUP_NORM || p->op == NORMA_ADA_GROUP_NORM;
     if (grouped && d == 1)
@@ -121,11 +119,26 @@ static int64_t statistic_extent(const norma_problem *p, int32_t d)
                                                                     : p->x->shape[d];
 }
 
+uint32_t tensor_axes(const norma_problem *p, norma_arg arg)
+{
+    switch (tensor_role(arg)) {
+    case TENSOR_PARAMETER:
+        return parameter_axes(p);
+    case TENSOR_STATISTIC:
+        return ~group_axes(p);
+    case TENSOR_CHANNEL:
+        return 2;
+    case TENSOR_COUNT:
+        return 0;
+    default:
+        return ~0u;
+    }
+}
+
 int32_t natural_shape(const norma_problem *p, norma_arg arg, int64_t shape[NORMA_MAX_RANK])
 {
     const norma_arg of = tensor_of_gradient(arg);
     const norma_tensor *tensor = of == NORMA_ARG_COUNT ? NULL : problem_tensor(p, of);
-    uint32_t axes = ~0u;
     int32_t rank = 0;
     if (tensor) {
         memcpy(shape, tensor->shape, sizeof tensor->shape);
@@ -133,17 +146,10 @@ int32_t natural_shape(const norma_problem *p, norma_arg arg, int64_t shape[NORMA
     }
     if (arg == NORMA_ARG_Y_SCALE && !p->dynamic_scale)
         return 0; // one element
-    const enum tensor_role role = tensor_role(arg);
-    if (role == TENSOR_PARAMETER)
-        axes = parameter_axes(p);
-    else if (role == TENSOR_STATISTIC)
-        axes = ~group_axes(p);
-    else if (role == TENSOR_CHANNEL)
-        axes = 2;
-    else if (role == TENSOR_COUNT)
-        axes = 0;
+    const bool statistic = tensor_role(arg) == TENSOR_STATISTIC;
+    const uint32_t axes = tensor_axes(p, arg);
     for (int32_t d = 0; d < p->x->rank; d++)
         if (axes >> d & 1)
-            shape[rank++] = role == TENSOR_STATISTIC ? statistic_extent(p, d) : p->x->shape[d];
+            shape[rank++] = statistic ? statistic_extent(p, d) : p->x->shape[d];
     return rank;
 }

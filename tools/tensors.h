@@ -26,8 +26,13 @@ const norma_tensor *problem_tensor(const norma_problem *problem, norma_arg arg);
 // The rank, and the shape in shape: x's, the operator's own for parameters and statistics, and for a gradient that of
 // its tensor where there is one. problem has x, and has passed the library's checks of it.
 int32_t natural_shape(const norma_problem *problem, norma_arg arg, int64_t shape[NORMA_MAX_RANK]);
+// Bit d: the tensor, where it has its natural shape, has dimension d of x.
+uint32_t tensor_axes(const norma_problem *problem, norma_arg arg);
 // Bit d: dimension d of x belongs to a statistics group, but for one of which a part does (group norm: dimension 1,
 // ghost batch norm in training: dimension 0).
 uint32_t group_axes(const norma_problem *problem);
+// Of mean and rstd along a dimension d of x that is none of these: less than x's where groups of channels or virtual
+// batches cut it into parts.
+int64_t statistic_extent(const norma_problem *problem, int32_t d);
 
 #endif

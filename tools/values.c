@@ -33,6 +33,19 @@ void values_load(norma_dtype dtype, const void *data, int64_t start, int64_t cou
     }
 }
 
+void values_gather(norma_dtype dtype, const void *data, int64_t start, int64_t step, int64_t count, double *values)
+{
+    float single;
+    for (int64_t i = 0, at = start; i < count; ++i, at += step) {
+        if (dtype == NORMA_FLOAT64) {
+            values[i] = ((const double *)data)[at];
+            continue;
+        }
+        values_load(dtype, data, at, 1, &single);
+        values[i] = (double)single;
+    }
+}
+
 void values_store(norma_dtype dtype, void *data, int64_t start, int64_t count, const float *values)
 {
     uint16_t *words = data;

@@ -7,6 +7,8 @@
 
 // Elements start .. start+count-1 of dense data.
 void values_load(norma_dtype dtype, const void *data, int64_t start, int64_t count, float *values);
+// Elements start, start + step, ... as double, which holds them all exactly.
+void values_gather(norma_dtype dtype, const void *data, int64_t start, int64_t step, int64_t count, double *values);
 // Rounded to nearest even.
 void values_store(norma_dtype dtype, void *data, int64_t start, int64_t count, const float *values);
 

@@ -1,0 +1,50 @@
+#include "inputs.h"
+#include "message.h"
+#include "tensors.h"
+#include <string.h>
+
+static bool open_input(const struct options *o, struct inputs *inputs, norma_arg arg, const char *path)
+{
+    const char *name = norma_arg_name(arg);
+    if (!npy_open(name, path, o->dtype == NORMA_BFLOAT16, &inputs->file[arg]))
+        return false;
+    if (o->dtype != NORMA_FLOAT64 && !npy_round(name, &inputs->file[arg]))
+        return false;
+    if ((inputs->file[arg].tensor.dtype == NORMA_INT64) != (tensor_role(arg) == TENSOR_COUNT))
+        return complain("%s: %s holds %s: it must be %s", name, path, dtype_name(inputs->file[arg].tensor.dtype),
+                        tensor_role(arg) == TENSOR_COUNT ? "int64 '<i8'" : "float32, float16 or bfloat16");
+    // --dtype bfloat16 says what 16-bit words are; a float32 x beside bfloat16 parameters is fine.
+    const norma_dtype dtype = inputs->file[arg].tensor.dtype;
+    if (arg == NORMA_ARG_X && o->dtype && o->dtype != NORMA_BFLOAT16 && dtype != o->dtype)
+        return complain("x: %s is %s: leave out --dtype %s or convert the file", path, dtype_name(dtype),
+                        dtype_name(o->dtype));
+    *problem_slot(&inputs->problem, arg) = &inputs->file[arg].tensor;
+    return true;
+}
+
+bool inputs_open(const struct options *o, struct inputs *inputs)
+{
+    memset(inputs, 0, sizeof *inputs);
+    if (!open_input(o, inputs, NORMA_ARG_X, o->x_file))
+        return false;
+    const norma_tensor *x = inputs->problem.x;
+    if (!options_problem(o, x->rank, &inputs->problem))
+        return false;
+    inputs->problem.x = x;
+    for (norma_arg arg = NORMA_ARG_Y; arg < NORMA_ARG_COUNT; ++arg)
+        if (o->file[arg] && !open_input(o, inputs, arg, o->file[arg]))
+            return false;
+    // The library's checks, which the outputs' shapes follow from.
+    norma_problem probe = inputs->problem;
+    probe.y_scale = NULL; // of a y that is not quantised
+    probe.dynamic_scale = 0;
+    if (probe.direction == NORMA_FORWARD)
+        probe.y = x;
+    return succeeded(norma_work_from_problem(&probe, NORMA_PLACE_NONE, &inputs->work));
+}
+
+void inputs_close(struct inputs *inputs)
+{
+    for (int i = 0; i < NORMA_ARG_COUNT; ++i)
+        npy_close(&inputs->file[i]);
+}
