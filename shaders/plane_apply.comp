@@ -7,13 +7,19 @@ LOAD_LANES(x, ST_X)
 // Steps along the last dimension.
 uint weight_step, bias_step, addend_step;
 bool has_weight, has_bias, has_addend;
-precise vec4 factor = vec4(1.0), bias = vec4(0.0);
+vec4 factor = vec4(1.0), bias = vec4(0.0); // `precise` here and glslc writes invalid SPIR-V
+
+vec4 offset_weight(vec4 weight)
+{
+    precise vec4 sum = weight_offset + weight;
+    return sum;
+}
 
 // Of what repeats along the run, weight and bias are read once. Loops, since lavapipe jumps over one that has no iteration.
 void begin_run()
 {
     for (bool once = has_weight && weight_step == 0u; once; once = false)
-        factor = weight_offset + load_lanes_weight(PLACE(ST_WEIGHT), 0u);
+        factor = offset_weight(load_lanes_weight(PLACE(ST_WEIGHT), 0u));
     for (bool once = has_bias && bias_step == 0u; once; once = false)
         bias = load_lanes_bias(PLACE(ST_BIAS), 0u);
 }
@@ -22,7 +28,7 @@ void begin_run()
 vec4 apply_lanes(vec4 x, cells4 cell, uint i, uint lanes)
 {
     for (bool once = has_weight && weight_step != 0u; once; once = false)
-        factor = weight_offset + load_lanes_weight(PLACE(ST_WEIGHT) + i, lanes);
+        factor = offset_weight(load_lanes_weight(PLACE(ST_WEIGHT) + i, lanes));
     for (bool once = has_bias && bias_step != 0u; once; once = false)
         bias = load_lanes_bias(PLACE(ST_BIAS) + i, lanes);
     precise vec4 v = normalised4(x, cell) * factor;
