@@ -322,6 +322,35 @@ static void backward_and_windows(void **state)
     expect(&c, NORMA_ERROR_UNSUPPORTED, "dynamic_scale");
 }
 
+// A plan made for scales that it finds is none for a scale that is given, and the other way round.
+static void plans(void **state)
+{
+    (void)state;
+    static struct call c;
+    norma_device *device;
+    norma_plan *plan;
+    norma_buffer *buffer;
+    assert_int_equal(norma_context_find_device(context, "scalar", &device), NORMA_OK);
+    assert_int_equal(norma_buffer_create(device, 4096, &buffer), NORMA_OK);
+    for (int dynamic = 0; dynamic < 2; dynamic++) {
+        make_call(&c);
+        norma_tensor *const tensors[] = {&c.x, &c.y, &c.y_scale, &c.nonfinite};
+        c.problem.dynamic_scale = dynamic;
+        for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++) {
+            tensors[i]->data = NULL;
+            tensors[i]->buffer = buffer;
+            tensors[i]->offset = i * 512 + (tensors[i] == &c.y); // a byte further is right for y
+        }
+        assert_int_equal(norma_plan_create(device, &c.problem, NULL, &plan), NORMA_OK);
+        assert_int_equal(norma_plan_run(plan, &c.problem, NULL), NORMA_OK);
+        c.problem.dynamic_scale = !dynamic;
+        assert_int_equal(norma_plan_run(plan, &c.problem, NULL), NORMA_ERROR_INVALID_ARGUMENT);
+        assert_int_equal(strncmp(norma_last_error(), "op:", 3), 0);
+        norma_plan_destroy(&plan);
+    }
+    norma_buffer_destroy(&buffer);
+}
+
 int main(void)
 {
     static const char *const devices[] = {"scalar", "opencl", "vulkan"};
@@ -329,6 +358,7 @@ int main(void)
         cmocka_unit_test(types_that_are_refused),
         cmocka_unit_test(shapes_of_scales),
         cmocka_unit_test(backward_and_windows),
+        cmocka_unit_test(plans),
     };
     const struct CMUnitTest values[] = {
         cmocka_unit_test(every_boundary),           cmocka_unit_test(scales_of_groups),
