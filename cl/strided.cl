@@ -169,15 +169,17 @@ STRIDED(strided_sums)
 
 // Units of merge and add: up to 64 of a group's inputs.
 struct merge {
-    __global const stat *in;
-    uint count, first, out; // first: the group's number of in[0]
+    __global const stat *in; // every `step`-th cell
+    uint step, count, first, out; // first: the group's number of in[0]
 };
 
 static inline struct merge merge_of(const struct view *view, uint unit)
 {
     uint groups = word(view, ST_GROUPS), inputs = word(view, ST_INPUTS), o = unit / groups;
     uint group = word(view, ST_GROUP0) + unit % groups;
-    struct merge merge = {cells(view) + word(view, ST_IN) + group * inputs + o * FAN, 0, o * FAN, 0};
+    struct merge merge = {cells(view) + word(view, ST_IN) + group * word(view, ST_GROUP_STEP), word(view, ST_STEP), 0,
+                          o * FAN, 0};
+    merge.in += merge.first * merge.step;
     merge.count = min(FAN, inputs - o * FAN);
     merge.out = word(view, ST_OUT) + group * word(view, ST_OUTPUTS) + o;
     return merge;
@@ -195,7 +197,9 @@ static inline float fold(float *w, uint count)
 // Elements of the inputs [first, end) of a group.
 static inline float elements(const struct view *view, uint first, uint end)
 {
-    uint level = word(view, ST_LEVEL), all = word(view, ST_ALL_CHUNKS);
+    uint level = word(view, ST_LEVEL), all = word(view, ST_ALL_CHUNKS), alike = word(view, ST_ALIKE);
+    if (alike != 0)
+        return (float)(min(end * level, all) - min(first * level, all)) * (float)alike;
     return (float)(chunk_begin(view, min(end * level, all)) - chunk_begin(view, first * level));
 }
 
@@ -212,12 +216,12 @@ static inline stat merge_moments(const struct view *view, const struct merge *me
     float v[FAN], w[FAN], m, r;
     float K = rescaled(view, merge->in[0], a).x, N = elements(view, merge->first, merge->first + merge->count);
     for (uint i = 0; i < merge->count; i++) {
-        float4 in = rescaled(view, merge->in[i], a);
+        float4 in = rescaled(view, merge->in[i * merge->step], a);
         w[i] = elements(view, merge->first + i, merge->first + i + 1) * ((in.x - K) + in.y);
     }
     two_sum(K, fold(w, merge->count) / N, &m, &r);
     for (uint i = 0; i < merge->count; i++) {
-        float4 in = rescaled(view, merge->in[i], a);
+        float4 in = rescaled(view, merge->in[i * merge->step], a);
         float e = ((in.x - m) - r) + in.y;
         w[i] = elements(view, merge->first + i, merge->first + i + 1) * e;
         v[i] = in.z + w[i] * e;
@@ -232,7 +236,7 @@ static inline stat merge_scaled(const struct view *view, const struct merge *mer
         return merge_moments(view, merge, a);
     float v[FAN];
     for (uint i = 0; i < merge->count; i++)
-        v[i] = rescaled(view, merge->in[i], a).z;
+        v[i] = rescaled(view, merge->in[i * merge->step], a).z;
     return (stat)(0, 0, fold(v, merge->count), a);
 }
 
@@ -247,7 +251,7 @@ STRIDED(strided_merge)
     if (merge.count > 1) {
         float a = result.w;
         for (uint i = 1; i < merge.count; i++)
-            a = min(a, merge.in[i].w);
+            a = min(a, merge.in[i * merge.step].w);
         result = merge_scaled(&view, &merge, a);
         while (!isfinite(result.z) && a != SHRINK) {
             a = a == GROW ? 1.0f : SHRINK;
@@ -268,7 +272,7 @@ STRIDED(strided_add)
     struct merge merge = merge_of(&view, unit);
     float p[FAN], q[FAN];
     for (uint i = 0; i < merge.count; i++) {
-        stat in = merge.in[i];
+        stat in = merge.in[i * merge.step];
         p[i] = in.x;
         q[i] = in.y;
     }
@@ -478,3 +482,8 @@ STRIDED(strided_write)
 #endif
 
 #include "strided_scan.cl"
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_switch_mix) || defined(NORMA_ONLY_strided_switch_add) ||           \
+    defined(NORMA_ONLY_strided_switch_coefficients) || defined(NORMA_ONLY_strided_switch_write)
+#include "strided_switch.cl"
+#endif

@@ -36,6 +36,10 @@ struct strided_offsets {
         __global uchar *b10, __global uchar *b11, const struct strided_args args,                                      \
         const struct strided_offsets offsets)
 
+// enum form_mix.
+#define MIX_TRAINING 1
+#define MIX_RUNNING 2
+
 // What a kernel works on: the table and where each slot's binding begins.
 struct view {
     const struct strided_args *args;

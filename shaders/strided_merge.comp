@@ -3,21 +3,28 @@
 #include "strided.glsl"
 
 // The list in hand, and what its inputs stand for.
-uint list_begin, list_count, list_first, list_level, list_chunks, list_n, list_run;
+uint list_begin, list_step, list_count, list_first, list_level, list_chunks, list_n, list_run, list_alike;
 
 vec4 input_cell(uint i)
 {
-    return workspace[list_begin + i];
+    return workspace[list_begin + i * list_step];
 }
 
 uint elements_before(uint i)
 {
-    return chunk_begin(min((list_first + i) * list_level, list_chunks), list_n, list_run);
+    uint first = min((list_first + i) * list_level, list_chunks);
+    return list_alike != 0u ? first : chunk_begin(first, list_n, list_run);
+}
+
+float elements_between(uint i, uint end)
+{
+    precise float counted = float(elements_before(end) - elements_before(i)) * float(max(list_alike, 1u));
+    return counted;
 }
 
 float elements_of(uint i)
 {
-    return float(elements_before(i + 1u) - elements_before(i));
+    return elements_between(i, i + 1u);
 }
 
 // a / of, exactly, for the powers that chunks are scaled by; 0 for 2^-196.
@@ -44,7 +51,7 @@ vec2 merged_mean(float a, float all)
 vec4 merge_scaled(float a)
 {
     bool moments = statistic == MOMENTS, absolutes = statistic == ABSOLUTES;
-    float all = float(elements_before(list_count) - elements_before(0u));
+    float all = elements_between(0u, list_count);
     vec2 mean = moments ? merged_mean(a, all) : vec2(0.0);
     for (uint i = 0u; i < list_count; ++i) {
         vec4 cell = input_cell(i);
@@ -84,7 +91,9 @@ void main()
     list_first = number * FAN;
     list_count = min(inputs - list_first, FAN);
     statistic = table[ST_STATISTIC];
-    list_begin = table[ST_IN] + group * inputs + list_first;
+    list_step = table[ST_STEP];
+    list_begin = table[ST_IN] + group * table[ST_GROUP_STEP] + list_first * list_step;
+    list_alike = table[ST_ALIKE];
     list_level = table[ST_LEVEL];
     list_chunks = table[ST_ALL_CHUNKS];
     list_n = table[ST_N];

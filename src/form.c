@@ -13,7 +13,7 @@
     } while (0)
 
 // How a tensor's shape relates to that of x.
-enum role { ROLE_WHOLE, ROLE_PARAMETER, ROLE_STATISTIC, ROLE_CHANNEL, ROLE_COUNT };
+enum role { ROLE_WHOLE, ROLE_PARAMETER, ROLE_STATISTIC, ROLE_CHANNEL, ROLE_COUNT, ROLE_KINDS };
 
 // The axes of x, which of them belong to a group, and the one that is cut into parts, of which each is in a group.
 struct axes {
@@ -84,6 +84,7 @@ static bool is_element(const norma_problem *p, int32_t axis)
     case NORMA_ADA_GROUP_NORM:
     case NORMA_INSTANCE_NORM:
     case NORMA_ADA_INSTANCE_NORM:
+    case NORMA_SWITCHABLE_NORM:
         return axis >= 2;
     case NORMA_WEIGHT_STANDARDIZATION:
         return axis >= 1;
@@ -110,6 +111,7 @@ static void fill_axes(const norma_problem *p, struct axes *axes)
     case NORMA_GHOST_BATCH_NORM:
     case NORMA_GROUP_NORM:
     case NORMA_INSTANCE_NORM:
+    case NORMA_SWITCHABLE_NORM:
         axes->natural[axes->naturals++] = 1;
         break;
     case NORMA_WEIGHT_STANDARDIZATION:
@@ -131,6 +133,8 @@ static void fill_axes(const norma_problem *p, struct axes *axes)
 
 static enum role role_of(norma_arg arg)
 {
+    if (form_arg_has_kinds(arg))
+        return ROLE_KINDS;
     switch (arg) {
     case NORMA_ARG_WEIGHT:
     case NORMA_ARG_BIAS:
@@ -228,6 +232,16 @@ static norma_status map_statistic(norma_arg arg, const norma_tensor *t, const st
     return NORMA_OK;
 }
 
+static norma_status check_kinds(norma_arg arg, const norma_tensor *t)
+{
+    if (t->rank != 1)
+        return BAD("%s: rank %d, not 1", norma_arg_name(arg), (int)t->rank);
+    if (t->shape[0] != FORM_KINDS)
+        return BAD("%s: shape[0] is %lld, not %d: instance, layer, batch", norma_arg_name(arg), (long long)t->shape[0],
+                   FORM_KINDS);
+    return NORMA_OK;
+}
+
 // The scale of a quantised y that is given: one element, as x with ones where it repeats, or an element a group.
 static norma_status map_given_scale(const norma_tensor *t, struct axes *axes, int64_t stride[NORMA_MAX_RANK])
 {
@@ -277,6 +291,8 @@ static norma_status map_axes(const norma_problem *p, norma_arg arg, struct axes 
         axes->statistics |= UINT64_C(1) << arg;
         return map_statistic(arg, t, axes, stride);
     }
+    if (role == ROLE_KINDS)
+        return check_kinds(arg, t);
     if (role == ROLE_CHANNEL) {
         if (t->rank != 1)
             return BAD("%s: rank %d, not 1", norma_arg_name(arg), (int)t->rank);
@@ -416,7 +432,8 @@ static norma_status arrange(struct norma_form *f, const struct axes *axes, int64
 
 static void fill_statistic(const norma_problem *p, struct norma_form *f)
 {
-    f->statistic = norma_running_are_given(p)                               ? FORM_GIVEN
+    const bool mixed = p->op == NORMA_SWITCHABLE_NORM; // which takes the given ones for one kind of three
+    f->statistic = norma_running_are_given(p) && !mixed                     ? FORM_GIVEN
                    : p->op == NORMA_LOCAL_RESPONSE_NORM                     ? FORM_WINDOW
                    : p->op == NORMA_RMS_NORM || p->op == NORMA_ADA_RMS_NORM ? FORM_SQUARES
                                                                             : FORM_MOMENTS;
@@ -435,6 +452,27 @@ static void fill_statistic(const norma_problem *p, struct norma_form *f)
     f->scale = p->eps_mode == NORMA_EPS_MAX ? FORM_MAX : p->eps_mode == NORMA_EPS_ADD ? FORM_ADD : FORM_INSIDE;
 }
 
+// Groups are numbered along the dimension of x's larger stride first, as arrange() sorts them, folded or not.
+static norma_status fill_mix(const norma_problem *p, struct norma_form *f)
+{
+    const norma_tensor *x = p->x;
+    if (p->op != NORMA_SWITCHABLE_NORM)
+        return NORMA_OK;
+    for (int a = NORMA_ARG_MEAN_WEIGHTS; a <= NORMA_ARG_VAR_WEIGHTS; a++)
+        if (!norma_problem_tensor(p, a))
+            return BAD("%s: NULL; switchable_norm needs it", norma_arg_name(a));
+    for (int a = 0; a < NORMA_ARG_COUNT; a++)
+        if (form_arg_has_kinds(a) && norma_problem_tensor(p, a))
+            f->arg[a].step = norma_problem_tensor(p, a)->strides[0];
+    f->mix = p->training ? FORM_MIX_TRAINING : FORM_MIX_RUNNING;
+    f->samples = x->shape[0];
+    f->channels = x->shape[1];
+    const bool by_channel = x->strides[0] < x->strides[1] && f->samples != 1 && f->channels != 1;
+    f->sample_step = by_channel ? 1 : f->channels;
+    f->channel_step = by_channel ? f->samples : 1;
+    return NORMA_OK;
+}
+
 static norma_status check_running(const norma_problem *p, const struct norma_form *f)
 {
     if (!p->running_mean != !p->running_var)
@@ -442,11 +480,13 @@ static norma_status check_running(const norma_problem *p, const struct norma_for
                    p->running_mean ? "running_mean" : "running_var");
     if (p->cumulative && f->update_running && !p->num_batches_tracked)
         return BAD("num_batches_tracked: NULL; cumulative counts batches by it");
-    if (f->statistic == FORM_GIVEN && !p->running_mean)
+    if ((f->statistic == FORM_GIVEN || f->mix == FORM_MIX_RUNNING) && !p->running_mean)
         return BAD("running_mean: NULL; without %s it has the statistics",
-                   norma_op_is_batch(p->op) ? "training" : "use_input_stats");
+                   p->op == NORMA_INSTANCE_NORM ? "use_input_stats" : "training");
     if (norma_op_is_batch(p->op) && p->training && f->n == 1 && f->groups > 0)
         return BAD("x: one element a channel has no variance to train with");
+    if (f->mix && f->update_running && !f->running_var_biased && f->samples * f->n == 1 && f->channels > 0)
+        return BAD("x: one element a channel has no unbiased variance for running_var");
     return NORMA_OK;
 }
 
@@ -501,5 +541,6 @@ norma_status norma_form_fill(const norma_problem *p, struct norma_form *f)
     fill_numbers(p, f);
     fill_statistic(p, f);
     TRY(arrange(f, &axes, stride));
+    TRY(fill_mix(p, f));
     return check_running(p, f);
 }

@@ -24,11 +24,20 @@ enum form_scale {
     FORM_INSIDE,   // 1/sqrt(M2 + eps)
 };
 
+// switchable_norm: group (n, c) has the mix of its own statistics, of sample n's and of channel c's.
+enum form_mix {
+    FORM_UNMIXED,
+    FORM_MIX_TRAINING, // channel c's statistics are those of x
+    FORM_MIX_RUNNING,  // running_mean and running_var
+};
+enum { FORM_KINDS = 3 }; // instance, layer, batch
+
 struct form_arg {
     bool present;
     norma_arg source; // the problem's tensor: scale for the weight of an adaptive norm, dscale for its dweight
     norma_dtype dtype;
     int64_t stride[FORM_RANK]; // elements
+    int64_t step;              // mean_weights and the like: between its FORM_KINDS elements; the strides are 0
 };
 
 // Dimensions [0, group_rank) tell groups apart, [group_rank, rank) run over a group's elements; both parts in the order
@@ -42,6 +51,9 @@ struct norma_form {
     bool backward;
     enum form_statistic statistic;
     enum form_scale scale;
+    enum form_mix mix;
+    int64_t samples, channels;         // of a mix: N and C; group n*sample_step + c*channel_step is (n, c)
+    int64_t sample_step, channel_step; // one is 1, the other the count of what the first counts
     int32_t rank, group_rank;
     int64_t extent[FORM_RANK];
     int64_t groups, n; // n: elements of a group
@@ -52,7 +64,7 @@ struct norma_form {
     bool update_running, running_var_biased;
     bool cumulative, count_batches; // num_batches_tracked says the momentum; grows by `batches`
     int64_t batches;
-    bool in_order; // groups that share a running statistic go into it one after the other, not as their mean
+    bool in_order;      // groups that share a running statistic go into it one after the other, not as their mean
     bool dynamic_scale; // y_scale is an output
     norma_activation activation, z_activation;
     bool z_first;
@@ -61,6 +73,12 @@ struct norma_form {
     norma_arg in_place;    // backward: the gradient that lies in the place of an input; NORMA_ARG_COUNT: none
     struct form_arg arg[NORMA_ARG_COUNT];
 };
+
+static inline bool form_arg_has_kinds(norma_arg arg)
+{
+    return arg == NORMA_ARG_MEAN_WEIGHTS || arg == NORMA_ARG_VAR_WEIGHTS || arg == NORMA_ARG_DMEAN_WEIGHTS ||
+           arg == NORMA_ARG_DVAR_WEIGHTS;
+}
 
 // Chunks of a group, docs/reduction.md: chunk c has the elements from form_chunk_begin(c) to form_chunk_begin(c + 1).
 static inline int64_t form_chunk_runs(int64_t run)

@@ -24,7 +24,8 @@ struct norma_plan {
 
 static bool may_hold(norma_arg arg)
 {
-    return row_arg_is_shared(arg) || arg == NORMA_ARG_GATE;
+    return row_arg_is_shared(arg) || arg == NORMA_ARG_GATE || arg == NORMA_ARG_MEAN_WEIGHTS ||
+           arg == NORMA_ARG_VAR_WEIGHTS;
 }
 
 static struct norma_plan_options planner_options(const norma_plan *plan)
@@ -195,9 +196,9 @@ static norma_status check_same(const norma_plan *plan, const struct norma_work *
     const struct norma_form *a = &work->form, *b = &plan->work.form;
     if (a->op != b->op || a->backward != b->backward || a->eps64 != b->eps64 ||
         a->weight_offset64 != b->weight_offset64 || a->statistic != b->statistic || a->scale != b->scale ||
-        a->activation != b->activation || a->z_activation != b->z_activation || a->z_first != b->z_first ||
-        a->slope64 != b->slope64 || a->momentum64 != b->momentum64 || a->dynamic_scale != b->dynamic_scale ||
-        a->cumulative != b->cumulative)
+        a->mix != b->mix || a->activation != b->activation || a->z_activation != b->z_activation ||
+        a->z_first != b->z_first || a->slope64 != b->slope64 || a->momentum64 != b->momentum64 ||
+        a->dynamic_scale != b->dynamic_scale || a->cumulative != b->cumulative)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT,
                           "op: the plan was made for another operator, direction, eps, weight_offset, momentum, "
                           "activation or dynamic_scale");
@@ -270,9 +271,11 @@ norma_status norma_plan_run(norma_plan *plan, const norma_problem *problem, norm
     if (out)
         *out = NULL;
     norma_problem whole = *problem;
-    const norma_tensor **const slots[] = {&whole.weight, &whole.bias, &whole.input_bias, &whole.gate};
-    const norma_arg args[] = {NORMA_ARG_WEIGHT, NORMA_ARG_BIAS, NORMA_ARG_INPUT_BIAS, NORMA_ARG_GATE};
-    for (int i = 0; i < 4; i++)
+    const norma_tensor **const slots[] = {&whole.weight, &whole.bias,         &whole.input_bias,
+                                          &whole.gate,   &whole.mean_weights, &whole.var_weights};
+    const norma_arg args[] = {NORMA_ARG_WEIGHT, NORMA_ARG_BIAS,         NORMA_ARG_INPUT_BIAS,
+                              NORMA_ARG_GATE,   NORMA_ARG_MEAN_WEIGHTS, NORMA_ARG_VAR_WEIGHTS};
+    for (size_t i = 0; i < sizeof(args) / sizeof(*args); i++)
         if (!*slots[i] && plan->held[args[i]].dtype)
             *slots[i] = &plan->held[args[i]];
     norma_status status = norma_device_ready(plan->device);

@@ -28,6 +28,8 @@ static const struct {
     ARG(NORMA_ARG_NUM_BATCHES_TRACKED, num_batches_tracked),
     ARG(NORMA_ARG_Y_SCALE, y_scale),
     ARG(NORMA_ARG_NONFINITE, nonfinite),
+    ARG(NORMA_ARG_MEAN_WEIGHTS, mean_weights),
+    ARG(NORMA_ARG_VAR_WEIGHTS, var_weights),
     ARG(NORMA_ARG_DY, dy),
     ARG(NORMA_ARG_DSUM, dsum),
     ARG(NORMA_ARG_DX, dx),
@@ -40,6 +42,8 @@ static const struct {
     ARG(NORMA_ARG_DADDEND, daddend),
     ARG(NORMA_ARG_DSCALE, dscale),
     ARG(NORMA_ARG_DSHIFT, dshift),
+    ARG(NORMA_ARG_DMEAN_WEIGHTS, dmean_weights),
+    ARG(NORMA_ARG_DVAR_WEIGHTS, dvar_weights),
 #undef ARG
 };
 
@@ -61,6 +65,7 @@ static const struct {
     [NORMA_ADA_INSTANCE_NORM] = {"ada_instance_norm", 1e-6},
     [NORMA_LOCAL_RESPONSE_NORM] = {"local_response_norm", 0},
     [NORMA_GHOST_BATCH_NORM] = {"ghost_batch_norm", 1e-5},
+    [NORMA_SWITCHABLE_NORM] = {"switchable_norm", 1e-5},
 };
 
 const char *norma_arg_name(norma_arg arg)
@@ -109,12 +114,12 @@ bool norma_op_is_batch(norma_op op)
 
 bool norma_op_has_running(norma_op op)
 {
-    return norma_op_is_batch(op) || op == NORMA_INSTANCE_NORM;
+    return norma_op_is_batch(op) || op == NORMA_INSTANCE_NORM || op == NORMA_SWITCHABLE_NORM;
 }
 
 bool norma_running_are_given(const norma_problem *p)
 {
-    return norma_op_has_running(p->op) && !(norma_op_is_batch(p->op) ? p->training : p->use_input_stats);
+    return norma_op_has_running(p->op) && !(p->op == NORMA_INSTANCE_NORM ? p->use_input_stats : p->training);
 }
 
 static bool updates_running(const norma_problem *p)
@@ -341,7 +346,9 @@ norma_arg norma_forward_of(norma_arg gradient)
                                                        [NORMA_ARG_DZ] = NORMA_ARG_Z,
                                                        [NORMA_ARG_DADDEND] = NORMA_ARG_ADDEND,
                                                        [NORMA_ARG_DSCALE] = NORMA_ARG_SCALE,
-                                                       [NORMA_ARG_DSHIFT] = NORMA_ARG_SHIFT};
+                                                       [NORMA_ARG_DSHIFT] = NORMA_ARG_SHIFT,
+                                                       [NORMA_ARG_DMEAN_WEIGHTS] = NORMA_ARG_MEAN_WEIGHTS,
+                                                       [NORMA_ARG_DVAR_WEIGHTS] = NORMA_ARG_VAR_WEIGHTS};
     return forward[gradient];
 }
 
@@ -370,7 +377,9 @@ static norma_status check_presence(const norma_problem *p, norma_arg arg)
         return BAD("%s: %s has none", name, op);
     if (is_running(arg) && !norma_op_has_running(p->op))
         return BAD("%s: %s has none", name, op);
-    return NORMA_OK;
+    const bool mixes = arg == NORMA_ARG_MEAN_WEIGHTS || arg == NORMA_ARG_VAR_WEIGHTS ||
+                       arg == NORMA_ARG_DMEAN_WEIGHTS || arg == NORMA_ARG_DVAR_WEIGHTS;
+    return mixes && p->op != NORMA_SWITCHABLE_NORM ? BAD("%s: %s has none", name, op) : NORMA_OK;
 }
 
 static bool is_quantised(norma_dtype dtype)

@@ -60,7 +60,22 @@
 #define ST_MEMBER 171
 #define ST_MEMBERS 172
 #define ST_STRETCH 173 // quads: elements of a unit of apply and grad
-#define ST_WORDS 174
+// merge, add: input i of group g lies at IN + g * GROUP_STEP + i * STEP. ALIKE: 0, or the elements of each first input.
+#define ST_STEP 174
+#define ST_GROUP_STEP 175
+#define ST_ALIKE 176
+// A mix (switchable_norm): enum form_mix, and struct norma_form's numbers. At MOMENTS and at SUMS there are cells of
+// all groups, then of all samples, then of all channels: (m, r, M2, a), and the sums of backward.
+#define ST_MIX 177
+#define ST_SAMPLES 178
+#define ST_CHANNELS 179
+#define ST_SAMPLE_STEP 180
+#define ST_CHANNEL_STEP 181
+#define ST_MOMENTS 182
+#define ST_SUMS 183
+#define ST_WORDS 184
+
+#define ST_KINDS 3 // instance, layer, batch
 
 // Slots of stats, sums, apply and grad.
 #define ST_X 0
@@ -82,6 +97,9 @@
 #define ST_RUNNING_MEAN 2
 #define ST_RUNNING_VAR 3
 #define ST_NUM_BATCHES_TRACKED 4 // two words, the low one first
+// Slots of the mix: those of finish, and these, whose first stride is the step between the kinds.
+#define ST_MEAN_WEIGHTS 4
+#define ST_VAR_WEIGHTS 5
 // Slot of write_sums, to which parameter gradients go, and of result: ST_TO.
 
 // ST_OUTPUT of stats.

@@ -48,7 +48,7 @@ static bool plan_outputs(struct job *job)
         int64_t shape[NORMA_MAX_RANK];
         if (running && o->out_file[arg] && !output)
             return complain("%s: nothing updates it: say --%s, or leave out its output", norma_arg_name(arg),
-                            norma_op_is_batch(p->op) ? "training" : "use-input-stats 1");
+                            p->op == NORMA_INSTANCE_NORM ? "use-input-stats 1" : "training");
         if (running && o->out_file[arg] && !problem_tensor(&job->in.problem, arg))
             return complain("%s: there is none to update: its input is missing", norma_arg_name(arg));
         // What --verify compares where no file is named.

@@ -3,16 +3,23 @@
 #include <string.h>
 
 // The problem's tensors stand in the order of norma_arg.
-_Static_assert(offsetof(norma_problem, dshift) ==
-                   offsetof(norma_problem, x) + NORMA_ARG_DSHIFT * sizeof(const norma_tensor *),
+_Static_assert(offsetof(norma_problem, dvar_weights) ==
+                   offsetof(norma_problem, x) + NORMA_ARG_DVAR_WEIGHTS * sizeof(const norma_tensor *),
                "norma_problem and norma_arg differ in order");
 
 static const norma_arg forward_of[NORMA_ARG_COUNT] = {
-    [NORMA_ARG_DX] = NORMA_ARG_X,         [NORMA_ARG_DWEIGHT] = NORMA_ARG_WEIGHT,
-    [NORMA_ARG_DBIAS] = NORMA_ARG_BIAS,   [NORMA_ARG_DRESIDUAL] = NORMA_ARG_RESIDUAL,
-    [NORMA_ARG_DGATE] = NORMA_ARG_GATE,   [NORMA_ARG_DINPUT_BIAS] = NORMA_ARG_INPUT_BIAS,
-    [NORMA_ARG_DZ] = NORMA_ARG_Z,         [NORMA_ARG_DADDEND] = NORMA_ARG_ADDEND,
-    [NORMA_ARG_DSCALE] = NORMA_ARG_SCALE, [NORMA_ARG_DSHIFT] = NORMA_ARG_SHIFT,
+    [NORMA_ARG_DX] = NORMA_ARG_X,
+    [NORMA_ARG_DWEIGHT] = NORMA_ARG_WEIGHT,
+    [NORMA_ARG_DBIAS] = NORMA_ARG_BIAS,
+    [NORMA_ARG_DRESIDUAL] = NORMA_ARG_RESIDUAL,
+    [NORMA_ARG_DGATE] = NORMA_ARG_GATE,
+    [NORMA_ARG_DINPUT_BIAS] = NORMA_ARG_INPUT_BIAS,
+    [NORMA_ARG_DZ] = NORMA_ARG_Z,
+    [NORMA_ARG_DADDEND] = NORMA_ARG_ADDEND,
+    [NORMA_ARG_DSCALE] = NORMA_ARG_SCALE,
+    [NORMA_ARG_DSHIFT] = NORMA_ARG_SHIFT,
+    [NORMA_ARG_DMEAN_WEIGHTS] = NORMA_ARG_MEAN_WEIGHTS,
+    [NORMA_ARG_DVAR_WEIGHTS] = NORMA_ARG_VAR_WEIGHTS,
 };
 
 norma_arg tensor_of_gradient(norma_arg gradient)
@@ -41,6 +48,9 @@ enum tensor_role tensor_role(norma_arg arg)
         return TENSOR_CHANNEL;
     case NORMA_ARG_NUM_BATCHES_TRACKED:
         return TENSOR_COUNT;
+    case NORMA_ARG_MEAN_WEIGHTS:
+    case NORMA_ARG_VAR_WEIGHTS:
+        return TENSOR_KINDS;
     default:
         return TENSOR_WHOLE;
     }
@@ -76,6 +86,7 @@ uint32_t group_axes(const norma_problem *p)
     case NORMA_ADA_GROUP_NORM:
     case NORMA_INSTANCE_NORM:
     case NORMA_ADA_INSTANCE_NORM:
+    case NORMA_SWITCHABLE_NORM:
         return all & ~3u;
     case NORMA_WEIGHT_STANDARDIZATION:
         return all & ~1u;
@@ -96,6 +107,7 @@ static uint32_t parameter_axes(const norma_problem *p)
     case NORMA_GHOST_BATCH_NORM:
     case NORMA_GROUP_NORM:
     case NORMA_INSTANCE_NORM:
+    case NORMA_SWITCHABLE_NORM:
         return 2;
     case NORMA_WEIGHT_STANDARDIZATION:
         return 1;
@@ -146,6 +158,10 @@ int32_t natural_shape(const norma_problem *p, norma_arg arg, int64_t shape[NORMA
     }
     if (arg == NORMA_ARG_Y_SCALE && !p->dynamic_scale)
         return 0; // one element
+    if (tensor_role(arg) == TENSOR_KINDS) {
+        shape[0] = 3;
+        return 1;
+    }
     const bool statistic = tensor_role(arg) == TENSOR_STATISTIC;
     const uint32_t axes = tensor_axes(p, arg);
     for (int32_t d = 0; d < p->x->rank; d++)

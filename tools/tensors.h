@@ -11,6 +11,7 @@ enum tensor_role {
     TENSOR_STATISTIC, // mean, rstd, y_scale, nonfinite
     TENSOR_CHANNEL,   // running statistics
     TENSOR_COUNT,     // num_batches_tracked
+    TENSOR_KINDS,     // weights of instance, layer and batch statistics
 };
 
 enum tensor_role tensor_role(norma_arg arg);

@@ -27,6 +27,8 @@ typedef enum norma_op {
     // alone.
     NORMA_LOCAL_RESPONSE_NORM,
     NORMA_GHOST_BATCH_NORM, // in training a channel over space and virtual_batch samples (arXiv:1705.08741)
+    // A softmax-weighted mix of the statistics of instance, layer and batch norm (Luo et al., arXiv:1806.10779).
+    NORMA_SWITCHABLE_NORM,
     NORMA_OP_COUNT
 } norma_op;
 
@@ -79,6 +81,8 @@ typedef enum norma_arg {
     NORMA_ARG_NUM_BATCHES_TRACKED,
     NORMA_ARG_Y_SCALE,
     NORMA_ARG_NONFINITE,
+    NORMA_ARG_MEAN_WEIGHTS,
+    NORMA_ARG_VAR_WEIGHTS,
     NORMA_ARG_DY,
     NORMA_ARG_DSUM,
     NORMA_ARG_DX,
@@ -91,6 +95,8 @@ typedef enum norma_arg {
     NORMA_ARG_DADDEND,
     NORMA_ARG_DSCALE,
     NORMA_ARG_DSHIFT,
+    NORMA_ARG_DMEAN_WEIGHTS,
+    NORMA_ARG_DVAR_WEIGHTS,
     NORMA_ARG_COUNT,
     NORMA_ARG_WORKSPACE = 63 // in descriptions: scratch memory that the plan needs
 } norma_arg;
@@ -112,15 +118,16 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 // var is the biased variance and rstd = 1/sqrt(var + eps) unless said.
 //
 // Shapes. y, residual, sum, z, addend: as x. weight and bias: the normalised shape (layer_norm, rms_norm,
-// mean_variance_normalization), [C] (batch norms, group and instance norm), [O] (weight_standardization, whose weight
-// is its gain; normalize has none), or a shape of x's rank with x's dimensions or ones, which are repeated. scale and
-// shift: [N, D] (adaptive layer and RMS norm, D the last dimension of x), [N, C] (group and instance norm), or a shape
-// of x's rank as before. input_bias: as weight. gate: as weight, or a shape of x's rank as before. mean and rstd: x's
-// shape without the dimensions of a group, or with ones in their place; group_norm: [N, num_groups], ghost_batch_norm
-// in training: [N/virtual_batch, C]. running_mean and running_var: [C]. num_batches_tracked: one element, [] or [1].
-// Types: float32, float16 or bfloat16, each on its own; float64 on the scalar path, then of every tensor; mean, rstd
-// and running_* float32 (or float64); num_batches_tracked int64. Strides are free. The row kernels, which are the
-// fastest, want the normalised dimensions contiguous.
+// mean_variance_normalization), [C] (batch norms, group, instance and switchable norm), [O] (weight_standardization,
+// whose weight is its gain; normalize has none), or a shape of x's rank with x's dimensions or ones, which are
+// repeated. scale and shift: [N, D] (adaptive layer and RMS norm, D the last dimension of x), [N, C] (group and
+// instance norm), or a shape of x's rank as before. input_bias: as weight. gate: as weight, or a shape of x's rank as
+// before. mean and rstd: x's shape without the dimensions of a group, or with ones in their place; group_norm: [N,
+// num_groups], ghost_batch_norm in training: [N/virtual_batch, C]. running_mean and running_var: [C].
+// num_batches_tracked: one element, [] or [1]. mean_weights and var_weights: [3]. Types: float32, float16 or bfloat16,
+// each on its own; float64 on the scalar path, then of every tensor; mean, rstd and running_* float32 (or float64);
+// num_batches_tracked int64. Strides are free. The row kernels, which are the fastest, want the normalised dimensions
+// contiguous.
 //
 // Quantised y. quantise() rounds to nearest even and saturates (int8: -128..127, float8_e4m3fn: -448..448, infinities
 // too); a NaN becomes 0 in int8 and NaN in float8_e4m3fn. y_scale, float32 (or float64), goes with such a y alone.
@@ -147,6 +154,16 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 // wherever they are updated or would be. cumulative is PyTorch's momentum=None: momentum is 1/(num_batches_tracked +
 // 1), that of the next virtual batch 1/(num_batches_tracked + 2), and so on.
 //
+// switchable_norm (arXiv:1806.10779, equations 3 to 5). With alpha = softmax(mean_weights) and beta =
+// softmax(var_weights), both required and in the order instance, layer, batch, channel c of sample n has
+//   mean = alpha_0*mean_instance[n,c] + alpha_1*mean_layer[n] + alpha_2*mean_batch[c]
+//   var  = beta_0*var_instance[n,c] + beta_1*var_layer[n] + beta_2*var_batch[c]
+// where layer is over a sample's channels and space, batch over a channel's samples and space; mean and rstd, [N, C],
+// are those of the mix. training: batch is x's, and running_mean and running_var, where given, are updated as above.
+// Otherwise they are required, stand in the batch's place, and have no gradient. Backward does not read a saved mean or
+// rstd: it needs all three kinds of statistics again, from x. A NaN or infinity spoils what it is mixed into: a
+// sample, and in training a channel; in backward what these are mixed into in turn.
+//
 // Backward. dy (of y) and, where it is given, dsum (of sum) are the gradients that come in; those of the tensors that
 // are given as dx, dweight, ... go out, each of the shape of its tensor, summed over what the tensor repeats. x and the
 // tensors that forward had are read again. mean and rstd are inputs: those of forward where they are given (a float32
@@ -160,7 +177,7 @@ typedef struct norma_problem {
     uint32_t axes;           // normalize, mean_variance_normalization: bit d: dimension d belongs to a group
     int32_t num_groups;      // group_norm: divides C
     int32_t virtual_batch;   // ghost_batch_norm in training: divides N; there is no default
-    int32_t training;        // batch norms
+    int32_t training;        // batch norms, switchable_norm
     int32_t use_input_stats; // instance_norm
     int32_t running_var_biased;
     int32_t cumulative; // running statistics are the mean of all batches; momentum is not looked at
@@ -198,6 +215,8 @@ typedef struct norma_problem {
     const norma_tensor *num_batches_tracked; // the same
     const norma_tensor *y_scale;             // of a quantised y; output with dynamic_scale
     const norma_tensor *nonfinite;           // output
+    const norma_tensor *mean_weights;        // switchable_norm: [3], before the softmax: of instance, layer, batch
+    const norma_tensor *var_weights;
     const norma_tensor *dy;
     const norma_tensor *dsum;
     const norma_tensor *dx;
@@ -210,6 +229,8 @@ typedef struct norma_problem {
     const norma_tensor *daddend;
     const norma_tensor *dscale;
     const norma_tensor *dshift;
+    const norma_tensor *dmean_weights;
+    const norma_tensor *dvar_weights;
 } norma_problem;
 
 // The operator's defaults, no tensors: eps 1e-5 (rms_norm 1e-6, weight_standardization 1e-10, normalize 1e-12, adaptive

@@ -104,7 +104,8 @@ static norma_status append_levels(struct nst *plan, const struct nst_view *view,
     uint32_t level_chunks = 1;
     for (uint32_t level = 0; level < view->levels; level++) {
         const uint64_t inputs = (uint64_t)view->inputs[level], outputs = (uint64_t)view->inputs[level + 1];
-        const uint64_t next = at + groups * inputs;
+        const bool kept = plan->kept_at && outputs == 1;
+        const uint64_t next = kept ? plan->kept_at + (uint64_t)group0 : at + groups * inputs;
         const struct nst_job job = {.kernel = kernel,
                                     .view = view,
                                     .tile = {group0, group1, 0, view->chunks},
@@ -121,7 +122,7 @@ static norma_status append_levels(struct nst *plan, const struct nst_view *view,
         at = next;
         level_chunks *= NORMA_FAN;
     }
-    *in = (uint32_t)(at - (uint64_t)group0);
+    *in = plan->kept_at ? plan->kept_at : (uint32_t)(at - (uint64_t)group0);
     return NORMA_OK;
 }
 
@@ -137,6 +138,8 @@ static norma_status append_reduction(struct nst *plan, const struct nst_view *vi
                           .output = output,
                           .out = (uint32_t)(plan->lists_at - (uint64_t)group0 * (uint64_t)view->chunks),
                           .outputs = (uint32_t)view->chunks};
+    if (plan->kept_at && view->levels == 0)
+        job.out = plan->kept_at;
     const bool scans = kernel == kernel_scan, of_x = scans && output == ST_SCAN_NONFINITE;
     if ((!sums && !scans) || output == ST_SUM_ABOUT_MEAN || of_x) // of the input alone
         job.slots[ST_WEIGHT] = job.slots[ST_BIAS] = job.slots[ST_ADDEND] = job.slots[ST_DY] = job.slots[ST_SUM] = NONE;
@@ -180,6 +183,22 @@ static norma_status append_finish(struct nst *plan, const struct nst_view *view,
     return nst_append(plan, &job);
 }
 
+// A reduction of all groups whose results stay.
+static norma_status append_kept(struct nst *plan, const struct nst_view *view, const char *kernel, uint32_t output,
+                                uint32_t kept_at)
+{
+    const int64_t groups = view->form->groups, block = block_groups(plan, view);
+    norma_status status = NORMA_OK;
+    plan->kept_at = kept_at;
+    for (int64_t group = 0; group < groups && status == NORMA_OK; group += block) {
+        uint32_t in;
+        const int64_t end = group + block < groups ? group + block : groups;
+        status = append_reduction(plan, view, kernel, output, group, end, &in);
+    }
+    plan->kept_at = 0;
+    return status;
+}
+
 static norma_status append_statistics(struct nst *plan, const struct nst_view *view)
 {
     const struct norma_form *f = view->form;
@@ -187,6 +206,10 @@ static norma_status append_statistics(struct nst *plan, const struct nst_view *v
         f->backward && f->statistic == FORM_MOMENTS && f->arg[NORMA_ARG_MEAN].present && f->arg[NORMA_ARG_RSTD].present;
     if (f->statistic == FORM_GIVEN)
         return append_finish(plan, view, 0, f->groups, plan->lists_at, false);
+    if (f->mix) {
+        TRY(append_kept(plan, view, kernel_stats, 0, plan->moments_at));
+        return nst_append_mix(plan, view);
+    }
     const int64_t block = block_groups(plan, view);
     // Samples that share running statistics go into them at once.
     if (f->update_running && block < f->groups)
@@ -207,6 +230,10 @@ static norma_status append_statistics(struct nst *plan, const struct nst_view *v
 static norma_status append_coefficients(struct nst *plan, const struct nst_view *view)
 {
     const struct norma_form *f = view->form;
+    if (f->mix) {
+        TRY(append_kept(plan, view, kernel_sums, ST_SUM_STATISTICS, plan->sums_at));
+        return nst_append_mix_gradients(plan, view);
+    }
     const int64_t block = block_groups(plan, view);
     for (int64_t group = 0; group < f->groups; group += block) {
         const int64_t end = group + block < f->groups ? group + block : f->groups;
@@ -425,13 +452,24 @@ static norma_status lay_out(struct nst *plan, const struct nst_view *view)
     const uint64_t groups = (uint64_t)f->groups, most = npl_min(plan->max_range, plan->budget / 4) / 16;
     plan->cells = f->backward || f->dynamic_scale ? 2 * groups : groups; // coefficients, or scales of y
     plan->coefficients_at = (uint32_t)groups;
+    if (f->mix) { // groups, samples and channels
+        const uint64_t kinds = groups + (uint64_t)f->samples + (uint64_t)f->channels;
+        plan->moments_at = (uint32_t)plan->cells;
+        plan->sums_at = (uint32_t)(plan->cells + kinds);
+        plan->cells += f->backward ? 2 * kinds : kinds;
+    }
     plan->lists_at = (uint32_t)plan->cells;
     // Lists of all groups at once, and of a parameter's whole sum: a chunk of it has 2048 elements at least.
-    const uint64_t wanted = groups * (uint64_t)view->chunks * 2 + groups * (uint64_t)f->n / 1024 + 4096;
+    const uint64_t wanted =
+        groups * (uint64_t)view->chunks * 2 + groups * (uint64_t)f->n / 1024 + 4096 + (f->mix ? nst_mix_lists(f) : 0);
     if (plan->cells >= most / 2)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: %llu groups; their statistics exceed the device's limits",
                           (unsigned long long)groups);
     plan->lists = npl_min(wanted, most - plan->cells);
+    if (f->mix && plan->lists < nst_mix_lists(f))
+        return norma_fail(NORMA_ERROR_UNSUPPORTED,
+                          "x: %llu groups; the mix of their statistics exceeds the device's limits",
+                          (unsigned long long)groups);
     if (block_groups(plan, view) == 0)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: groups of %lld elements have too many chunks", (long long)f->n);
     plan->schedule->workspace = (plan->cells + plan->lists) * 16;
@@ -460,27 +498,29 @@ static norma_status schedule_strided(const struct norma_form *form, struct nst *
 size_t norma_form_programs(const struct norma_form *form, const struct norma_caps *caps,
                            norma_dispatch programs[NORMA_FORM_PROGRAMS])
 {
-    static const char *const forward[] = {kernel_stats, kernel_merge, kernel_finish, kernel_apply,
-                                          kernel_scan,  kernel_fold,  kernel_result};
-    static const char *const backward[] = {kernel_stats, kernel_merge,        kernel_finish, kernel_sums,
-                                           kernel_add,   kernel_coefficients, kernel_grad,   kernel_write};
-    static const char *const window[] = {kernel_window};
+    static const char *const kernels[][NORMA_FORM_PROGRAMS] = {
+        {kernel_stats, kernel_merge, kernel_finish, kernel_apply},
+        {kernel_stats, kernel_merge, kernel_finish, kernel_sums, kernel_add, kernel_coefficients, kernel_grad,
+         kernel_write},
+        {kernel_stats, kernel_merge, nst_switch_mix, kernel_apply},
+        {kernel_stats, kernel_merge, nst_switch_mix, kernel_sums, nst_switch_add, nst_switch_coefficients, kernel_add,
+         nst_switch_write, kernel_grad, kernel_write},
+        {kernel_window},
+    };
     static const uint32_t table[1]; // tells the strided kernels from the others
+    const int row = form->statistic == FORM_WINDOW ? 4 : (form->mix ? 2 : 0) + form->backward;
+    size_t count = 0;
     if (caps->api == NORMA_DRIVER_SCALAR)
         return 0;
-    const bool windows = form->statistic == FORM_WINDOW;
-    const char *const *kernels = windows ? window : form->backward ? backward : forward;
-    const bool scans = form->dynamic_scale || form->arg[NORMA_ARG_NONFINITE].present;
-    size_t count = windows          ? 1
-                   : form->backward ? sizeof(backward) / sizeof(*backward)
-                                    : sizeof(forward) / sizeof(*forward) - (scans ? 0 : 3);
-    for (size_t i = 0; i < count; i++) {
-        programs[i] = (norma_dispatch){.kernel = kernels[i], .table = table};
-        nst_set_local(caps, &programs[i]);
+    for (; count < NORMA_FORM_PROGRAMS && kernels[row][count]; count++) {
+        programs[count] = (norma_dispatch){.kernel = kernels[row][count], .table = table};
+        nst_set_local(caps, &programs[count]);
     }
+    const bool scans = form->dynamic_scale || form->arg[NORMA_ARG_NONFINITE].present;
     const char *const more[] = {form->update_running ? nst_kernel_running : NULL,
-                                form->count_batches ? nst_kernel_count : NULL};
-    for (size_t i = 0; i < 2; i++) {
+                                form->count_batches ? nst_kernel_count : NULL, scans ? kernel_scan : NULL,
+                                scans ? kernel_fold : NULL, scans ? kernel_result : NULL};
+    for (size_t i = 0; i < sizeof(more) / sizeof(*more); i++) {
         if (!more[i])
             continue;
         programs[count] = (norma_dispatch){.kernel = more[i], .table = table};

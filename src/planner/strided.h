@@ -4,7 +4,7 @@
 
 #include "schedule.h"
 
-enum { NST_MAX_LEVELS = 6, NST_TABLE_WORDS = 176, NST_ABSENT = 3 };
+enum { NST_MAX_LEVELS = 6, NST_TABLE_WORDS = 192, NST_ABSENT = 3 };
 
 // Of a quad kernel, Vulkan's constant TYPES (shaders/quads.glsl).
 enum { NST_TYPES_USUAL = 0, NST_TYPES_FLOAT32 = 1, NST_TYPES_ANY = 3 };
@@ -32,7 +32,9 @@ struct nst {
     size_t dispatch_capacity;
     uint64_t cells, lists; // of the workspace, in cells of four floats
     uint32_t cells_at, coefficients_at, lists_at;
-    bool barrier; // the next dispatch needs one
+    uint32_t moments_at, sums_at; // of a mix
+    uint32_t kept_at;             // 0, or where a reduction leaves its results, a cell a group, beside the lists
+    bool barrier;                 // the next dispatch needs one
 };
 
 // strided_tiles.c
@@ -63,6 +65,7 @@ struct nst_job {
     norma_arg slots[12]; // the form's tensor of each slot; NORMA_ARG_COUNT: none
     uint32_t written;    // bit s: slot s is written, as far as the kernel's module says
     uint32_t output, inputs, outputs, in, out, level, update, member, members, stretch;
+    uint32_t step, group_step, alike; // of the inputs; step 0: they lie one after the other
     float momentum;
 };
 norma_status nst_append(struct nst *plan, const struct nst_job *job);
@@ -74,6 +77,13 @@ void nst_quad_constants(const struct norma_caps *caps, const struct nst_job *job
 enum { NST_QUAD_PROGRAMS = 12 };
 size_t nst_quad_programs(const struct norma_form *form, const struct norma_caps *caps, norma_dispatch *programs);
 
+// strided_switch.c: from the groups' moments at moments_at to their cells; from their sums at sums_at to coefficients
+// and the gradients of the mix's weights.
+norma_status nst_append_mix(struct nst *plan, const struct nst_view *view);
+norma_status nst_append_mix_gradients(struct nst *plan, const struct nst_view *view);
+extern const char nst_switch_mix[], nst_switch_add[], nst_switch_coefficients[], nst_switch_write[];
+// Cells that the lists must hold.
+uint64_t nst_mix_lists(const struct norma_form *form);
 // The workgroup and its constant.
 void nst_set_local(const struct norma_caps *caps, norma_dispatch *dispatch);
 

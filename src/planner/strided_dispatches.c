@@ -54,6 +54,11 @@ static void fill_operator(const struct nst_job *job, uint32_t *w)
     w[ST_ALPHA] = bits_of((float)f->alpha);
     w[ST_BETA] = bits_of((float)f->beta);
     w[ST_K] = bits_of((float)f->k);
+    w[ST_MIX] = f->mix;
+    w[ST_SAMPLES] = (uint32_t)f->samples;
+    w[ST_CHANNELS] = (uint32_t)f->channels;
+    w[ST_SAMPLE_STEP] = (uint32_t)f->sample_step;
+    w[ST_CHANNEL_STEP] = (uint32_t)f->channel_step;
 }
 
 static void fill_space(const struct nst *plan, const struct nst_job *job, uint32_t *w)
@@ -82,6 +87,11 @@ static void fill_space(const struct nst *plan, const struct nst_job *job, uint32
     w[ST_OUTPUTS] = job->outputs;
     w[ST_CELLS] = plan->cells_at;
     w[ST_COEFFICIENTS] = plan->coefficients_at;
+    w[ST_STEP] = job->step ? job->step : 1;
+    w[ST_GROUP_STEP] = job->step ? job->group_step : job->inputs;
+    w[ST_ALIKE] = job->alike;
+    w[ST_MOMENTS] = plan->moments_at;
+    w[ST_SUMS] = plan->sums_at;
     for (int32_t d = 0; d < f->rank; d++) {
         w[ST_CELL_STRIDE + d] = (uint32_t)view->cell_stride[d];
         w[ST_EXTENT + d] = (uint32_t)f->extent[d];
@@ -95,13 +105,14 @@ static norma_bound bind_slot(const struct nst *plan, const struct nst_job *job, 
     const struct form_arg *arg = &f->arg[job->slots[slot]];
     int64_t low, high;
     nst_range(job->view, &job->tile, arg->stride, &low, &high);
+    high += (FORM_KINDS - 1) * arg->step;
     const uint64_t size = norma_dtype_size(arg->dtype), bytes = (uint64_t)low * size;
     const uint64_t rest = bytes & (plan->align - 1);
     uint32_t *words = w + ST_TENSOR + slot * ST_TENSOR_WORDS;
     words[0] = type_code(arg->dtype);
     words[1] = (uint32_t)(rest / size - (uint64_t)low);
     for (int32_t d = 0; d < f->rank; d++)
-        words[2 + d] = (uint32_t)arg->stride[d];
+        words[2 + d] = (uint32_t)(arg->stride[d] + (d == 0 ? arg->step : 0));
     return (norma_bound){.slot = slot,
                          .arg = arg->source,
                          .offset = bytes - rest,

@@ -98,14 +98,12 @@ static char *element(const struct strided *s, norma_arg arg, const struct stride
     return s->base[arg] + offset * (int64_t)norma_dtype_size(a->dtype);
 }
 
-void nsc_strided_load(const struct strided *s, norma_arg arg, const struct strided_walk *at, double *out)
+static void load_values(norma_dtype dtype, const void *from, int64_t step, int64_t count, double *out)
 {
-    const int64_t step = s->form->arg[arg].stride[s->form->rank - 1], count = at->count;
-    const void *from = element(s, arg, at);
     const double *from64 = from;
     const float *from32 = from;
     const uint16_t *from16 = from;
-    switch (s->form->arg[arg].dtype) {
+    switch (dtype) {
     case NORMA_FLOAT64:
         for (int64_t i = 0; i < count; i++)
             out[i] = from64[i * step];
@@ -125,6 +123,18 @@ void nsc_strided_load(const struct strided *s, norma_arg arg, const struct strid
     }
 }
 
+void nsc_strided_load(const struct strided *s, norma_arg arg, const struct strided_walk *at, double *out)
+{
+    const struct form_arg *a = &s->form->arg[arg];
+    load_values(a->dtype, element(s, arg, at), a->stride[s->form->rank - 1], at->count, out);
+}
+
+void nsc_strided_load_kinds(const struct strided *s, norma_arg arg, double out[FORM_KINDS])
+{
+    const struct form_arg *a = &s->form->arg[arg];
+    load_values(a->dtype, s->base[arg], a->step, FORM_KINDS, out);
+}
+
 // To float32 such that rounding on to a 16-bit type gives what rounding the double would: an inexact result is the
 // neighbour with an odd last bit.
 static float narrow(double value)
@@ -136,17 +146,15 @@ static float narrow(double value)
     return norma_bits_float(fabs((double)nearest) > fabs(value) ? bits - 1 : bits + 1);
 }
 
-void nsc_strided_store(const struct strided *s, norma_arg arg, const struct strided_walk *at, const double *values)
+static void store_values(norma_dtype dtype, void *to, int64_t step, int64_t count, const double *values)
 {
-    const int64_t step = s->form->arg[arg].stride[s->form->rank - 1], count = at->count;
-    void *to = element(s, arg, at);
     double *to64 = to;
     float *to32 = to;
     uint16_t *to16 = to;
     uint8_t *to8 = to;
     int8_t *signed8 = to;
     int32_t *counts = to;
-    switch (s->form->arg[arg].dtype) {
+    switch (dtype) {
     case NORMA_FLOAT64:
         for (int64_t i = 0; i < count; i++)
             to64[i * step] = values[i];
@@ -178,65 +186,16 @@ void nsc_strided_store(const struct strided *s, norma_arg arg, const struct stri
     }
 }
 
-static double sigmoid(double v)
+void nsc_strided_store(const struct strided *s, norma_arg arg, const struct strided_walk *at, const double *values)
 {
-    return 1 / (1 + exp(-v));
+    const struct form_arg *a = &s->form->arg[arg];
+    store_values(a->dtype, element(s, arg, at), a->stride[s->form->rank - 1], at->count, values);
 }
 
-// Phi(v), by erfc because 1 + erf cancels where v is far below 0.
-static double normal_cdf(double v)
+void nsc_strided_store_kinds(const struct strided *s, norma_arg arg, const double values[FORM_KINDS])
 {
-    return 0.5 * erfc(-v * M_SQRT1_2);
-}
-
-// Twice sqrt(2/pi)*(v + 0.044715*v^3): 0.5*(1 + tanh(w/2)) is sigmoid(w).
-static double tanh_argument(double v)
-{
-    return 2 * (M_2_SQRTPI * M_SQRT1_2) * (v + 0.044715 * (v * v * v));
-}
-
-// NaN stays NaN everywhere.
-double nsc_activation(norma_activation activation, double slope, double v)
-{
-    switch (activation) {
-    case NORMA_RELU:
-        return v < 0 ? 0 : v;
-    case NORMA_LEAKY_RELU:
-        return v < 0 ? slope * v : v;
-    case NORMA_GELU:
-        return v * normal_cdf(v);
-    case NORMA_GELU_TANH:
-        return v * sigmoid(tanh_argument(v));
-    case NORMA_SILU:
-        return v / (1 + exp(-v));
-    case NORMA_SIGMOID:
-        return sigmoid(v);
-    default:
-        return v;
-    }
-}
-
-double nsc_activation_derivative(norma_activation activation, double slope, double v)
-{
-    switch (activation) {
-    case NORMA_RELU:
-        return v > 0 ? 1 : v <= 0 ? 0 : v;
-    case NORMA_LEAKY_RELU:
-        return v > 0 ? 1 : v <= 0 ? slope : v;
-    case NORMA_GELU:
-        return normal_cdf(v) + v * exp(-0.5 * v * v) * (0.5 * M_2_SQRTPI * M_SQRT1_2);
-    case NORMA_GELU_TANH: {
-        const double w = tanh_argument(v), bell = sigmoid(w) * sigmoid(-w);
-        const double dw = 2 * (M_2_SQRTPI * M_SQRT1_2) * (1 + 3 * 0.044715 * (v * v));
-        return sigmoid(w) + (bell == 0 ? 0 : v * bell * dw); // dw may be infinite where bell is 0
-    }
-    case NORMA_SILU:
-        return sigmoid(v) * (1 + v * sigmoid(-v));
-    case NORMA_SIGMOID:
-        return sigmoid(v) * sigmoid(-v);
-    default:
-        return 1;
-    }
+    const struct form_arg *a = &s->form->arg[arg];
+    store_values(a->dtype, s->base[arg], a->step, FORM_KINDS, values);
 }
 
 // One element of a tensor that repeats over a group's elements.
@@ -377,6 +336,17 @@ static void find_mean(const struct strided *s, const struct strided_walk *group,
     cell->mean_low = (double)((pivot - (long double)cell->mean) + rest);
 }
 
+void nsc_strided_moments(const struct strided *s, int64_t group, struct strided_moments *moments,
+                         struct strided_stretch *o)
+{
+    const struct strided_walk at = nsc_strided_group(s->form, group);
+    struct strided_cell cell;
+    find_mean(s, &at, &cell, o);
+    moments->mean = cell.mean;
+    moments->mean_low = cell.mean_low;
+    moments->var = sum_group(s, &at, SQUARES, cell.mean, cell.mean_low, o) / (long double)s->form->n;
+}
+
 // spread: the sum of squares about the mean, or of absolutes.
 static double find_rstd(const struct strided *s, long double spread, long double norm)
 {
@@ -463,7 +433,10 @@ static void run_forward(void *user, uint64_t first, uint64_t count)
     for (uint64_t group = first; group < first + count; group++) {
         struct strided_walk at = nsc_strided_group(s->form, (int64_t)group);
         struct strided_cell cell;
-        nsc_strided_statistics(s, (int64_t)group, &cell, &o);
+        if (s->form->mix)
+            cell = s->cells[group];
+        else
+            nsc_strided_statistics(s, (int64_t)group, &cell, &o);
         cell.y_scale = 1;
         if (s->form->n > 0 && nsc_strided_has(s, NORMA_ARG_NONFINITE))
             nsc_strided_count_nonfinite(s, &at, &cell, &o);
@@ -496,8 +469,7 @@ static int64_t load_count(const struct strided *s)
     return count;
 }
 
-// What running becomes with a batch, number `member` of those that share it.
-static double blended(const struct strided *s, double running, double batch, int64_t member)
+double nsc_strided_blended(const struct strided *s, double running, double batch, int64_t member)
 {
     const double momentum = s->form->cumulative ? 1 / (double)(load_count(s) + member + 1) : s->momentum;
     return (1 - momentum) * running + momentum * batch;
@@ -520,12 +492,24 @@ static void update_running(const struct strided *s, norma_arg arg, bool variance
             const double batch = variance ? cell->variance : cell->mean;
             sum += batch;
             if (f->in_order)
-                store_one(s, arg, &at, blended(s, load_one(s, arg, &at), batch, member++));
+                store_one(s, arg, &at, nsc_strided_blended(s, load_one(s, arg, &at), batch, member++));
         } while (nsc_strided_next(&at));
         const double batch = (double)(sum / (long double)share);
         if (!f->in_order)
-            store_one(s, arg, &at, blended(s, load_one(s, arg, &at), batch, 0));
+            store_one(s, arg, &at, nsc_strided_blended(s, load_one(s, arg, &at), batch, 0));
     }
+}
+
+static void update_all_running(const struct strided *s)
+{
+    if (s->form->mix) {
+        nsc_switch_update_running(s);
+        return;
+    }
+    if (nsc_strided_has(s, NORMA_ARG_RUNNING_MEAN))
+        update_running(s, NORMA_ARG_RUNNING_MEAN, false);
+    if (nsc_strided_has(s, NORMA_ARG_RUNNING_VAR))
+        update_running(s, NORMA_ARG_RUNNING_VAR, true);
 }
 
 // True where mean or rstd lies in the place of an input, which other groups may have yet to read.
@@ -543,29 +527,28 @@ static bool statistics_in_place(const struct strided *s)
 static norma_status forward(struct norma_device *device, struct strided *s)
 {
     const struct norma_form *f = s->form;
+    norma_status status = NORMA_OK;
     if (f->groups == 0)
         return NORMA_OK;
-    if (f->update_running || statistics_in_place(s)) {
-        s->cells = malloc((size_t)f->groups * sizeof *s->cells);
-        if (!s->cells)
-            return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "scalar: out of host memory");
-    }
-    nsc_strided_run(device, s, run_forward);
-    if (s->cells)
-        for (int64_t group = 0; group < f->groups; group++)
+    if (f->mix)
+        status = nsc_switch_cells(device, s);
+    else if ((f->update_running || statistics_in_place(s)) &&
+             !(s->cells = malloc((size_t)f->groups * sizeof *s->cells)))
+        status = norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "scalar: out of host memory");
+    if (status == NORMA_OK) {
+        nsc_strided_run(device, s, run_forward);
+        for (int64_t group = 0; group < f->groups && s->cells; group++)
             write_statistics(s, group, &s->cells[group]);
-    if (f->update_running && f->n > 0) {
-        if (nsc_strided_has(s, NORMA_ARG_RUNNING_MEAN))
-            update_running(s, NORMA_ARG_RUNNING_MEAN, false);
-        if (nsc_strided_has(s, NORMA_ARG_RUNNING_VAR))
-            update_running(s, NORMA_ARG_RUNNING_VAR, true);
-    }
-    if (f->count_batches) {
-        const int64_t count = load_count(s) + f->batches;
-        memcpy(s->base[NORMA_ARG_NUM_BATCHES_TRACKED], &count, sizeof count);
+        if (f->update_running && f->n > 0)
+            update_all_running(s);
+        if (f->count_batches) {
+            const int64_t count = load_count(s) + f->batches;
+            memcpy(s->base[NORMA_ARG_NUM_BATCHES_TRACKED], &count, sizeof count);
+        }
     }
     free(s->cells);
-    return NORMA_OK;
+    free(s->moments);
+    return status;
 }
 
 norma_status nsc_strided_dispatch(struct norma_device *device, const struct norma_command *command)

@@ -18,12 +18,19 @@ struct strided_cell {
     double c0, c1, c2; // backward: dt = rstd*((g - c0) - xhat*c1 - sign(t)*c2)
 };
 
+// Mean, as a pair, and biased variance.
+struct strided_moments {
+    double mean, mean_low;
+    long double var;
+};
+
 struct strided {
     const struct norma_form *form;
     char *base[NORMA_ARG_COUNT];
     double eps, weight_offset, momentum, slope;
-    struct strided_cell *cells;    // of all groups, where something needs them after a group is done; may be NULL
-    double *sums[NORMA_ARG_COUNT]; // gradients of parameters, until they may be written
+    struct strided_cell *cells;      // of all groups, where something needs them after a group is done; may be NULL
+    struct strided_moments *moments; // of a mix: of all groups, then of samples, then of channels
+    double *sums[NORMA_ARG_COUNT];   // gradients of parameters, until they may be written
 };
 
 // Goes over the dimensions in `over` (bit d: dimension d), the last the fastest, a stretch of the last element
@@ -95,6 +102,9 @@ void nsc_strided_find_scale(const struct strided *s, const struct strided_walk *
                             struct strided_stretch *o);
 void nsc_strided_count_nonfinite(const struct strided *s, const struct strided_walk *group, struct strided_cell *cell,
                                  struct strided_stretch *o);
+// The same for all elements of mean_weights and the like.
+void nsc_strided_load_kinds(const struct strided *s, norma_arg arg, double out[FORM_KINDS]);
+void nsc_strided_store_kinds(const struct strided *s, norma_arg arg, const double values[FORM_KINDS]);
 
 double nsc_activation(norma_activation activation, double slope, double v);
 double nsc_activation_derivative(norma_activation activation, double slope, double v);
@@ -102,6 +112,9 @@ double nsc_activation_derivative(norma_activation activation, double slope, doub
 // Fills the cell but for the coefficients, which become 0.
 void nsc_strided_statistics(const struct strided *s, int64_t group, struct strided_cell *cell,
                             struct strided_stretch *o);
+// Of t.
+void nsc_strided_moments(const struct strided *s, int64_t group, struct strided_moments *moments,
+                         struct strided_stretch *o);
 // Fills a stretch up to v2.
 void nsc_strided_evaluate(const struct strided *s, const struct strided_walk *at, const struct strided_cell *cell,
                           struct strided_stretch *o);
@@ -109,11 +122,23 @@ void nsc_strided_evaluate(const struct strided *s, const struct strided_walk *at
 void nsc_strided_find_y(const struct strided *s, const struct strided_walk *at, const struct strided_cell *cell,
                         struct strided_stretch *o);
 
+// The sums of g and of g*xhat.
+void nsc_strided_group_sums(const struct strided *s, int64_t group, const struct strided_cell *cell,
+                            struct strided_stretch *o, double *sum_g, double *sum_gx);
+
 // Runs a job over all groups.
 void nsc_strided_run(struct norma_device *device, struct strided *s,
                      void (*run)(void *user, uint64_t first, uint64_t count));
 
 norma_status nsc_strided_backward(struct norma_device *device, struct strided *s);
+// What a running statistic becomes with a batch, number `member` of those that share it.
+double nsc_strided_blended(const struct strided *s, double running, double batch, int64_t member);
 norma_status nsc_strided_window(struct strided *s);
+
+// switchable_norm: fills s->cells, to be freed with s->moments (also after an error), but for the coefficients.
+norma_status nsc_switch_cells(struct norma_device *device, struct strided *s);
+void nsc_switch_update_running(const struct strided *s);
+// Fills in the coefficients, and writes the gradients of the weights of the mix.
+norma_status nsc_switch_gradients(struct norma_device *device, struct strided *s);
 
 #endif

@@ -89,16 +89,11 @@ static bool needs_coefficients(const struct strided *s)
            (nsc_strided_has(s, NORMA_ARG_DZ) && s->form->z_first);
 }
 
-// With S the sum of g*xhat. The factor rstd has the derivative -rstd*xhat_i/n in t_i where it comes from the variance,
-// -rstd*xhat_i where it is 1/norm of order 2, -rstd^2*sign(t_i) where it is that of order 1, and 0 where it is 1/eps.
-static void find_coefficients(const struct strided *s, int64_t group, struct strided_cell *cell,
-                              struct strided_stretch *o)
+void nsc_strided_group_sums(const struct strided *s, int64_t group, const struct strided_cell *cell,
+                            struct strided_stretch *o, double *sum_g, double *sum_gx)
 {
-    const struct norma_form *f = s->form;
-    struct strided_walk at = nsc_strided_group(f, group);
-    double sum_g = 0, sum_gx = 0;
-    if (f->statistic == FORM_GIVEN)
-        return;
+    struct strided_walk at = nsc_strided_group(s->form, group);
+    *sum_g = *sum_gx = 0;
     do {
         double g = 0, gx = 0;
         evaluate_g(s, &at, cell, o);
@@ -106,9 +101,21 @@ static void find_coefficients(const struct strided *s, int64_t group, struct str
             g += o->g[i];
             gx += o->g[i] * o->xhat[i];
         }
-        sum_g += g;
-        sum_gx += gx;
+        *sum_g += g;
+        *sum_gx += gx;
     } while (nsc_strided_next(&at));
+}
+
+// With S the sum of g*xhat. The factor rstd has the derivative -rstd*xhat_i/n in t_i where it comes from the variance,
+// -rstd*xhat_i where it is 1/norm of order 2, -rstd^2*sign(t_i) where it is that of order 1, and 0 where it is 1/eps.
+static void find_coefficients(const struct strided *s, int64_t group, struct strided_cell *cell,
+                              struct strided_stretch *o)
+{
+    const struct norma_form *f = s->form;
+    double sum_g, sum_gx;
+    if (f->statistic == FORM_GIVEN)
+        return;
+    nsc_strided_group_sums(s, group, cell, o, &sum_g, &sum_gx);
     if (f->scale == FORM_MAX && cell->norm <= s->eps)
         sum_gx = 0;
     if (f->statistic == FORM_MOMENTS)
@@ -280,7 +287,13 @@ static norma_status find_all(struct norma_device *device, struct strided *s, boo
 {
     const struct norma_form *f = s->form;
     const bool elements = f->groups > 0 && f->n > 0;
-    if (summed && elements) {
+    if (f->mix && elements) {
+        norma_status status = nsc_switch_cells(device, s);
+        if (status == NORMA_OK)
+            status = nsc_switch_gradients(device, s);
+        if (status != NORMA_OK)
+            return status;
+    } else if (summed && elements) {
         s->cells = malloc((size_t)f->groups * sizeof *s->cells);
         if (!s->cells)
             return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "scalar: out of host memory");
@@ -314,5 +327,6 @@ norma_status nsc_strided_backward(struct norma_device *device, struct strided *s
     for (int a = 0; a < NORMA_ARG_COUNT; a++)
         free(s->sums[a]);
     free(s->cells);
+    free(s->moments);
     return status;
 }

@@ -93,6 +93,12 @@ void gradient_through_statistics(const struct task *k, const struct statistics *
     } else {
         through_norm2(k, st, sums, p);
     }
+    gradient_to_h(k, p);
+}
+
+void gradient_to_h(const struct task *k, struct point *p)
+{
+    const struct norma_form *f = k->form;
     p->dh = p->dt;
     p->e_dh = p->e_dt;
     if (f->arg[NORMA_ARG_Z].present && f->z_first) {

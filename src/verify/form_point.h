@@ -72,6 +72,16 @@ void gradient_through_statistics(const struct task *k, const struct statistics *
 // nothing is summed over are added to once.
 void point_add(const struct task *k, norma_arg arg, const int64_t index[FORM_RANK], long double value,
                long double bound);
+void gradient_to_h(const struct task *k, struct point *p); // from dt to dh
 void gradient_write(const struct task *k, const struct point *p);
+
+// form_mix.c: statistics that are mixed from those of several groups. NULL: out of memory.
+struct form_mixture *form_mix_create(const struct task *k);
+void form_mix_destroy(struct form_mixture *mix);
+struct statistics form_mix_statistics(const struct form_mixture *mix, int64_t group);
+// Adds what the group puts into mean, rstd, the running statistics and the gradients of the weights.
+void form_mix_write(const struct form_mixture *mix, int64_t group);
+// From g to dh.
+void form_mix_through(const struct form_mixture *mix, int64_t group, struct point *p);
 
 #endif

@@ -40,6 +40,8 @@ static bool is_output(const struct norma_form *f, norma_arg arg)
     case NORMA_ARG_DINPUT_BIAS:
     case NORMA_ARG_DZ:
     case NORMA_ARG_DADDEND:
+    case NORMA_ARG_DMEAN_WEIGHTS:
+    case NORMA_ARG_DVAR_WEIGHTS:
         return f->backward;
     default:
         return false;
@@ -58,7 +60,7 @@ static bool differs_along(const struct norma_form *f, norma_arg arg, int32_t d)
 
 int64_t form_output_count(const struct norma_form *form, norma_arg arg)
 {
-    int64_t count = is_output(form, arg) ? 1 : 0;
+    int64_t count = !is_output(form, arg) ? 0 : form_arg_has_kinds(arg) ? FORM_KINDS : 1;
     for (int32_t d = 0; d < form->rank; d++)
         if (differs_along(form, arg, d))
             count *= form->extent[d];
@@ -68,6 +70,8 @@ int64_t form_output_count(const struct norma_form *form, norma_arg arg)
 int64_t form_output_offset(const struct norma_form *form, norma_arg arg, int64_t index)
 {
     int64_t offset = 0;
+    if (form_arg_has_kinds(arg))
+        return index * form->arg[arg].step;
     for (int32_t d = form->rank - 1; d >= 0; d--) {
         if (!differs_along(form, arg, d))
             continue;
@@ -436,21 +440,28 @@ static struct reference_scale scan_group(const struct task *k, const struct stat
     return scale;
 }
 
-static void do_group(const struct task *k, int64_t group)
+// mix: NULL where statistics are not mixed.
+static void do_group(const struct task *k, struct form_mixture *mix, int64_t group)
 {
-    const struct statistics st = find_statistics(k, group);
+    const struct statistics st = mix ? form_mix_statistics(mix, group) : find_statistics(k, group);
     const struct reference_scale scale = scan_group(k, &st, group);
     struct sums sums = {0};
     struct point p;
-    write_statistics(k, &st, group);
-    if (k->form->backward && k->form->statistic != FORM_GIVEN)
+    if (mix)
+        form_mix_write(mix, group);
+    else
+        write_statistics(k, &st, group);
+    if (k->form->backward && k->form->statistic != FORM_GIVEN && !mix)
         sums = gradient_sums(k, &st, group);
     for (int64_t j = 0; j < k->form->n; j++) {
         point_begin(k, group, j, &p);
         point_forward(k, &st, &p);
         if (k->form->backward) {
             point_backward(k, &p);
-            gradient_through_statistics(k, &st, &sums, &p);
+            if (mix)
+                form_mix_through(mix, group, &p);
+            else
+                gradient_through_statistics(k, &st, &sums, &p);
             gradient_write(k, &p);
         } else {
             write_forward(k, &scale, &p);
@@ -486,7 +497,9 @@ bool form_reference(const struct norma_form *form, const void *const data[NORMA_
                               .weight_offset = wide ? form->weight_offset64 : form->weight_offset,
                               .momentum = wide ? form->momentum64 : form->momentum,
                               .slope = wide ? form->slope64 : form->slope};
-    if (!allocate(form, out)) {
+    struct form_mixture *mix = NULL;
+    const bool mixes = form->mix && form->groups > 0 && form->n > 0;
+    if (!allocate(form, out) || (mixes && !(mix = form_mix_create(&task)))) {
         form_reference_finish(out);
         return false;
     }
@@ -496,13 +509,14 @@ bool form_reference(const struct norma_form *form, const void *const data[NORMA_
         if (form->statistic == FORM_WINDOW)
             do_window(&task, group);
         else
-            do_group(&task, group);
+            do_group(&task, mix, group);
     for (int arg = NORMA_ARG_RUNNING_MEAN; arg <= NORMA_ARG_RUNNING_VAR; arg++)
         update_running(&task, (norma_arg)arg, false);
     if (out[NORMA_ARG_NUM_BATCHES_TRACKED].value)
         out[NORMA_ARG_NUM_BATCHES_TRACKED].value[0] = point_load_at(&task, NORMA_ARG_NUM_BATCHES_TRACKED, 0) +
                                                       (form->groups > 0 && form->n > 0 ? form->batches : 0);
     add_storage_errors(&task);
+    form_mix_destroy(mix);
     return true;
 }
 

@@ -10,6 +10,7 @@
 // fastest over the form's dimensions, of which those count in which an output differs:
 // - of x's shape (y, sum, dx, dresidual, dz, daddend): all, so that the index is group * n + element;
 // - of a group (mean, rstd, y_scale, nonfinite, running_mean, running_var): the group's where the tensor has a stride;
+// - of the kinds of a mix (dmean_weights, dvar_weights): the kind;
 // - gradients of parameters (dweight, dbias, dgate, dinput_bias): those where the tensor has a stride.
 struct form_reference_output {
     long double *value, *bound;
