@@ -13,7 +13,9 @@ enum {
     ROWS = OP(LAYER_NORM) | OP(RMS_NORM) | OP(ADA_LAYER_NORM) | OP(ADA_RMS_NORM),
     GROUPED = OP(GROUP_NORM) | OP(ADA_GROUP_NORM),
     BATCH = OP(BATCH_NORM) | OP(GHOST_BATCH_NORM),
-    RUNNING = BATCH | OP(INSTANCE_NORM),
+    SWITCHABLE = OP(SWITCHABLE_NORM),
+    TRAINED = BATCH | SWITCHABLE,
+    RUNNING = TRAINED | OP(INSTANCE_NORM),
     BY_AXES = OP(NORMALIZE) | OP(MEAN_VARIANCE_NORMALIZATION),
     NORMALIZE = OP(NORMALIZE),
 };
@@ -98,7 +100,7 @@ const struct argument arguments[] = {
     NUMBER("num-groups", INTEGER, GROUPED, BOTH, problem.num_groups, NULL, "G", "groups of channels"),
     NUMBER("virtual-batch", INTEGER, OP(GHOST_BATCH_NORM), BOTH, problem.virtual_batch, NULL, "V",
            "samples that share statistics with --training; it must be given"),
-    NUMBER("training", FLAG, BATCH, BOTH, problem.training, NULL, NULL, "statistics of x, not running ones"),
+    NUMBER("training", FLAG, TRAINED, BOTH, problem.training, NULL, NULL, "statistics of x, not running ones"),
     NUMBER("use-input-stats", SWITCH, OP(INSTANCE_NORM), BOTH, problem.use_input_stats, NULL, "0|1",
            "1: statistics of x, 0: running ones"),
     WHOLE("momentum", MOMENTUM, RUNNING, FORWARD, problem.momentum, NULL, "M|none",
@@ -138,6 +140,9 @@ const struct argument arguments[] = {
     INPUT("input-bias", INPUT_BIAS, GROUPS, "I.npy", "added to x before the gate"),
     INPUT("z", Z, GROUPS, "Z.npy", "its activation is a factor, see --z-first"),
     INPUT("addend", ADDEND, GROUPS, "A.npy", "added before the activation"),
+    PARAMETER("mean-weights", MEAN_WEIGHTS, SWITCHABLE, "W.npy",
+              "their softmax weighs the means of instance, layer, batch"),
+    PARAMETER("var-weights", VAR_WEIGHTS, SWITCHABLE, "W.npy", "the same of the variances"),
     PARAMETER("running-mean", RUNNING_MEAN, RUNNING, "M.npy", "statistics where they are not x's own"),
     PARAMETER("running-var", RUNNING_VAR, RUNNING, "V.npy", "the same"),
     INPUT("num-batches-tracked", NUM_BATCHES_TRACKED, RUNNING, "K.npy",
@@ -167,6 +172,8 @@ const struct argument arguments[] = {
     GRADIENT("dbias-out", DBIAS, WEIGHTED, "DB.npy", "of bias"),
     GRADIENT("dscale-out", DSCALE, ADAPTIVE, "DS.npy", "of scale"),
     GRADIENT("dshift-out", DSHIFT, ADAPTIVE, "DT.npy", "of shift"),
+    GRADIENT("dmean-weights-out", DMEAN_WEIGHTS, SWITCHABLE, "DM.npy", "of mean_weights"),
+    GRADIENT("dvar-weights-out", DVAR_WEIGHTS, SWITCHABLE, "DV.npy", "of var_weights"),
     GRADIENT("dresidual-out", DRESIDUAL, GROUPS, "DR.npy", "of residual"),
     GRADIENT("dgate-out", DGATE, GROUPS, "DG.npy", "of gate"),
     GRADIENT("dinput-bias-out", DINPUT_BIAS, GROUPS, "DI.npy", "of input_bias"),
@@ -202,6 +209,8 @@ static const struct {
     [NORMA_ADA_GROUP_NORM] = {"as group_norm, likewise", "[N, C, ...]", "[N, C]", "[N, num_groups]"},
     [NORMA_LOCAL_RESPONSE_NORM] = {"a window of channels around each, see --size", "[N, C, ...]", "", ""},
     [NORMA_ADA_INSTANCE_NORM] = {"as instance_norm, likewise", "[N, C, ...]", "[N, C]", "[N, C]"},
+    [NORMA_SWITCHABLE_NORM] = {"a mix of instance, layer and batch; --training, or with running statistics",
+                               "[N, C, ...]", "[C]", "[N, C]"},
 };
 
 bool argument_has_tensor(norma_op op, norma_direction direction, norma_arg arg)
@@ -241,6 +250,8 @@ static const char *shape_of(const struct argument *a, norma_op op)
         return "[C]";
     case TENSOR_COUNT:
         return "[]";
+    case TENSOR_KINDS:
+        return "[3]";
     default:
         return operators[op].x;
     }

@@ -8,6 +8,12 @@
 
 enum { BLOCK_BYTES = 64 << 20 };
 
+// Dimensions along which a group's statistics are mixed with those of others.
+static uint32_t mixed_axes(const norma_problem *problem)
+{
+    return problem->op != NORMA_SWITCHABLE_NORM ? 0 : problem->training ? ~0u : ~1u;
+}
+
 bool blocks_start(struct blocks *b, norma_context *context, const norma_problem *problem, norma_dtype dtype)
 {
     memset(b, 0, sizeof *b);
@@ -16,7 +22,7 @@ bool blocks_start(struct blocks *b, norma_context *context, const norma_problem 
     b->dtype = dtype;
     b->axis = -1;
     const norma_tensor *x = problem->x;
-    const uint32_t spanned = group_axes(problem);
+    const uint32_t spanned = group_axes(problem) | mixed_axes(problem);
     for (int32_t d = x->rank - 1; d >= 0; --d)
         if (!(spanned >> d & 1) && statistic_extent(problem, d) == x->shape[d] && (b->axis < 0 || x->shape[d] > 1))
             b->axis = d;

@@ -18,9 +18,13 @@ static bool check_numbers(const norma_problem *problem)
     probe.dynamic_scale = 0; // of a y that is not quantised
     norma_tensor running = norma_tensor_host(NORMA_FLOAT32, 1, probe.x->shape + 1, NULL);
     running.dtype = probe.x->dtype == NORMA_FLOAT64 ? NORMA_FLOAT64 : NORMA_FLOAT32;
+    const int64_t kind_count = 3;
+    const norma_tensor kinds = norma_tensor_host(running.dtype, 1, &kind_count, NULL);
     *problem_slot(&probe, probe.direction == NORMA_BACKWARD ? NORMA_ARG_DY : NORMA_ARG_Y) = probe.x;
     if (argument_has_tensor(probe.op, NORMA_FORWARD, NORMA_ARG_RUNNING_MEAN) && probe.x->rank > 1)
         probe.running_mean = probe.running_var = &running;
+    if (probe.op == NORMA_SWITCHABLE_NORM)
+        probe.mean_weights = probe.var_weights = &kinds;
     return succeeded(norma_work_from_problem(&probe, NORMA_PLACE_NONE, &work));
 }
 
@@ -31,6 +35,7 @@ static norma_dtype made_dtype(const struct options *o, norma_arg arg)
         return NORMA_INT32;
     switch (tensor_role(arg)) {
     case TENSOR_PARAMETER:
+    case TENSOR_KINDS:
         return o->param_dtype ? o->param_dtype : x;
     case TENSOR_STATISTIC:
     case TENSOR_CHANNEL:

@@ -182,6 +182,9 @@ static uint64_t usual_tensors(const norma_problem *p)
     case NORMA_ADA_INSTANCE_NORM:
         with = TENSOR_BIT(NORMA_ARG_SCALE) | TENSOR_BIT(NORMA_ARG_SHIFT);
         break;
+    case NORMA_SWITCHABLE_NORM:
+        with |= TENSOR_BIT(NORMA_ARG_MEAN_WEIGHTS) | TENSOR_BIT(NORMA_ARG_VAR_WEIGHTS);
+        break;
     default:
         break;
     }

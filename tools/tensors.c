@@ -141,6 +141,7 @@ uint32_t tensor_axes(const norma_problem *p, norma_arg arg)
     case TENSOR_CHANNEL:
         return 2;
     case TENSOR_COUNT:
+    case TENSOR_KINDS:
         return 0;
     default:
         return ~0u;

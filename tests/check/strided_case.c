@@ -31,13 +31,13 @@ bool strided_is_batch_op(norma_op op)
 
 static bool has_running(norma_op op)
 {
-    return strided_is_batch_op(op) || op == NORMA_INSTANCE_NORM;
+    return strided_is_batch_op(op) || op == NORMA_INSTANCE_NORM || op == NORMA_SWITCHABLE_NORM;
 }
 
 bool strided_is_given(const struct strided_case *c)
 {
     const norma_problem *p = &c->problem;
-    return strided_is_batch_op(p->op) ? !p->training : p->op == NORMA_INSTANCE_NORM && !p->use_input_stats;
+    return has_running(p->op) && !(p->op == NORMA_INSTANCE_NORM ? p->use_input_stats : p->training);
 }
 
 int32_t strided_cut_axis(const struct strided_case *c)
@@ -171,6 +171,8 @@ static void cut(struct strided_case *c, uint64_t *s)
     c->n = n;
     if (strided_cut_axis(c) >= 0)
         c->n = n * (is_group_op(p->op) ? c->shape[1] / divisor : p->virtual_batch);
+    if (p->op == NORMA_SWITCHABLE_NORM && c->shape[0] * c->n == 1) // a channel has no unbiased one
+        p->running_var_biased = 1;
     if (c->n > 1 || !strided_is_batch_op(p->op))
         return;
     p->training = 0;
@@ -232,8 +234,10 @@ static void pick_inputs(struct strided_case *c, uint64_t *s)
     set(c, NORMA_ARG_INPUT_BIAS, fused && chance(s, 0.4));
     set(c, NORMA_ARG_Z, fused && chance(s, 0.4));
     set(c, NORMA_ARG_ADDEND, fused && chance(s, 0.35));
-    const bool running = strided_is_given(c) || chance(s, 0.5);
+    const bool running = strided_is_given(c) || chance(s, 0.5), mixed = p->op == NORMA_SWITCHABLE_NORM;
     set(c, NORMA_ARG_RUNNING_MEAN, running && has_running(p->op));
+    set(c, NORMA_ARG_MEAN_WEIGHTS, mixed);
+    set(c, NORMA_ARG_VAR_WEIGHTS, mixed);
     set(c, NORMA_ARG_RUNNING_VAR, has(c, NORMA_ARG_RUNNING_MEAN));
     set(c, NORMA_ARG_NUM_BATCHES_TRACKED, has_running(p->op) && chance(s, 0.4));
     c->problem.cumulative = has(c, NORMA_ARG_NUM_BATCHES_TRACKED) && chance(s, 0.6);
@@ -253,10 +257,15 @@ static void pick_outputs(struct strided_case *c, uint64_t *s)
         return;
     }
     static const norma_arg gradients[][2] = {
-        {NORMA_ARG_DWEIGHT, NORMA_ARG_WEIGHT}, {NORMA_ARG_DRESIDUAL, NORMA_ARG_RESIDUAL},
-        {NORMA_ARG_DGATE, NORMA_ARG_GATE},     {NORMA_ARG_DINPUT_BIAS, NORMA_ARG_INPUT_BIAS},
-        {NORMA_ARG_DZ, NORMA_ARG_Z},           {NORMA_ARG_DADDEND, NORMA_ARG_ADDEND},
+        {NORMA_ARG_DWEIGHT, NORMA_ARG_WEIGHT},
+        {NORMA_ARG_DRESIDUAL, NORMA_ARG_RESIDUAL},
+        {NORMA_ARG_DGATE, NORMA_ARG_GATE},
+        {NORMA_ARG_DINPUT_BIAS, NORMA_ARG_INPUT_BIAS},
+        {NORMA_ARG_DZ, NORMA_ARG_Z},
+        {NORMA_ARG_DADDEND, NORMA_ARG_ADDEND},
         {NORMA_ARG_DSCALE, NORMA_ARG_SCALE},
+        {NORMA_ARG_DMEAN_WEIGHTS, NORMA_ARG_MEAN_WEIGHTS},
+        {NORMA_ARG_DVAR_WEIGHTS, NORMA_ARG_VAR_WEIGHTS},
     };
     set(c, NORMA_ARG_DY, true);
     set(c, NORMA_ARG_DSUM, fused && chance(s, 0.5));

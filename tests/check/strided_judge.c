@@ -23,6 +23,20 @@ static int64_t count_of(const struct strided_tensor *t)
     return count;
 }
 
+// Whether a NaN or infinity in group `at` reaches this group: a mix takes it through the sample and, where they are
+// x's, the channel's statistics, and backward through those of all that they are mixed into.
+static bool is_reached(const struct norma_form *f, int64_t at, int64_t group)
+{
+    if (at == group)
+        return true;
+    if (!f->mix)
+        return false;
+    const bool training = f->mix == FORM_MIX_TRAINING;
+    const bool sample = at / f->sample_step % f->samples == group / f->sample_step % f->samples;
+    const bool channel = at / f->channel_step % f->channels == group / f->channel_step % f->channels;
+    return sample || (training && (channel || f->backward));
+}
+
 // Outputs that the group with a NaN or infinity is a part of.
 static bool mark_spoilt(const struct strided_case *c, struct strided_expected *expected)
 {
@@ -32,10 +46,12 @@ static bool mark_spoilt(const struct strided_case *c, struct strided_expected *e
         if (!expected->out[arg].value || arg == NORMA_ARG_NUM_BATCHES_TRACKED)
             continue;
         const struct strided_tensor *t = &c->tensor[f->arg[arg].source];
-        for (int64_t j = 0; j < f->n; j++) {
-            const uint64_t at = (uint64_t)form_offset(f, f->arg[arg].stride, c->spoilt, j);
-            expected->spoilt[t->begin + at * norma_dtype_size(t->dtype)] = 1;
-        }
+        const size_t size = norma_dtype_size(t->dtype);
+        for (int64_t i = 0; i < (form_arg_has_kinds(arg) ? FORM_KINDS : 0); i++)
+            expected->spoilt[t->begin + (uint64_t)(i * f->arg[arg].step) * size] = 1;
+        for (int64_t group = 0; group < f->groups; group++)
+            for (int64_t j = 0; j < f->n && is_reached(f, c->spoilt, group); j++)
+                expected->spoilt[t->begin + (uint64_t)form_offset(f, f->arg[arg].stride, group, j) * size] = 1;
     }
     return expected->spoilt != NULL;
 }

@@ -4,7 +4,7 @@
 #include "subject.h"
 #include <string.h>
 
-enum role { ROLE_WHOLE, ROLE_PARAMETER, ROLE_STATISTIC, ROLE_CHANNEL, ROLE_COUNT };
+enum role { ROLE_WHOLE, ROLE_PARAMETER, ROLE_STATISTIC, ROLE_CHANNEL, ROLE_COUNT, ROLE_KINDS };
 
 static bool chance(uint64_t *s, double p)
 {
@@ -24,6 +24,11 @@ static enum role role_of(norma_arg arg)
         return ROLE_CHANNEL;
     case NORMA_ARG_NUM_BATCHES_TRACKED:
         return ROLE_COUNT;
+    case NORMA_ARG_MEAN_WEIGHTS:
+    case NORMA_ARG_VAR_WEIGHTS:
+    case NORMA_ARG_DMEAN_WEIGHTS:
+    case NORMA_ARG_DVAR_WEIGHTS:
+        return ROLE_KINDS;
     case NORMA_ARG_X:
     case NORMA_ARG_Y:
     case NORMA_ARG_RESIDUAL:
@@ -72,6 +77,7 @@ static int32_t natural_axes(const struct strided_case *c, int32_t axes[NORMA_MAX
     case NORMA_GHOST_BATCH_NORM:
     case NORMA_GROUP_NORM:
     case NORMA_INSTANCE_NORM:
+    case NORMA_SWITCHABLE_NORM:
         axes[count++] = 1;
         break;
     case NORMA_WEIGHT_STANDARDIZATION:
@@ -177,6 +183,9 @@ static void set_shape(struct strided_case *c, norma_arg arg, uint64_t *s)
     case ROLE_COUNT:
         if (chance(s, 0.5))
             add_dimension(&c->tensor[arg], -1, 1);
+        break;
+    case ROLE_KINDS:
+        add_dimension(t, -1, 3);
         break;
     default:
         add_dimension(t, 1, c->shape[1]);
@@ -320,6 +329,8 @@ void strided_lay_out(struct strided_case *c, uint64_t *s)
 
 int32_t strided_slice_axis(const struct strided_case *c)
 {
+    if (c->problem.op == NORMA_SWITCHABLE_NORM) // samples share the channels' statistics, channels the sample's
+        return !c->problem.training && c->shape[0] > 1 ? 0 : -1;
     for (int32_t d = 0; d < c->rank; d++)
         if (!c->element[d] && c->shape[d] > 1 && d != strided_cut_axis(c))
             return d;
@@ -379,6 +390,8 @@ norma_problem strided_problem(const struct strided_case *c, const norma_tensor v
         [NORMA_ARG_NUM_BATCHES_TRACKED] = &p.num_batches_tracked,
         [NORMA_ARG_Y_SCALE] = &p.y_scale,
         [NORMA_ARG_NONFINITE] = &p.nonfinite,
+        [NORMA_ARG_MEAN_WEIGHTS] = &p.mean_weights,
+        [NORMA_ARG_VAR_WEIGHTS] = &p.var_weights,
         [NORMA_ARG_DY] = &p.dy,
         [NORMA_ARG_DSUM] = &p.dsum,
         [NORMA_ARG_DX] = &p.dx,
@@ -391,6 +404,8 @@ norma_problem strided_problem(const struct strided_case *c, const norma_tensor v
         [NORMA_ARG_DADDEND] = &p.daddend,
         [NORMA_ARG_DSCALE] = &p.dscale,
         [NORMA_ARG_DSHIFT] = &p.dshift,
+        [NORMA_ARG_DMEAN_WEIGHTS] = &p.dmean_weights,
+        [NORMA_ARG_DVAR_WEIGHTS] = &p.dvar_weights,
     };
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
         *members[arg] = c->tensor[arg].present ? &views[arg] : NULL;

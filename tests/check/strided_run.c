@@ -20,8 +20,8 @@ norma_status strided_run_host(struct check_driver *driver, const struct strided_
 // Parameters that the plan itself may hold.
 static bool is_held(const struct strided_case *c, norma_arg arg)
 {
-    return c->uploaded &&
-           (arg == NORMA_ARG_WEIGHT || arg == NORMA_ARG_BIAS || arg == NORMA_ARG_INPUT_BIAS || arg == NORMA_ARG_GATE);
+    return c->uploaded && (arg == NORMA_ARG_WEIGHT || arg == NORMA_ARG_BIAS || arg == NORMA_ARG_INPUT_BIAS ||
+                           arg == NORMA_ARG_GATE || arg == NORMA_ARG_MEAN_WEIGHTS || arg == NORMA_ARG_VAR_WEIGHTS);
 }
 
 static bool is_strided(const struct strided_case *c)

@@ -66,6 +66,9 @@ static double value_of(const struct strided_case *c, norma_arg arg, double const
                                        : (check_pick(s, 8) ? 0.01 : -0.3) * (0.5 + check_uniform(s));
     case NORMA_ARG_WEIGHT:
         return 1 + 0.5 * normal;
+    case NORMA_ARG_MEAN_WEIGHTS: // now and then the softmax has all but one near 0
+    case NORMA_ARG_VAR_WEIGHTS:
+        return (c->index % 5 == 0 ? 8 : 1) * normal;
     default:
         return normal;
     }
@@ -77,6 +80,22 @@ static bool is_running(norma_arg arg)
     return arg == NORMA_ARG_RUNNING_MEAN || arg == NORMA_ARG_RUNNING_VAR || arg == NORMA_ARG_NUM_BATCHES_TRACKED;
 }
 
+// switchable_norm: groups differ in place and size, so that the kinds of their statistics do.
+static double vary(const struct strided_case *c, const struct strided_walk *walk, bool half, double value)
+{
+    const int64_t sample = walk->index[0], channel = walk->index[1];
+    if (c->problem.op != NORMA_SWITCHABLE_NORM || c->index % 4 == 0)
+        return value;
+    switch (c->values) {
+    case STRIDED_LARGE:
+        return channel % 3 == 1 ? ldexp(value, half ? -6 : -100) : value;
+    case STRIDED_DENORMAL:
+        return (sample + channel) % 3 == 1 ? ldexp(value, half ? 18 : 134) : value;
+    default:
+        return ldexp(value, (int)(channel % 3) - 1) + (double)(sample % 3);
+    }
+}
+
 static void fill_tensor(const struct strided_case *c, norma_arg arg)
 {
     const struct strided_tensor *t = &c->tensor[arg];
@@ -86,13 +105,16 @@ static void fill_tensor(const struct strided_case *c, norma_arg arg)
     const bool fresh = strided_is_output(c, arg) && !is_running(arg);
     for (struct strided_walk walk = strided_walk_begin(t); !walk.done; strided_walk_next(t, &walk)) {
         unsigned char *place = c->arena + t->begin + (size_t)walk.offset * size;
-        if (fresh)
+        if (fresh) {
             memset(place, 0xff, size);
-        else if (is_running(arg) && arg != NORMA_ARG_NUM_BATCHES_TRACKED && strided_is_output(c, arg) &&
-                 check_pick(&s, 40) == 0)
+        } else if (is_running(arg) && arg != NORMA_ARG_NUM_BATCHES_TRACKED && strided_is_output(c, arg) &&
+                   check_pick(&s, 40) == 0) {
             strided_store(t->dtype, place, check_pick(&s, 2) ? (double)NAN : (double)INFINITY); // 0 times it is NaN
-        else
-            strided_store(t->dtype, place, value_of(c, arg, constant, &s));
+        } else {
+            const double value = value_of(c, arg, constant, &s);
+            strided_store(t->dtype, place,
+                          arg == NORMA_ARG_X ? vary(c, &walk, t->dtype == NORMA_FLOAT16, value) : value);
+        }
     }
 }
 
