@@ -41,7 +41,8 @@ BETWEEN = "between"  # eps: some groups' norms lie below it
 
 WHOLE = ("x", "residual", "z", "addend")
 PREFIX = ("gate", "input_bias")
-GRADIENTS = {"d" + name for name in (*WHOLE, *PREFIX, "weight", "bias", "scale", "shift")}
+KINDS = ("mean_weights", "var_weights")  # of switchable_norm, which has them always
+GRADIENTS = {"d" + name for name in (*WHOLE, *PREFIX, "weight", "bias", "scale", "shift", *KINDS)}
 BATCH = ("batch_norm", "ghost_batch_norm")
 NO_BACKWARD = ("local_response_norm",)
 
@@ -102,6 +103,9 @@ VARIANTS = {
     "ada_rms_norm": row_variants(),
     "ada_group_norm": [Variant((2, 6, 2, 2), num_groups=3), Variant((3, 4, 5), num_groups=2, eps=0.3)],
     "ada_instance_norm": [Variant((2, 3, 2, 4)), Variant((3, 2, 7), eps=0.3)],
+    "switchable_norm": [Variant((2, 3, 2, 3), training=1), Variant((3, 4, 4), training=1, running=True, eps=0.3),
+                        Variant((2, 3, 2, 3), running=True), Variant((9, 5), training=1, eps=0.3),
+                        Variant((9, 5), running=True, eps=0.3), Variant((2, 2, 70), SMOOTH, training=1, eps=0.3)],
 }
 
 
@@ -122,7 +126,7 @@ def element_axes(op, rank, settings):
         return [d for d in range(rank) if settings["axes"] >> d & 1]
     if op in BATCH and not (op == "ghost_batch_norm" and settings.get("training")):
         return [0, *range(2, rank)]
-    if op.endswith(("group_norm", "instance_norm", "batch_norm")):
+    if op.endswith(("group_norm", "instance_norm", "batch_norm", "switchable_norm")):
         return list(range(2, rank))
     if op == "weight_standardization":
         return list(range(1, rank))
@@ -142,7 +146,7 @@ def natural_axes(op, rank, settings):
     """The dimensions of x that a parameter in its natural shape has."""
     if op.startswith("ada_"):
         return [0, rank - 1 if op in ("ada_layer_norm", "ada_rms_norm") else 1]
-    if op in (*BATCH, "group_norm", "instance_norm"):
+    if op in (*BATCH, "group_norm", "instance_norm", "switchable_norm"):
         return [1]
     return [0] if op == "weight_standardization" else element_axes(op, rank, settings)
 
@@ -245,12 +249,14 @@ class Case:
         names = ["x", *(name for name in optional if self.random.random_sample() < share)]
         if self.z_place != "none":
             names.append("z")
+        if self.op == "switchable_norm":
+            names += KINDS
         return names
 
     def choose_forms(self, shift):
         """All of one form, or each of another."""
         first, step = self.number // 2 + shift, self.number % 2
-        parameters = [name for name in self.names if name not in WHOLE]
+        parameters = [name for name in self.names if name not in WHOLE + KINDS]
         return {name: FORMS[(first + step * i) % len(FORMS)] for i, name in enumerate(parameters)}
 
     def is_constant(self, name):
@@ -275,7 +281,7 @@ class Case:
         shape = self.shape
         if name in self.forms:
             shape = parameter_shape(self.forms[name], shape, natural_axes(self.op, len(shape), self.variant.settings))
-        values = self.random.standard_normal(shape)
+        values = self.random.standard_normal(3 if name in KINDS else shape)
         sign = np.where(values < 0, -1.0, 1.0)
         if name in ("gate", "weight"):
             return self.random.uniform(0.5, 1.5, shape) * sign
@@ -444,6 +450,8 @@ class Coverage:
         for name in (*WHOLE, *PREFIX, *vector_names(self.op)):
             wanted |= {("d" + name, what) for what in (*LAYOUTS, "dsum", "no dsum")}
             wanted |= {("d" + name, form) for form in FORMS if name not in WHOLE}
+        for name in KINDS if self.op == "switchable_norm" else ():
+            wanted |= {("d" + name, what) for what in (*LAYOUTS, "dsum", "no dsum")}
         return sorted(" ".join(what) for what in wanted - self.seen)
 
 

@@ -40,7 +40,33 @@ def rms_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     return y if weight is None else y * weight
 
 
-# OpInfo's operators: the function, the names of its arguments after the input, their defaults.
+def mixed_statistics(x, arguments, running):
+    """Mean and variance of each [N, C]: Luo et al., arXiv:1806.10779, equations 3 to 5."""
+    def over(dims):
+        if not dims:
+            return x, torch.zeros_like(x)
+        return x.mean(dims, keepdim=True), x.var(dims, unbiased=False, keepdim=True)
+
+    space = tuple(range(2, x.dim()))
+    batch = [t.to(x.dtype).reshape(1, -1, *(1 for _ in space)) for t in running] if running else over((0, *space))
+    kinds = [over(space), over((1, *space)), batch]
+    shares = [torch.softmax(arguments[name].to(x.dtype), 0) for name in MIX]
+    return [sum(share[k] * kinds[k][i] for k in range(3)) for i, share in enumerate(shares)]
+
+
+def switchable_norm(input, running_mean, running_var, mean_weights, var_weights, weight, bias, training, momentum, eps):
+    """PyTorch has none."""
+    given = None if training else (running_mean, running_var)
+    mean, var = mixed_statistics(input, {"mean_weights": mean_weights, "var_weights": var_weights}, given)
+    if training and running_mean is not None:  # updates them
+        F.batch_norm(input.detach(), running_mean, running_var, training=True, momentum=momentum)
+    y = (input - mean) * torch.rsqrt(var + eps)
+    channels = (1, -1) + (1,) * (input.dim() - 2)
+    y = y if weight is None else y * weight.reshape(channels)
+    return y if bias is None else y + bias.reshape(channels)
+
+
+# OpInfo's operators, and some that it does not have: the function, the names of its arguments after the input, their defaults.
 SIGNATURES = {
     "nn.functional.layer_norm": (F.layer_norm, "normalized_shape weight bias eps", {"eps": 1e-5}),
     "native_layer_norm": (torch.native_layer_norm, "normalized_shape weight bias eps", {}),
@@ -57,9 +83,13 @@ SIGNATURES = {
     "nn.functional.normalize": (F.normalize, "p dim eps", {"p": 2.0, "dim": 1, "eps": 1e-12}),
     "nn.functional.local_response_norm": (
         F.local_response_norm, "size alpha beta k", {"alpha": 1e-4, "beta": 0.75, "k": 1.0}),
+    "switchable_norm": (
+        switchable_norm, "running_mean running_var mean_weights var_weights weight bias training momentum eps",
+        {"running_mean": None, "running_var": None, "weight": None, "bias": None, "momentum": 0.1, "eps": 1e-5}),
 }
 PARAMETERS = ("weight", "bias")
 RUNNING = ("running_mean", "running_var")
+MIX = ("mean_weights", "var_weights")
 BAD_MOMENTUM = "running statistics with a momentum outside 0..1"
 
 
@@ -93,7 +123,7 @@ class Case:
             return kind, {"axes": 1 << dim, "norm_order": int(a["p"]), "eps": a["eps"]}, [dim]
         if kind == "local_response_norm":
             return kind, norma_c.local_response_settings(a["size"], a["alpha"], a["beta"], a["k"]), []
-        flag = "training" if kind == "batch_norm" else "use_input_stats"
+        flag = "use_input_stats" if kind == "instance_norm" else "training"
         settings = {flag: int(a[flag]), "eps": a["eps"]}
         if self.updates_running():
             settings["momentum"] = a["momentum"]
@@ -124,7 +154,7 @@ class Case:
     def tensors(self):
         """The tensors of the call, by Norma's names."""
         named = {"x": self.input}
-        named.update((n, self.arguments[n]) for n in PARAMETERS + RUNNING if self.arguments.get(n) is not None)
+        named.update((n, self.arguments[n]) for n in PARAMETERS + MIX + RUNNING if self.arguments.get(n) is not None)
         return named
 
 
@@ -147,7 +177,7 @@ class Reference:
     def __init__(self, case, dy, tolerance):
         wide = {name: t.detach().double().clone() for name, t in case.tensors().items()}
         before = {name: wide[name].clone() for name in RUNNING if name in wide}
-        leaves = [name for name in ("x",) + PARAMETERS if name in wide]
+        leaves = [name for name in ("x",) + PARAMETERS + MIX if name in wide]
         for name in leaves:
             wide[name].requires_grad_(True)
         result = call(case, **{"input" if name == "x" else name: t for name, t in wide.items()})
@@ -171,6 +201,9 @@ class Reference:
         if case.op == "local_response_norm":
             return None, None
         dims, eps = case.dims, case.settings["eps"]
+        if case.op == "switchable_norm":
+            mean, var = mixed_statistics(x, case.arguments, None if case.uses_input() else list(running.values()))
+            return mean.reshape(mean.shape[:2]), torch.rsqrt(var + eps).reshape(mean.shape[:2])
         if not case.uses_input():
             return running["running_mean"], torch.rsqrt(running["running_var"] + eps)
         if case.op == "group_norm":
@@ -192,12 +225,14 @@ class Reference:
         rstd = 1.0 if rstd is None else largest(rstd)
         dy, x = largest(dy), largest(wide["x"])
         terms = {"y": xhat * weight + bias, "dx": dy * weight * rstd, "dweight": dy * xhat, "dbias": dy, "mean": x}
+        terms.update(("d" + name, dy * weight * xhat) for name in MIX)
         terms.update((name, largest(t)) for name, t in before.items())
         # PyTorch multiplies x by rstd before it takes the mean off, and adds the terms of a sum one after the other.
         x *= rstd
         root = (case.input.numel() / max(1, wide["weight"].numel())) ** 0.5 if "weight" in wide else 1.0
         own = {"y": x * weight, "dx": dy * weight * rstd * x * x, "dweight": root * dy * max(x, xhat),
                "dbias": root * dy}
+        own.update(("d" + name, case.input.numel() ** 0.5 * dy * weight * max(x, xhat)) for name in MIX)
         allowed = {}
         for name, value in self.values.items():
             scale = max(np.abs(value[np.isfinite(value)]).max(initial=0), terms.get(name, 0))
@@ -266,7 +301,7 @@ def run_case(library, case, dy, tolerance):
         return comparison.complaint, comparison.worst
     backward = {**arrays, "dy": dy.numpy()}
     for saved, run in ({}, "backward"), (statistics, "backward of saved statistics"):
-        gradients = outputs_for(reference, ["dx", "dweight", "dbias"], arrays["x"])
+        gradients = outputs_for(reference, ["dx", "dweight", "dbias", "dmean_weights", "dvar_weights"], arrays["x"])
         library.run(case.op, {**backward, **saved, **gradients}, direction=1, **case.settings)
         comparison.check(run, gradients)
     return comparison.complaint, comparison.worst
@@ -276,6 +311,8 @@ def samples():
     """(operator, name, input, other arguments) of OpInfo's samples."""
     by_name = {(o.name, o.variant_test_name): o for o in op_db}
     for operator in SIGNATURES:
+        if operator == "switchable_norm":
+            continue
         source = "nn.functional.layer_norm" if operator == "rms_norm" else operator
         opinfo = by_name[source, ""]
         for dtype in (torch.float32, torch.float64):
@@ -317,6 +354,15 @@ def larger():
     for order in (1, 2):
         calls += [("nn.functional.normalize", normal(6, 513, 40), [order, dim], {}) for dim in (0, 1, -1)]
     calls += [("nn.functional.local_response_norm", normal(3, 21, 9, 11), [size], {}) for size in (5, 4, 50)]
+    # Samples and channels that differ; more of both than are merged at a time.
+    for shape in ((4, 6, 9, 11), (3, 5, 65, 67), (70, 130, 3), (9, 40)):
+        for training in (True, False):
+            x = normal(*shape) * normal(1, shape[1], *(1 for _ in shape[2:])).exp()
+            x += normal(shape[0], *(1 for _ in shape[1:]))
+            layout = torch.channels_last if training and len(shape) == 4 else torch.contiguous_format
+            calls.append(("switchable_norm", x.to(memory_format=layout), [],
+                          {**parameters(shape[1]), **running(shape[1]), "training": training,
+                           "mean_weights": normal(3), "var_weights": normal(3)}))
     for dtype in (torch.float32, torch.float64):
         for index, (operator, x, args, kwargs) in enumerate(calls):
             narrow = {k: v.to(dtype) if torch.is_tensor(v) else v for k, v in kwargs.items()}
