@@ -225,7 +225,8 @@ class Program(Room):
 
 
 BATCH = ("batch_norm", "ghost_batch_norm")
-RUNNING = (*BATCH, "instance_norm")
+TRAINED = (*BATCH, "switchable_norm")
+RUNNING = (*TRAINED, "instance_norm")
 ADAPTIVE = ("ada_layer_norm", "ada_rms_norm", "ada_group_norm", "ada_instance_norm")
 SHAPE = (3, 4, 5, 6)  # of x
 TENSORS = ("weight", "bias", "scale", "shift", "residual", "gate", "input_bias", "z", "addend")
@@ -252,6 +253,8 @@ CASES = [
     ("ada_rms_norm", {"z_first": True, "z_activation": "sigmoid"}, "scale shift z", (3,), (0, 3)),
     ("ada_group_norm", {"num_groups": 4, "activation": "gelu_tanh"}, "scale shift", (2, 3), (0, 1)),
     ("ada_instance_norm", {"eps": 0.1}, "scale shift", (2, 3), (0, 1)),
+    ("switchable_norm", {"training": True, "momentum": 0.3}, "mean_weights var_weights weight bias", (2, 3), (1,)),
+    ("switchable_norm", {"activation": "silu"}, "mean_weights var_weights weight gate", (2, 3), (1,)),
 ]
 EPS = {"rms_norm": 1e-6, "weight_standardization": 1e-10, "normalize": 1e-12, "mean_variance_normalization": 1e-9}
 erf = numpy.vectorize(math.erf)
@@ -283,6 +286,22 @@ def over_groups(op, numbers, axes, function, t):
     return numpy.repeat(result.squeeze(axis + 1), t.shape[axis] // parts, axis=axis)
 
 
+def mix(t, tensors, given):
+    """Of switchable norm: the mean and variance of each sample's channels, and the batch's; given: running ones."""
+    def over(*axes):
+        return [t.mean(axes, keepdims=True), t.var(axes, keepdims=True)]
+
+    def shares(name):
+        powers = numpy.exp(tensors[name] - tensors[name].max())
+        return powers / powers.sum()
+
+    running = [tensors["running_" + name].reshape(1, -1, 1, 1) for name in ("mean", "var")]
+    kinds = [over(2, 3), over(1, 2, 3), running if given else over(0, 2, 3)]
+    mean, var = (sum(share * kind[i] for share, kind in zip(shares(name), kinds))
+                 for i, name in enumerate(("mean_weights", "var_weights")))
+    return mean, var, over(0, 2, 3)
+
+
 def formulas(op, numbers, axes, own, x, tensors):
     """y and the statistics, straight from the definitions. own: the dimensions of a parameter."""
     def wide(name, absent):
@@ -299,9 +318,12 @@ def formulas(op, numbers, axes, own, x, tensors):
     mean = groups(lambda v, a: v.mean(a, keepdims=True), t)
     var = groups(lambda v, a: v.var(a, keepdims=True), t)
     result = {"batch_mean": mean, "batch_var": var}
-    if (op in BATCH and not numbers.get("training")) or not numbers.get("use_input_stats", 1):
+    if (op in TRAINED and not numbers.get("training")) or not numbers.get("use_input_stats", 1):
         mean = tensors["running_mean"].reshape(1, -1, 1, 1) + 0 * mean
         var = tensors["running_var"].reshape(1, -1, 1, 1) + 0 * var
+    if op == "switchable_norm":
+        mean, var, batch = mix(t, tensors, not numbers.get("training"))
+        result = {"batch_mean": batch[0], "batch_var": batch[1]}
     if op == "normalize":
         mean = 0 * mean
         norm = (abs(t)**numbers.get("p", 2)).sum(axes, keepdims=True)
@@ -326,7 +348,8 @@ def make_tensors(names, own, seed, dtype):
     tensors = {"x": random.normal(0.5, 1.5, SHAPE)}
     for name in names.split():
         whole = name in ("residual", "z", "addend")
-        tensors[name] = random.normal(0.3, 1, SHAPE if whole else [SHAPE[d] for d in own])
+        of_kinds = name in ("mean_weights", "var_weights")
+        tensors[name] = random.normal(0.3, 1, SHAPE if whole else 3 if of_kinds else [SHAPE[d] for d in own])
     return {name: value.astype(dtype) for name, value in tensors.items()}
 
 
@@ -394,6 +417,7 @@ class Operators(Room):
             self.close(self.load(name), expected.reshape(shape), tolerance, (about, name))
         if updates:
             count = math.prod(SHAPE[d] for d in axes) * numbers.get("virtual_batch", 1)
+            count *= SHAPE[0] if op == "switchable_norm" else 1
             unbiased = 1 if numbers.get("running_var_biased") else count / (count - 1)
             share = numbers.get("momentum", 0.1)
             for name, batch in (("mean", right["batch_mean"]), ("var", right["batch_var"] * unbiased)):
@@ -514,7 +538,9 @@ class Operators(Room):
                  "--num-groups": lambda op: op.endswith("group_norm"),
                  "--normalized-dims": lambda op: op.endswith(("layer_norm", "rms_norm")),
                  "--axes": lambda op: op in ("normalize", "mean_variance_normalization"),
-                 "--p ": lambda op: op == "normalize", "--training": lambda op: op in BATCH,
+                 "--p ": lambda op: op == "normalize", "--training": lambda op: op in TRAINED,
+                 "--mean-weights": lambda op: op == "switchable_norm",
+                 "--dvar-weights-out": lambda op: op == "switchable_norm",
                  "--virtual-batch": lambda op: op == "ghost_batch_norm",
                  "--running-mean": lambda op: op in RUNNING,
                  "--use-input-stats": lambda op: op == "instance_norm", "--weight-offset": lambda op: op == "rms_norm",
@@ -575,6 +601,10 @@ class Operators(Room):
             (1, "x", ["run", "layer_norm", many, "-o", self.out]),
             (1, "bias", run("batch_norm", *running, "--bias", many, "-o", self.out)),
             (2, "--momentum", run("batch_norm", "--training", *running, "--momentum", "nothing", "-o", self.out)),
+            (1, "mean_weights", run("switchable_norm", "--training", "-o", self.out)),
+            (1, "mean_weights", run("switchable_norm", "--training", "--mean-weights", channel, "--var-weights", channel,
+                                    "-o", self.out)),
+            (2, "--mean-weights", run("batch_norm", "--training", "--mean-weights", channel, "-o", self.out)),
             (1, "momentum", run("batch_norm", "--training", "--momentum", "2", "-o", self.out)),
             (1, "running_mean", run("batch_norm", "-o", self.out)),
             (1, "running_var", run("batch_norm", "--training", "--running-mean", channel, "-o", self.out)),
