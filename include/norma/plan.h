@@ -9,8 +9,8 @@ extern "C" {
 #endif
 
 // Level 2: a problem made ready for one device. Holds its compiled kernels and, where given as host memory, the
-// parameters (weight, bias, input_bias, gate), which are uploaded once. Immutable: any number of threads may run it at
-// once.
+// parameters (weight, bias, input_bias, gate, mean_weights, var_weights), which are uploaded once. Immutable: any
+// number of threads may run it at once.
 typedef struct norma_plan norma_plan;
 // Work that was submitted. One event a run.
 typedef struct norma_event norma_event;
