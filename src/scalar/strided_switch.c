@@ -34,7 +34,7 @@ static void softmax(const struct strided *s, norma_arg arg, long double out[FORM
 
 static struct mix find_mix(const struct strided *s)
 {
-    struct mix mix;
+    struct mix mix = {{0}, {0}};
     softmax(s, NORMA_ARG_MEAN_WEIGHTS, mix.alpha);
     softmax(s, NORMA_ARG_VAR_WEIGHTS, mix.beta);
     return mix;
