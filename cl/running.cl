@@ -49,11 +49,9 @@ static inline float momentum_of(const struct view *view, uint member)
 
 // What a group's mean and variance put into the running statistics. The share is taken before the scale, so that one of a
 // variance that is no float32 may be.
-static inline float2 share_of(const struct view *view, uint group, float momentum)
+static inline float2 share_of(stat in, float divisor, float momentum)
 {
-    stat in = cells(view)[word(view, ST_IN) + group];
-    uint n = word(view, ST_N);
-    float back = inverse(in.w), divisor = (float)(word(view, ST_UPDATE) & UPDATE_BIASED ? n : n - 1);
+    float back = inverse(in.w);
     return (float2)(momentum * (in.x * back), ((momentum * (in.z / divisor)) * back) * back);
 }
 
@@ -71,6 +69,19 @@ static inline float mean_of(float total, float lost, uint count)
     return (total + (isfinite(lost) ? lost : 0)) / (float)count;
 }
 
+// From stats, where they are: then no groups share. A batch of one element has no variance to learn from.
+static inline void learn_stats(const struct view *view, const struct index *index)
+{
+    float count, momentum = momentum_of(view, 0), kept = 1.0f - momentum;
+    stat in = load_stats(view, ST_STATS, word(view, ST_GROUP_RANK), index, &count);
+    float divisor = word(view, ST_UPDATE) & UPDATE_BIASED ? count : count - 1.0f;
+    if (divisor < 1.0f)
+        return;
+    float2 share = share_of(in, divisor, momentum);
+    store_group(view, ST_RUNNING_MEAN, index, kept * load_group(view, ST_RUNNING_MEAN, index) + share.x);
+    store_group(view, ST_RUNNING_VAR, index, kept * load_group(view, ST_RUNNING_VAR, index) + share.y);
+}
+
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_running)
 STRIDED(strided_running)
 {
@@ -83,15 +94,21 @@ STRIDED(strided_running)
     if (!sharing.first)
         return;
     set_group(&view, group, &index);
+    if (present(&view, ST_STATS)) {
+        learn_stats(&view, &index);
+        return;
+    }
+    uint n = word(&view, ST_N), in = word(&view, ST_IN) + group;
+    float divisor = (float)(word(&view, ST_UPDATE) & UPDATE_BIASED ? n : n - 1);
     uint begin = word(&view, ST_MEMBER), end = begin + word(&view, ST_MEMBERS);
     bool in_order = word(&view, ST_UPDATE) & UPDATE_IN_ORDER, last = end == sharing.count;
     float2 running = (float2)(load_group(&view, ST_RUNNING_MEAN, &index), load_group(&view, ST_RUNNING_VAR, &index));
     float4 sums = 0;
     if (begin > 0)
-        sums = cells(&view)[word(&view, ST_IN) + group];
+        sums = cells(&view)[in];
     for (uint member = begin; member < end; member++) {
         float momentum = momentum_of(&view, in_order ? member : 0);
-        float2 share = share_of(&view, group + member * sharing.step, momentum);
+        float2 share = share_of(cells(&view)[in + member * sharing.step], divisor, momentum);
         if (in_order)
             running = (1.0f - momentum) * running + share;
         else
@@ -101,7 +118,7 @@ STRIDED(strided_running)
         running = (1.0f - momentum_of(&view, 0)) * running +
                   (float2)(mean_of(sums.x, sums.z, sharing.count), mean_of(sums.y, sums.w, sharing.count));
     if (!last && !in_order)
-        cells(&view)[word(&view, ST_IN) + group] = sums;
+        cells(&view)[in] = sums;
     if (last || in_order) {
         store_group(&view, ST_RUNNING_MEAN, &index, running.x);
         store_group(&view, ST_RUNNING_VAR, &index, running.y);

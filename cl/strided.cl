@@ -3,8 +3,6 @@
 // table of src/strided_table.h.
 #include "strided_prelude.cl"
 
-#define FINISH_SAVED 1 // ST_OUTPUT of finish: mean and rstd are inputs
-
 #define LANE_STEP 32u   // elements between the steps of a lane
 #define LANE_GROUP 128u // four steps
 
@@ -203,6 +201,23 @@ static inline float elements(const struct view *view, uint first, uint end)
     return (float)(chunk_begin(view, min(end * level, all)) - chunk_begin(view, first * level));
 }
 
+// Elements of input i, and of all.
+static inline float elements_of(const struct view *view, const struct merge *merge, uint i)
+{
+    uint counts = word(view, ST_COUNTS);
+    return counts ? merge->in[counts + i].x : elements(view, merge->first + i, merge->first + i + 1);
+}
+
+static inline float all_elements(const struct view *view, const struct merge *merge)
+{
+    float w[FAN];
+    if (!word(view, ST_COUNTS))
+        return elements(view, merge->first, merge->first + merge->count);
+    for (uint i = 0; i < merge->count; i++)
+        w[i] = elements_of(view, merge, i);
+    return fold(w, merge->count);
+}
+
 // (m, r, M2) of an input at the scale a.
 static inline float4 rescaled(const struct view *view, stat in, float a)
 {
@@ -214,16 +229,19 @@ static inline float4 rescaled(const struct view *view, stat in, float a)
 static inline stat merge_moments(const struct view *view, const struct merge *merge, float a)
 {
     float v[FAN], w[FAN], m, r;
-    float K = rescaled(view, merge->in[0], a).x, N = elements(view, merge->first, merge->first + merge->count);
+    uint pivot = 0; // the first that has elements
+    while (pivot + 1 < merge->count && elements_of(view, merge, pivot) == 0)
+        pivot++;
+    float K = rescaled(view, merge->in[pivot * merge->step], a).x, N = all_elements(view, merge);
     for (uint i = 0; i < merge->count; i++) {
         float4 in = rescaled(view, merge->in[i * merge->step], a);
-        w[i] = elements(view, merge->first + i, merge->first + i + 1) * ((in.x - K) + in.y);
+        w[i] = elements_of(view, merge, i) * ((in.x - K) + in.y);
     }
     two_sum(K, fold(w, merge->count) / N, &m, &r);
     for (uint i = 0; i < merge->count; i++) {
         float4 in = rescaled(view, merge->in[i * merge->step], a);
         float e = ((in.x - m) - r) + in.y;
-        w[i] = elements(view, merge->first + i, merge->first + i + 1) * e;
+        w[i] = elements_of(view, merge, i) * e;
         v[i] = in.z + w[i] * e;
     }
     two_sum(m, r + fold(w, merge->count) / N, &m, &r);
@@ -248,7 +266,10 @@ STRIDED(strided_merge)
         return;
     struct merge merge = merge_of(&view, unit);
     stat result = merge.in[0];
-    if (merge.count > 1) {
+    float N = all_elements(&view, &merge);
+    if (word(&view, ST_COUNTS))
+        cells(&view)[merge.out + word(&view, ST_COUNTS)] = (stat)(N, 0, 0, 0);
+    if (merge.count > 1 && N != 0) {
         float a = result.w;
         for (uint i = 1; i < merge.count; i++)
             a = min(a, merge.in[i * merge.step].w);
@@ -281,59 +302,7 @@ STRIDED(strided_add)
 #endif
 
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_finish)
-// The factor s of (m, r, M2, a), or of (0, 0, A, a).
-static inline float finished(const struct view *view, stat in)
-{
-    uint scale = word(view, ST_SCALE);
-    float eps = real(view, ST_EPS), square = (eps * in.w) * in.w;
-    if (scale == FORM_VARIANCE)
-        return 1.0f / sqrt(in.z / (float)word(view, ST_N) + square);
-    if (scale == FORM_INSIDE)
-        return 1.0f / sqrt(in.z + square);
-    float norm = word(view, ST_STATISTIC) == FORM_ABSOLUTES ? in.z : sqrt(in.z), least = eps * in.w;
-    if (scale == FORM_ADD)
-        return 1.0f / (norm + least);
-    return 1.0f / (norm < least ? least : norm); // a NaN stays
-}
-
-// (m, r, s, 1) from the statistics that forward saved. The mean was rounded: the mean of t - mean makes up for it.
-static inline stat saved(const struct view *view, const struct index *index, uint group)
-{
-    float m = 0, r = 0;
-    if (present(view, ST_MEAN)) {
-        float S1 = cells(view)[word(view, ST_IN) + group].x;
-        two_sum(load_group(view, ST_MEAN, index), S1 / (float)word(view, ST_N), &m, &r);
-    }
-    return (stat)(m, r, load_group(view, ST_RSTD, index), 1.0f);
-}
-
-STRIDED(strided_finish)
-{
-    struct view view = VIEW;
-    struct index index;
-    uint unit = unit_index(), group = word(&view, ST_GROUP0) + unit;
-    if (unit >= word(&view, ST_GROUPS))
-        return;
-    set_group(&view, group, &index);
-    bool is_saved = word(&view, ST_OUTPUT) == FINISH_SAVED;
-    stat cell;
-    if (is_saved) {
-        cell = saved(&view, &index, group);
-    } else if (word(&view, ST_STATISTIC) == FORM_GIVEN) {
-        float var = load_group(&view, ST_RUNNING_VAR, &index);
-        cell = (stat)(load_group(&view, ST_RUNNING_MEAN, &index), 0, 1.0f / sqrt(var + real(&view, ST_EPS)), 1.0f);
-    } else {
-        cell = cells(&view)[word(&view, ST_IN) + group];
-        cell.z = finished(&view, cell);
-    }
-    cells(&view)[word(&view, ST_CELLS) + group] = cell;
-    if (is_saved)
-        return;
-    if (present(&view, ST_MEAN))
-        store_group(&view, ST_MEAN, &index, cell.x * inverse(cell.w));
-    if (present(&view, ST_RSTD))
-        store_group(&view, ST_RSTD, &index, cell.z * cell.w);
-}
+#include "finish.cl"
 #endif
 
 // Units of apply and grad: an element. False for a unit past the end.
@@ -360,7 +329,8 @@ STRIDED(strided_apply)
     struct value v = value_at(&view, &index, &e, cell_at(&view, &index));
     if (present(&view, ST_SUM))
         store(&view, ST_SUM, &index, e.h);
-    store_y(&view, &index, activation(word(&view, ST_ACTIVATION), real(&view, ST_SLOPE), v.v2));
+    if (present(&view, ST_TO))
+        store_y(&view, &index, activation(word(&view, ST_ACTIVATION), real(&view, ST_SLOPE), v.v2));
 }
 #endif
 
@@ -473,7 +443,35 @@ STRIDED(strided_write)
     if (unit >= word(&view, ST_GROUPS))
         return;
     set_group(&view, group, &index);
-    store_at(&view, ST_TO, word(&view, ST_GROUP_RANK), &index, cells(&view)[word(&view, ST_IN) + group].x);
+    stat sums = cells(&view)[word(&view, ST_IN) + group];
+    uint rank = word(&view, ST_GROUP_RANK), row = word(&view, ST_SUMS_ROW);
+    store_row(&view, ST_TO, rank, &index, ROW_G * row, sums.x);
+    if (row)
+        store_row(&view, ST_TO, rank, &index, ROW_GX * row, sums.y);
+}
+#endif
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_gather)
+STRIDED(strided_gather)
+{
+    struct view view = VIEW;
+    struct index index;
+    if (!set_indices(&view, &index))
+        return;
+    uint rank = word(&view, ST_RANK), row = word(&view, ST_ROW), counts = word(&view, ST_COUNTS);
+    uint unit = unit_index(), elements = word(&view, ST_ELEMENTS);
+    uint out = word(&view, ST_OUT) + (word(&view, ST_GROUP0) + unit / elements) * word(&view, ST_OUTPUTS) +
+               word(&view, ST_ELEMENT0) + unit % elements;
+    if (!counts) {
+        cells(&view)[out] = (stat)(load_row(&view, ST_PARTS, rank, &index, ROW_G * row),
+                                   load_row(&view, ST_PARTS, rank, &index, ROW_GX * row), 0, 0);
+        return;
+    }
+    // One without elements changes nothing, whatever it holds.
+    float count;
+    stat cell = load_stats(&view, ST_PARTS, rank, &index, &count);
+    cells(&view)[out] = count == 0 ? (stat)(0, 0, 0, GROW) : cell;
+    cells(&view)[out + counts] = (stat)(count, 0, 0, 0);
 }
 #endif
 

@@ -148,6 +148,38 @@ static inline void store_group(const struct view *view, uint slot, const struct 
     store_at(view, slot, word(view, ST_GROUP_RANK), index, value);
 }
 
+// Rows of stats and of parts, of sums; in src/form.h as well.
+#define ROW_COUNT 0
+#define ROW_MEAN 1
+#define ROW_MEAN_LOW 2
+#define ROW_M2 3
+#define ROW_SCALE 4
+#define ROW_G 0
+#define ROW_GX 1
+
+static inline float load_row(const struct view *view, uint slot, uint rank, const struct index *index, uint row)
+{
+    uint at = word(view, tensor(slot) + 1) + sum_of_strides(view, tensor(slot) + 2, rank, index);
+    return load1(view->at[slot], 0, at + row);
+}
+
+static inline void store_row(const struct view *view, uint slot, uint rank, const struct index *index, uint row,
+                             float value)
+{
+    uint at = word(view, tensor(slot) + 1) + sum_of_strides(view, tensor(slot) + 2, rank, index);
+    store1(view->at[slot], word(view, tensor(slot)), at + row, value);
+}
+
+// (m, r, M2, a) in stats or parts, and their count.
+static inline stat load_stats(const struct view *view, uint slot, uint rank, const struct index *index, float *count)
+{
+    uint row = word(view, ST_ROW);
+    *count = load_row(view, slot, rank, index, ROW_COUNT * row);
+    return (stat)(load_row(view, slot, rank, index, ROW_MEAN * row),
+                  load_row(view, slot, rank, index, ROW_MEAN_LOW * row),
+                  load_row(view, slot, rank, index, ROW_M2 * row), load_row(view, slot, rank, index, ROW_SCALE * row));
+}
+
 static inline __global stat *cells(const struct view *view)
 {
     return (__global stat *)view->at[ST_WORKSPACE];

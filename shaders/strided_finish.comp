@@ -7,14 +7,15 @@ layout(std430, set = 0, binding = ST_RSTD) buffer Rstd { float rstd_words[]; };
 layout(std430, set = 0, binding = ST_RUNNING_MEAN) readonly buffer RunningMean { float running_mean_words[]; };
 layout(std430, set = 0, binding = ST_RUNNING_VAR) readonly buffer RunningVar { float running_var_words[]; };
 
-const uint STATISTICS_SAVED = 1u; // ST_OUTPUT
+layout(std430, set = 0, binding = ST_STATS) buffer Stats { float stats_words[]; };
+layout(std430, set = 0, binding = ST_MERGED_SUMS) readonly buffer Sums { float sums_words[]; };
 
 // s from M2, the sum of squares about the mean, or from the sum of absolutes.
-float factor_of(vec4 cell, float eps)
+float factor_of(vec4 cell, float eps, float count)
 {
     uint scale = table[ST_SCALE];
     precise float limit = eps * cell.w;
-    precise float shifted = (scale == SCALE_VARIANCE ? cell.z / float(table[ST_N]) : cell.z) + limit * cell.w;
+    precise float shifted = (scale == SCALE_VARIANCE ? cell.z / count : cell.z) + limit * cell.w;
     float norm = statistic == ABSOLUTES ? cell.z : sqrt(cell.z);
     precise float added = norm + limit;
     float larger = norm > limit || is_nan(norm) ? norm : limit;
@@ -40,6 +41,56 @@ vec4 given_cell(uint group, float eps)
     return vec4(mean, rstd_words[bases[ST_RSTD]], 1.0);
 }
 
+float load_stats(uint row)
+{
+    return stats_words[bases[ST_STATS] + row * table[ST_ROW]];
+}
+
+void store_stats(vec4 cell, float count)
+{
+    uint at = bases[ST_STATS], row = table[ST_ROW];
+    stats_words[at + ROW_COUNT * row] = count;
+    stats_words[at + ROW_MEAN * row] = cell.x;
+    stats_words[at + ROW_MEAN_LOW * row] = cell.y;
+    stats_words[at + ROW_M2 * row] = cell.z;
+    stats_words[at + ROW_SCALE * row] = count == 0.0 ? 0.0 : cell.w;
+}
+
+// From the stats. They may have been made with a smaller eps than this, which would overflow at their scale.
+vec4 given_stats(float eps, out float count)
+{
+    vec4 cell = vec4(load_stats(ROW_MEAN), load_stats(ROW_MEAN_LOW), load_stats(ROW_M2), load_stats(ROW_SCALE));
+    count = load_stats(ROW_COUNT);
+    precise vec4 small = vec4(cell.xy / HUGE, (cell.z / HUGE) / HUGE, 1.0);
+    if (cell.w == HUGE && eps >= 1.0587911840678754e-22) // 2^-73
+        cell = small;
+    return count == 0.0 ? vec4(vec3(uintBitsToFloat(0x7fc00000u)), 1.0) : cell;
+}
+
+// The cell from the lists or from the stats, which goes into the stats.
+vec4 found_cell(uint group, float eps)
+{
+    uint counts = table[ST_COUNTS], at = table[ST_IN] + group;
+    bool given = output_kind == ST_FINISH_STATS;
+    float count = float(table[ST_N]);
+    vec4 cell;
+    if (given) {
+        cell = given_stats(eps, count);
+    } else {
+        cell = workspace[at];
+        if (counts != 0u)
+            count = workspace[at + counts].x;
+    }
+    if (present(ST_STATS) && !given)
+        store_stats(cell, count);
+    if (given && present(ST_MERGED_SUMS)) {
+        uint sums = bases[ST_MERGED_SUMS], row = table[ST_SUMS_ROW];
+        precise vec2 means = vec2(sums_words[sums + ROW_G * row], sums_words[sums + ROW_GX * row]) / count;
+        workspace[coefficients_begin + group] = vec4(means, 0.0, 0.0);
+    }
+    return vec4(cell.xy, factor_of(cell, eps, count), cell.w);
+}
+
 void main()
 {
     if (unit_index() >= table[ST_GROUPS])
@@ -48,14 +99,12 @@ void main()
     take_table();
     take_group(group);
     float eps = table_float(ST_EPS);
-    bool given = statistic == GIVEN, saved = output_kind == STATISTICS_SAVED;
+    bool saved = output_kind == ST_FINISH_SAVED;
     vec4 finished;
-    if (given || saved) {
+    if (statistic == GIVEN || saved)
         finished = given_cell(group, eps);
-    } else {
-        vec4 cell = workspace[table[ST_IN] + group];
-        finished = vec4(cell.xy, factor_of(cell, eps), cell.w);
-    }
+    else
+        finished = found_cell(group, eps);
     workspace[cells_begin + group] = finished;
     precise float mean = finished.x / finished.w, rstd = finished.z * finished.w;
     if (present(ST_MEAN) && !saved)

@@ -3,7 +3,7 @@
 #include "strided.glsl"
 
 // The list in hand, and what its inputs stand for.
-uint list_begin, list_step, list_count, list_first, list_level, list_chunks, list_n, list_run, list_alike;
+uint list_begin, list_step, list_count, list_first, list_level, list_chunks, list_n, list_run, list_alike, list_counts;
 
 vec4 input_cell(uint i)
 {
@@ -24,7 +24,27 @@ float elements_between(uint i, uint end)
 
 float elements_of(uint i)
 {
+    if (list_counts != 0u)
+        return workspace[list_begin + list_counts + i].x;
     return elements_between(i, i + 1u);
+}
+
+float all_elements()
+{
+    if (list_counts == 0u)
+        return elements_between(0u, list_count);
+    for (uint i = 0u; i < list_count; ++i)
+        pairs[i & 63u] = vec2(elements_of(i), 0.0);
+    return fold_pairs(list_count).x;
+}
+
+// The first that has elements: of parts some may have none.
+uint first_input()
+{
+    uint i = 0u;
+    while (i + 1u < list_count && list_counts != 0u && elements_of(i) == 0.0)
+        ++i;
+    return i;
 }
 
 // a / of, exactly, for the powers that chunks are scaled by; 0 for 2^-196.
@@ -36,7 +56,7 @@ float ratio(float a, float of)
 // (m, r) about which the squares are merged.
 vec2 merged_mean(float a, float all)
 {
-    vec4 first = input_cell(0u);
+    vec4 first = input_cell(first_input());
     precise float k = first.x * ratio(a, first.w);
     for (uint i = 0u; i < list_count; ++i) {
         vec4 cell = input_cell(i);
@@ -48,10 +68,9 @@ vec2 merged_mean(float a, float all)
     return two_sum(k, c);
 }
 
-vec4 merge_scaled(float a)
+vec4 merge_scaled(float a, float all)
 {
     bool moments = statistic == MOMENTS, absolutes = statistic == ABSOLUTES;
-    float all = elements_between(0u, list_count);
     vec2 mean = moments ? merged_mean(a, all) : vec2(0.0);
     for (uint i = 0u; i < list_count; ++i) {
         vec4 cell = input_cell(i);
@@ -68,14 +87,14 @@ vec4 merge_scaled(float a)
     return moments ? vec4(two_sum(mean.x, rest), folded.x, a) : vec4(0.0, 0.0, folded.x, a);
 }
 
-vec4 merge()
+vec4 merge(float all)
 {
     float a = HUGE;
     for (uint i = 0u; i < list_count; ++i)
         a = min(a, input_cell(i).w);
     vec4 result = vec4(0.0);
     for (bool again = true; again;) {
-        result = merge_scaled(a);
+        result = merge_scaled(a, all);
         again = !finite(result.z) && a != TINY;
         a = a == 1.0 ? TINY : 1.0;
     }
@@ -98,6 +117,11 @@ void main()
     list_chunks = table[ST_ALL_CHUNKS];
     list_n = table[ST_N];
     list_run = table[ST_RUN];
-    vec4 merged = merge();
-    workspace[table[ST_OUT] + group * outputs + number] = list_count == 1u ? input_cell(0u) : merged;
+    list_counts = table[ST_COUNTS];
+    float all = all_elements();
+    vec4 merged = merge(all);
+    uint to = table[ST_OUT] + group * outputs + number;
+    workspace[to] = list_count == 1u || all == 0.0 ? input_cell(0u) : merged;
+    if (list_counts != 0u)
+        workspace[to + list_counts] = vec4(all, 0.0, 0.0, 0.0);
 }

@@ -8,6 +8,7 @@
 layout(std430, set = 0, binding = ST_RUNNING_MEAN) buffer RunningMean { float running_mean_words[]; };
 layout(std430, set = 0, binding = ST_RUNNING_VAR) buffer RunningVar { float running_var_words[]; };
 #include "batches.glsl"
+layout(std430, set = 0, binding = ST_STATS) readonly buffer Stats { float stats_words[]; };
 
 const uint UPDATE_BIASED = 1u, UPDATE_IN_ORDER = 2u, UPDATE_CUMULATIVE = 4u; // ST_UPDATE
 
@@ -45,12 +46,10 @@ float momentum_of(uint member)
 
 // What a group's mean and variance put into the running statistics. The share is taken before the scale, so that one of a
 // variance that is no float32 may be.
-vec2 share_of(uint group, float momentum)
+vec2 share_of(vec4 cell, float divisor, float momentum)
 {
-    vec4 cell = workspace[table[ST_IN] + group];
-    bool biased = (table[ST_UPDATE] & UPDATE_BIASED) != 0u;
     precise float mean = momentum * (cell.x / cell.w);
-    precise float spread = cell.z / float(table[ST_N] - (biased ? 0u : 1u));
+    precise float spread = cell.z / divisor;
     precise float variance = ((momentum * spread) / cell.w) / cell.w;
     return vec2(mean, variance);
 }
@@ -70,6 +69,28 @@ vec2 mean_of(vec4 sums, uint count)
     return mean;
 }
 
+float load_stats(uint row)
+{
+    return stats_words[bases[ST_STATS] + row * table[ST_ROW]];
+}
+
+// From stats, where they are: then no groups share. A batch of one element has no variance to learn from.
+void learn_stats()
+{
+    vec4 cell = vec4(load_stats(ROW_MEAN), 0.0, load_stats(ROW_M2), load_stats(ROW_SCALE));
+    float count = load_stats(ROW_COUNT), momentum = momentum_of(0u);
+    bool biased = (table[ST_UPDATE] & UPDATE_BIASED) != 0u;
+    precise float less = count - 1.0, kept = 1.0 - momentum;
+    float divisor = biased ? count : less;
+    if (divisor < 1.0)
+        return;
+    uint mean_at = bases[ST_RUNNING_MEAN], var_at = bases[ST_RUNNING_VAR];
+    vec2 share = share_of(cell, divisor, momentum);
+    precise vec2 running = kept * vec2(running_mean_words[mean_at], running_var_words[var_at]) + share;
+    running_mean_words[mean_at] = running.x;
+    running_var_words[var_at] = running.y;
+}
+
 void main()
 {
     if (unit_index() >= table[ST_GROUPS])
@@ -80,14 +101,20 @@ void main()
     sharing shared_by = sharing_of(group);
     if (!shared_by.first)
         return;
+    if (present(ST_STATS)) {
+        learn_stats();
+        return;
+    }
+    uint n = table[ST_N], in_at = table[ST_IN] + group;
     uint begin = table[ST_MEMBER], end = begin + table[ST_MEMBERS];
     bool in_order = (table[ST_UPDATE] & UPDATE_IN_ORDER) != 0u, last = end == shared_by.count;
     uint mean_at = bases[ST_RUNNING_MEAN], var_at = bases[ST_RUNNING_VAR];
+    float divisor = float(n - ((table[ST_UPDATE] & UPDATE_BIASED) != 0u ? 0u : 1u));
     precise vec2 running = vec2(running_mean_words[mean_at], running_var_words[var_at]);
-    vec4 sums = begin > 0u ? workspace[table[ST_IN] + group] : vec4(0.0);
+    vec4 sums = begin > 0u ? workspace[in_at] : vec4(0.0);
     for (uint member = begin; member < end; ++member) {
         float momentum = momentum_of(in_order ? member : 0u);
-        vec2 share = share_of(group + member * shared_by.step, momentum);
+        vec2 share = share_of(workspace[in_at + member * shared_by.step], divisor, momentum);
         precise vec2 updated = (1.0 - momentum) * running + share;
         running = in_order ? updated : running;
         sums = added(sums, share);
@@ -96,7 +123,7 @@ void main()
     precise vec2 blended = (1.0 - momentum_of(0u)) * running + mean;
     running = in_order ? running : blended;
     if (!last && !in_order)
-        workspace[table[ST_IN] + group] = sums;
+        workspace[in_at] = sums;
     if (last || in_order) {
         running_mean_words[mean_at] = running.x;
         running_var_words[var_at] = running.y;

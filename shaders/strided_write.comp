@@ -1,4 +1,5 @@
-// Finished sums to their tensor, the gradient of a parameter; an invocation a group, here an element of the parameter.
+// Finished sums to their tensor, the gradient of a parameter or both sums to sums; an invocation a group, of a gradient
+// an element of the parameter.
 #version 450
 #include "strided.glsl"
 
@@ -11,5 +12,9 @@ void main()
     uint group = table[ST_GROUP0] + unit_index();
     take_table();
     take_group(group);
-    store_to(bases[ST_TO], workspace[table[ST_IN] + group].x);
+    vec2 sums = workspace[table[ST_IN] + group].xy;
+    uint row = table[ST_SUMS_ROW];
+    store_to(bases[ST_TO] + ROW_G * row, sums.x);
+    if (row != 0u)
+        store_to(bases[ST_TO] + ROW_GX * row, sums.y);
 }

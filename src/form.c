@@ -13,7 +13,7 @@
     } while (0)
 
 // How a tensor's shape relates to that of x.
-enum role { ROLE_WHOLE, ROLE_PARAMETER, ROLE_STATISTIC, ROLE_CHANNEL, ROLE_COUNT, ROLE_KINDS };
+enum role { ROLE_WHOLE, ROLE_PARAMETER, ROLE_STATISTIC, ROLE_CHANNEL, ROLE_COUNT, ROLE_KINDS, ROLE_CELLS };
 
 // The axes of x, which of them belong to a group, and the one that is cut into parts, of which each is in a group.
 struct axes {
@@ -42,9 +42,25 @@ static bool has_virtual_batches(const norma_problem *p)
     return p->op == NORMA_GHOST_BATCH_NORM && p->training;
 }
 
+// What the axes are those of: x, or where there is none the counts in parts, [K, C].
+static norma_status find_space(const norma_problem *p, norma_tensor *space)
+{
+    if (p->op != NORMA_BATCH_NORM_MERGE) {
+        *space = *p->x;
+        return NORMA_OK;
+    }
+    if (p->parts->rank != 3)
+        return BAD("parts: rank %d, not 3", (int)p->parts->rank);
+    *space = (norma_tensor){.dtype = p->parts->dtype, .rank = 2};
+    space->shape[0] = p->parts->shape[0];
+    space->shape[1] = p->parts->shape[2];
+    return NORMA_OK;
+}
+
 static norma_status check_axes(const norma_problem *p, struct axes *axes)
 {
-    const int32_t rank = p->x->rank;
+    const norma_tensor *x = axes->x;
+    const int32_t rank = x->rank;
     const bool by_axes = p->op == NORMA_NORMALIZE || p->op == NORMA_MEAN_VARIANCE_NORMALIZATION;
     if (is_row_op(p->op) && (p->normalized_dims < 1 || p->normalized_dims > rank))
         return BAD("normalized_dims: %d is not in 1..%d (the rank of x)", (int)p->normalized_dims, (int)rank);
@@ -53,21 +69,20 @@ static norma_status check_axes(const norma_problem *p, struct axes *axes)
     if (!is_row_op(p->op) && !by_axes && rank < 2)
         return BAD("x: rank %d; %s wants 2 or more", (int)rank, norma_op_name(p->op));
     if (is_group_op(p->op)) {
-        if (p->num_groups < 1 || p->x->shape[1] % p->num_groups)
-            return BAD("num_groups: %d does not divide the %lld channels", (int)p->num_groups,
-                       (long long)p->x->shape[1]);
+        if (p->num_groups < 1 || x->shape[1] % p->num_groups)
+            return BAD("num_groups: %d does not divide the %lld channels", (int)p->num_groups, (long long)x->shape[1]);
         axes->cut = 1;
         axes->parts = p->num_groups;
-        axes->inside = p->x->shape[1] / p->num_groups;
+        axes->inside = x->shape[1] / p->num_groups;
     }
     if (has_virtual_batches(p)) {
         if (p->virtual_batch < 1)
             return BAD("virtual_batch: %d; how many samples share statistics must be given", (int)p->virtual_batch);
-        if (p->x->shape[0] % p->virtual_batch)
+        if (x->shape[0] % p->virtual_batch)
             return BAD("virtual_batch: %d does not divide the %lld samples", (int)p->virtual_batch,
-                       (long long)p->x->shape[0]);
+                       (long long)x->shape[0]);
         axes->cut = 0;
-        axes->parts = p->x->shape[0] / p->virtual_batch;
+        axes->parts = x->shape[0] / p->virtual_batch;
         axes->inside = p->virtual_batch;
     }
     return NORMA_OK;
@@ -77,6 +92,9 @@ static bool is_element(const norma_problem *p, int32_t axis)
 {
     switch (p->op) {
     case NORMA_BATCH_NORM:
+    case NORMA_BATCH_NORM_STATS:
+    case NORMA_BATCH_NORM_MERGE:
+    case NORMA_BATCH_NORM_APPLY:
         return axis != 1;
     case NORMA_GHOST_BATCH_NORM: // in training a part of axis 0
         return axis != 1 && !(axis == 0 && p->training);
@@ -100,8 +118,7 @@ static bool is_element(const norma_problem *p, int32_t axis)
 
 static void fill_axes(const norma_problem *p, struct axes *axes)
 {
-    const int32_t rank = p->x->rank;
-    axes->x = p->x;
+    const int32_t rank = axes->x->rank;
     for (int32_t d = 0; d < rank; d++) {
         axes->element[d] = is_element(p, d);
         axes->elements += axes->element[d];
@@ -109,6 +126,9 @@ static void fill_axes(const norma_problem *p, struct axes *axes)
     switch (p->op) {
     case NORMA_BATCH_NORM:
     case NORMA_GHOST_BATCH_NORM:
+    case NORMA_BATCH_NORM_STATS:
+    case NORMA_BATCH_NORM_MERGE:
+    case NORMA_BATCH_NORM_APPLY:
     case NORMA_GROUP_NORM:
     case NORMA_INSTANCE_NORM:
     case NORMA_SWITCHABLE_NORM:
@@ -159,6 +179,10 @@ static enum role role_of(norma_arg arg)
         return ROLE_CHANNEL;
     case NORMA_ARG_NUM_BATCHES_TRACKED:
         return ROLE_COUNT;
+    case NORMA_ARG_STATS:
+    case NORMA_ARG_PARTS:
+    case NORMA_ARG_SUMS:
+        return ROLE_CELLS;
     default:
         return ROLE_WHOLE;
     }
@@ -242,6 +266,32 @@ static norma_status check_kinds(norma_arg arg, const norma_tensor *t)
     return NORMA_OK;
 }
 
+// [rows, C], with the parts in front [K, rows, C]: the space's axes are K (or what channels are summed over) and C.
+static norma_status map_cells(norma_arg arg, const norma_tensor *t, const struct axes *axes, int64_t rows,
+                              int64_t stride[NORMA_MAX_RANK])
+{
+    const int32_t rank = arg == NORMA_ARG_PARTS ? 3 : 2;
+    if (t->rank != rank)
+        return BAD("%s: rank %d, not %d", norma_arg_name(arg), (int)t->rank, (int)rank);
+    if (t->shape[rank - 2] != rows)
+        return BAD("%s: shape[%d] is %lld, not %lld", norma_arg_name(arg), (int)rank - 2, (long long)t->shape[rank - 2],
+                   (long long)rows);
+    if (t->shape[rank - 1] != axes->x->shape[1])
+        return BAD("%s: shape[%d] is %lld, there are %lld channels", norma_arg_name(arg), (int)rank - 1,
+                   (long long)t->shape[rank - 1], (long long)axes->x->shape[1]);
+    stride[0] = arg == NORMA_ARG_PARTS ? t->strides[0] : 0;
+    stride[1] = t->strides[rank - 1];
+    return NORMA_OK;
+}
+
+static int64_t rows_of(const norma_problem *p, norma_arg arg)
+{
+    if (role_of(arg) != ROLE_CELLS)
+        return 1;
+    const bool sums = arg == NORMA_ARG_SUMS || (arg == NORMA_ARG_PARTS && p->direction == NORMA_BACKWARD);
+    return sums ? FORM_SUMS_ROWS : FORM_STATS_ROWS;
+}
+
 // The scale of a quantised y that is given: one element, as x with ones where it repeats, or an element a group.
 static norma_status map_given_scale(const norma_tensor *t, struct axes *axes, int64_t stride[NORMA_MAX_RANK])
 {
@@ -268,7 +318,7 @@ static norma_status check_dtype(norma_arg arg, const norma_tensor *t, const norm
     const norma_dtype fixed = x->dtype == NORMA_FLOAT64 ? NORMA_FLOAT64 : NORMA_FLOAT32;
     if (t->dtype == NORMA_INT8 || t->dtype == NORMA_FLOAT8_E4M3FN || t->dtype == NORMA_INT32 || role == ROLE_COUNT)
         return NORMA_OK; // of any x
-    if ((role == ROLE_STATISTIC || role == ROLE_CHANNEL) && t->dtype != fixed)
+    if ((role == ROLE_STATISTIC || role == ROLE_CHANNEL || role == ROLE_CELLS) && t->dtype != fixed)
         return BAD("%s: the type must be %s", norma_arg_name(arg), fixed == NORMA_FLOAT64 ? "float64" : "float32");
     if ((t->dtype == NORMA_FLOAT64) != (x->dtype == NORMA_FLOAT64))
         return BAD("%s: float64 goes with float64 alone (x, and every other tensor)", norma_arg_name(arg));
@@ -293,6 +343,8 @@ static norma_status map_axes(const norma_problem *p, norma_arg arg, struct axes 
     }
     if (role == ROLE_KINDS)
         return check_kinds(arg, t);
+    if (role == ROLE_CELLS)
+        return map_cells(arg, t, axes, rows_of(p, arg), stride);
     if (role == ROLE_CHANNEL) {
         if (t->rank != 1)
             return BAD("%s: rank %d, not 1", norma_arg_name(arg), (int)t->rank);
@@ -433,7 +485,11 @@ static norma_status arrange(struct norma_form *f, const struct axes *axes, int64
 static void fill_statistic(const norma_problem *p, struct norma_form *f)
 {
     const bool mixed = p->op == NORMA_SWITCHABLE_NORM; // which takes the given ones for one kind of three
+    const bool merged =
+        p->op == NORMA_BATCH_NORM_APPLY || (p->op == NORMA_BATCH_NORM_STATS && p->direction == NORMA_BACKWARD);
     f->statistic = norma_running_are_given(p) && !mixed                     ? FORM_GIVEN
+                   : merged                                                 ? FORM_MERGED
+                   : p->op == NORMA_BATCH_NORM_MERGE                        ? FORM_PARTS
                    : p->op == NORMA_LOCAL_RESPONSE_NORM                     ? FORM_WINDOW
                    : p->op == NORMA_RMS_NORM || p->op == NORMA_ADA_RMS_NORM ? FORM_SQUARES
                                                                             : FORM_MOMENTS;
@@ -490,12 +546,13 @@ static norma_status check_running(const norma_problem *p, const struct norma_for
     return NORMA_OK;
 }
 
-static void fill_numbers(const norma_problem *p, struct norma_form *f)
+static void fill_numbers(const norma_problem *p, const norma_tensor *space, struct norma_form *f)
 {
     const bool adaptive = p->scale != NULL;
     f->op = p->op;
     f->backward = p->direction == NORMA_BACKWARD;
-    f->float64 = p->x->dtype == NORMA_FLOAT64;
+    f->float64 = space->dtype == NORMA_FLOAT64;
+    f->arg[NORMA_ARG_X].dtype = space->dtype; // also where there is none
     f->eps64 = p->eps;
     f->eps = (float)p->eps;
     f->weight_offset64 = adaptive ? 1 : p->weight_offset;
@@ -517,12 +574,27 @@ static void fill_numbers(const norma_problem *p, struct norma_form *f)
     f->batches = f->in_order ? p->x->shape[0] / p->virtual_batch : 1;
 }
 
+// batch_norm_apply of an empty x: what follows from stats alone.
+static void drop_elements(struct norma_form *f)
+{
+    for (int a = 0; a < NORMA_ARG_COUNT; a++)
+        f->arg[a].present = f->arg[a].present && (role_of(a) == ROLE_STATISTIC || role_of(a) == ROLE_CHANNEL ||
+                                                  role_of(a) == ROLE_COUNT || role_of(a) == ROLE_CELLS);
+    for (int32_t d = f->group_rank; d < f->rank; d++)
+        f->extent[d] = 1;
+    f->n = f->run = 1;
+    f->no_elements = true;
+}
+
 norma_status norma_form_fill(const norma_problem *p, struct norma_form *f)
 {
     struct axes axes = {.cut = -1};
     int64_t stride[NORMA_ARG_COUNT][NORMA_MAX_RANK] = {{0}};
     uint32_t along[NORMA_ARG_COUNT] = {0};
+    norma_tensor space;
     *f = (struct norma_form){0};
+    TRY(find_space(p, &space));
+    axes.x = &space;
     TRY(check_axes(p, &axes));
     fill_axes(p, &axes);
     for (int a = 0; a < NORMA_ARG_COUNT; a++) {
@@ -531,6 +603,8 @@ norma_status norma_form_fill(const norma_problem *p, struct norma_form *f)
         if (!t)
             continue;
         TRY(map_axes(p, a, &axes, stride[to], &along[a]));
+        f->arg[to].rows = rows_of(p, a);
+        f->arg[to].row = f->arg[to].rows > 1 ? t->strides[t->rank - 2] : 0;
         f->arg[to].present = true;
         f->arg[to].source = a;
         f->arg[to].dtype = t->dtype;
@@ -538,9 +612,11 @@ norma_status norma_form_fill(const norma_problem *p, struct norma_form *f)
     for (int a = NORMA_ARG_DX; a < NORMA_ARG_COUNT; a++)
         if (norma_problem_tensor(p, a))
             TRY(check_gradient_axes(p, a, along));
-    fill_numbers(p, f);
+    fill_numbers(p, &space, f);
     fill_statistic(p, f);
     TRY(arrange(f, &axes, stride));
     TRY(fill_mix(p, f));
+    if (f->statistic == FORM_MERGED && !f->backward && f->n == 0)
+        drop_elements(f);
     return check_running(p, f);
 }

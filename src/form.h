@@ -14,7 +14,13 @@ enum form_statistic {
     FORM_ABSOLUTES, // the sum of absolutes, mean 0
     FORM_GIVEN,     // running_mean and running_var
     FORM_WINDOW,    // local response norm: none
+    FORM_MERGED,    // those in stats
+    FORM_PARTS,     // batch_norm_merge: its elements are the parts
 };
+
+// Rows of stats and of the parts of forward: the cell (m, r, M2, a) of docs/reduction.md with its count. Rows of sums.
+enum { FORM_COUNT, FORM_MEAN, FORM_MEAN_LOW, FORM_M2, FORM_SCALE_ROW, FORM_STATS_ROWS };
+enum { FORM_SUM_G, FORM_SUM_GX, FORM_SUMS_ROWS };
 
 // How a group's factor s (rstd) follows from M2, the sum of squares about the mean, or from the sum of absolutes A.
 enum form_scale {
@@ -38,6 +44,7 @@ struct form_arg {
     norma_dtype dtype;
     int64_t stride[FORM_RANK]; // elements
     int64_t step;              // mean_weights and the like: between its FORM_KINDS elements; the strides are 0
+    int64_t rows, row;         // of stats, parts and sums: how many, and the stride between them; of others 1 and 0
 };
 
 // Dimensions [0, group_rank) tell groups apart, [group_rank, rank) run over a group's elements; both parts in the order
@@ -66,6 +73,7 @@ struct norma_form {
     int64_t batches;
     bool in_order;      // groups that share a running statistic go into it one after the other, not as their mean
     bool dynamic_scale; // y_scale is an output
+    bool no_elements;   // x is empty, but statistics go out: as one element that no tensor has
     norma_activation activation, z_activation;
     bool z_first;
     uint32_t window_before, window_after; // elements beside an element's own

@@ -30,6 +30,9 @@ static const struct {
     ARG(NORMA_ARG_NONFINITE, nonfinite),
     ARG(NORMA_ARG_MEAN_WEIGHTS, mean_weights),
     ARG(NORMA_ARG_VAR_WEIGHTS, var_weights),
+    ARG(NORMA_ARG_STATS, stats),
+    ARG(NORMA_ARG_PARTS, parts),
+    ARG(NORMA_ARG_SUMS, sums),
     ARG(NORMA_ARG_DY, dy),
     ARG(NORMA_ARG_DSUM, dsum),
     ARG(NORMA_ARG_DX, dx),
@@ -66,6 +69,9 @@ static const struct {
     [NORMA_LOCAL_RESPONSE_NORM] = {"local_response_norm", 0},
     [NORMA_GHOST_BATCH_NORM] = {"ghost_batch_norm", 1e-5},
     [NORMA_SWITCHABLE_NORM] = {"switchable_norm", 1e-5},
+    [NORMA_BATCH_NORM_STATS] = {"batch_norm_stats", 1e-5},
+    [NORMA_BATCH_NORM_MERGE] = {"batch_norm_merge", 1e-5},
+    [NORMA_BATCH_NORM_APPLY] = {"batch_norm_apply", 1e-5},
 };
 
 const char *norma_arg_name(norma_arg arg)
@@ -124,7 +130,8 @@ bool norma_running_are_given(const norma_problem *p)
 
 static bool updates_running(const norma_problem *p)
 {
-    return p->direction == NORMA_FORWARD && norma_op_has_running(p->op) && !norma_running_are_given(p);
+    return p->direction == NORMA_FORWARD &&
+           (p->op == NORMA_BATCH_NORM_APPLY || (norma_op_has_running(p->op) && !norma_running_are_given(p)));
 }
 
 // What updates_running() is about.
@@ -135,6 +142,9 @@ static bool is_running(norma_arg arg)
 
 bool norma_arg_is_output(const norma_problem *p, norma_arg arg)
 {
+    if (arg == NORMA_ARG_STATS || arg == NORMA_ARG_SUMS)
+        return (p->op == NORMA_BATCH_NORM_STATS || p->op == NORMA_BATCH_NORM_MERGE) &&
+               p->direction == (arg == NORMA_ARG_STATS ? NORMA_FORWARD : NORMA_BACKWARD);
     if (is_running(arg))
         return updates_running(p);
     if (arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD)
@@ -156,7 +166,9 @@ const void *norma_empty_value(const norma_problem *p, norma_arg arg)
         return t->dtype == NORMA_FLOAT64 ? (const void *)&nan64 : (const void *)&nan32;
     if (arg == NORMA_ARG_Y_SCALE)
         return t->dtype == NORMA_FLOAT64 ? (const void *)&one64 : (const void *)&one32;
-    return norma_arg_is_gradient(arg) || arg == NORMA_ARG_NONFINITE ? &zero : NULL;
+    return norma_arg_is_gradient(arg) || arg == NORMA_ARG_NONFINITE || arg == NORMA_ARG_STATS || arg == NORMA_ARG_SUMS
+               ? &zero
+               : NULL;
 }
 
 #define BAD(...) norma_fail(NORMA_ERROR_INVALID_ARGUMENT, __VA_ARGS__)
@@ -312,6 +324,48 @@ static norma_status check_numbers(const norma_problem *p)
                                                 : NORMA_OK;
 }
 
+#define BIT(arg) (UINT64_C(1) << NORMA_ARG_##arg)
+
+// Tensors that may not be absent.
+static uint64_t required(const norma_problem *p)
+{
+    const bool backward = p->direction == NORMA_BACKWARD;
+    switch (p->op) {
+    case NORMA_BATCH_NORM_STATS:
+        return BIT(X) | BIT(STATS) | (backward ? BIT(DY) | BIT(SUMS) : 0);
+    case NORMA_BATCH_NORM_MERGE:
+        return BIT(PARTS) | (backward ? BIT(SUMS) : BIT(STATS));
+    case NORMA_BATCH_NORM_APPLY:
+        return BIT(X) | BIT(STATS) | (backward ? BIT(DY) | BIT(SUMS) : BIT(Y));
+    default:
+        return BIT(X) | (backward ? BIT(DY) : BIT(Y));
+    }
+}
+
+// Whether the operator is a step of batch norm over several devices; *has: the tensors that it may have.
+static bool is_step(const norma_problem *p, uint64_t *has)
+{
+    const bool backward = p->direction == NORMA_BACKWARD;
+    const uint64_t before = BIT(RESIDUAL) | BIT(GATE) | BIT(INPUT_BIAS) | BIT(Z);
+    const uint64_t behind = before | BIT(WEIGHT) | BIT(BIAS) | BIT(ADDEND);
+    *has = required(p);
+    switch (p->op) {
+    case NORMA_BATCH_NORM_STATS:
+        *has |= backward ? behind | BIT(DWEIGHT) | BIT(DBIAS) : before | BIT(SUM);
+        return true;
+    case NORMA_BATCH_NORM_MERGE:
+        return true;
+    case NORMA_BATCH_NORM_APPLY:
+        *has |= behind;
+        *has |= backward ? BIT(DSUM) | BIT(DX) | BIT(DRESIDUAL) | BIT(DGATE) | BIT(DINPUT_BIAS) | BIT(DZ) | BIT(DADDEND)
+                         : BIT(SUM) | BIT(MEAN) | BIT(RSTD) | BIT(RUNNING_MEAN) | BIT(RUNNING_VAR) |
+                               BIT(NUM_BATCHES_TRACKED);
+        return true;
+    default:
+        return false;
+    }
+}
+
 static norma_status check_scalars(const norma_problem *p)
 {
     if (!p)
@@ -322,12 +376,9 @@ static norma_status check_scalars(const norma_problem *p)
         return BAD("op: unknown operator %d", (int)p->op);
     if (p->direction != NORMA_FORWARD && p->direction != NORMA_BACKWARD)
         return BAD("direction: %d; NORMA_FORWARD or NORMA_BACKWARD is right", (int)p->direction);
-    if (!p->x)
-        return BAD("x: NULL");
-    if (p->direction == NORMA_FORWARD && !p->y)
-        return BAD("y: NULL");
-    if (p->direction == NORMA_BACKWARD && !p->dy)
-        return BAD("dy: NULL");
+    for (int a = 0; a < NORMA_ARG_COUNT; a++)
+        if (required(p) >> a & 1 && !norma_problem_tensor(p, a))
+            return BAD("%s: NULL", norma_arg_name(a));
     return check_numbers(p);
 }
 
@@ -364,6 +415,16 @@ static norma_status check_gradient(const norma_problem *p, norma_arg arg)
 static norma_status check_presence(const norma_problem *p, norma_arg arg)
 {
     const char *name = norma_arg_name(arg), *op = norma_op_name(p->op);
+    uint64_t has;
+    if (is_step(p, &has)) {
+        if (p->op == NORMA_BATCH_NORM_STATS && p->direction == NORMA_FORWARD && arg == NORMA_ARG_Z && !p->z_first)
+            return BAD("z: without z_first it has no part in the statistics");
+        return has >> arg & 1
+                   ? NORMA_OK
+                   : BAD("%s: %s has none in %s", name, op, p->direction == NORMA_BACKWARD ? "backward" : "forward");
+    }
+    if (arg == NORMA_ARG_STATS || arg == NORMA_ARG_PARTS || arg == NORMA_ARG_SUMS)
+        return BAD("%s: %s has none", name, op);
     const bool backward = arg == NORMA_ARG_DY || arg == NORMA_ARG_DSUM || norma_arg_is_gradient(arg);
     const bool forward =
         arg == NORMA_ARG_Y || arg == NORMA_ARG_SUM || arg == NORMA_ARG_Y_SCALE || arg == NORMA_ARG_NONFINITE;

@@ -25,8 +25,9 @@
 // Running: bit 0: the biased variance goes in, bit 1: the groups that share go in in order, bit 2: num_batches_tracked
 // says with what momentum.
 #define ST_UPDATE 17
-#define ST_OUTPUT 18 // backward: which gradient (ST_OUT_*) or which pair of sums (ST_SUM_*); ST_STATS_*; ST_SCAN_*
-#define ST_LEVEL 19  // merge, add: chunks that one input stands for: 1, 64, 4096, ...
+// Backward: which gradient (ST_OUT_*) or which pair of sums (ST_SUM_*); ST_STATS_*; ST_SCAN_*; ST_FINISH_*.
+#define ST_OUTPUT 18
+#define ST_LEVEL 19 // merge, add: chunks that one input stands for: 1, 64, 4096, ...
 // Places in the workspace, in cells of four floats: a list of INPUTS (of chunks, or of the level below) for each group
 // of the whole problem, cell IN + group * INPUTS + i; the outputs likewise at OUT; the finished groups at CELLS: (m, r,
 // s, a) of group g at CELLS + g; the coefficients (c0, c1, c2, 0) of backward at COEFFICIENTS + g.
@@ -73,7 +74,12 @@
 #define ST_CHANNEL_STEP 181
 #define ST_MOMENTS 182
 #define ST_SUMS 183
-#define ST_WORDS 184
+// stats, parts, sums: strides between the rows of stats or of parts (0: no such tensor), and of sums. The merge of
+// parts: from a list's cell to the cell with its count; 0: counts follow from the chunks.
+#define ST_ROW 184
+#define ST_SUMS_ROW 185
+#define ST_COUNTS 186
+#define ST_WORDS 187
 
 #define ST_KINDS 3 // instance, layer, batch
 
@@ -100,7 +106,16 @@
 // Slots of the mix: those of finish, and these, whose first stride is the step between the kinds.
 #define ST_MEAN_WEIGHTS 4
 #define ST_VAR_WEIGHTS 5
-// Slot of write_sums, to which parameter gradients go, and of result: ST_TO.
+// Slots of finish, and ST_STATS of running.
+#define ST_STATS 5
+#define ST_MERGED_SUMS 6
+// Slot of gather: ST_PARTS. Slot of write, to which parameter gradients and sums go, and of result: ST_TO.
+#define ST_PARTS 0
+
+// ST_OUTPUT of finish: where the statistics are.
+#define ST_FINISH_LISTS 0 // in the workspace, or with FORM_GIVEN in the running statistics
+#define ST_FINISH_SAVED 1 // in mean and rstd
+#define ST_FINISH_STATS 2 // in stats
 
 // ST_OUTPUT of stats.
 #define ST_STATS_ALL 0

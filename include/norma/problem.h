@@ -29,6 +29,10 @@ typedef enum norma_op {
     NORMA_GHOST_BATCH_NORM, // in training a channel over space and virtual_batch samples (arXiv:1705.08741)
     // A softmax-weighted mix of the statistics of instance, layer and batch norm (Luo et al., arXiv:1806.10779).
     NORMA_SWITCHABLE_NORM,
+    // Batch norm in training whose batch lies in several places, in three steps (synchronised batch norm).
+    NORMA_BATCH_NORM_STATS, // x to stats; backward: dy to sums, dweight, dbias
+    NORMA_BATCH_NORM_MERGE, // parts to stats; backward: parts to sums
+    NORMA_BATCH_NORM_APPLY, // x and stats to y; backward: dy, stats and sums to dx and the other gradients
     NORMA_OP_COUNT
 } norma_op;
 
@@ -83,6 +87,9 @@ typedef enum norma_arg {
     NORMA_ARG_NONFINITE,
     NORMA_ARG_MEAN_WEIGHTS,
     NORMA_ARG_VAR_WEIGHTS,
+    NORMA_ARG_STATS,
+    NORMA_ARG_PARTS,
+    NORMA_ARG_SUMS,
     NORMA_ARG_DY,
     NORMA_ARG_DSUM,
     NORMA_ARG_DX,
@@ -107,8 +114,8 @@ NORMA_API const char *norma_op_name(norma_op op);
 NORMA_API const char *norma_arg_name(norma_arg arg);
 NORMA_API const char *norma_activation_name(norma_activation activation);
 
-// One operator with its tensors. Required: op, x, and y (forward) or dy (backward). A NULL tensor is absent. The
-// tensors' structs are read during the call only. In float32:
+// One operator with its tensors. Required: op, x, and y (forward) or dy (backward), unless said. A NULL tensor is
+// absent. The tensors' structs are read during the call only. In float32:
 //   h = residual + gate * (x + input_bias)                absent parts left out; `sum` is h
 //   t = h * act_z(z) where z_first, else h                statistics are those of t
 //   xhat = (t - mean) * rstd                              (normalize: t / norm)
@@ -169,6 +176,31 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 // tensors that forward had are read again. mean and rstd are inputs: those of forward where they are given (a float32
 // mean is corrected by the mean of x - mean), recomputed where they are not. Statistics that were given (running ones)
 // have no gradient.
+//
+// Batch norm over several devices. With a batch in pieces along N, of any sizes, each device takes batch_norm_stats of
+// its piece; the stats of all, exchanged by whatever means, are the parts of batch_norm_merge, which every device runs;
+// batch_norm_apply then normalises a piece with the statistics of the whole batch (PyTorch's batch_norm_stats,
+// batch_norm_gather_stats_with_counts and batch_norm_elemt). Backward likewise: batch_norm_stats, batch_norm_merge,
+// batch_norm_apply with direction NORMA_BACKWARD (batch_norm_backward_reduce, an all-reduce,
+// batch_norm_backward_elemt).
+//   batch_norm_stats   forward:  x (and residual, gate, input_bias, z with z_first) -> stats [5, C], sum
+//                      backward: dy, x, stats (merged ones), what forward had -> sums [2, C], dweight, dbias (of the
+//                      piece)
+//   batch_norm_merge   forward:  parts [K, 5, C] -> stats [5, C];  backward: parts [K, 2, C] -> sums [2, C]
+//   batch_norm_apply   forward:  x, stats, weight, bias, ... -> y, sum, mean, rstd; running_mean and running_var
+//   updated
+//                                as batch_norm does in training, with the count in stats for n
+//                      backward: dy, dsum, x, stats, sums, ... -> dx, dresidual, dgate, dinput_bias, dz, daddend
+// Rows of stats: count, mean, mean_low, m2, scale. scale is a power of two, 1 unless squares of t overflow or vanish
+// beside eps; of t*scale mean + mean_low is the mean to twice the digits of float32, and m2 the sum of squares about
+// it, so that var = m2 / scale^2 / count. A piece of no elements has count 0 and zeros. Rows of sums: the sums over the
+// piece of g, the gradient at xhat, and of g*xhat. stats, parts and sums are float32 (of float64: float64); strides are
+// free. eps shall be the same in all three. The merge is that of Chan, Golub and LeVeque ("Updating formulae and a
+// pairwise algorithm for computing sample variances", 1979) by pairs in the order of the parts: the same parts in the
+// same order have the same bits. One piece that is the whole batch gives the bits of batch_norm in training, but on the
+// scalar path, which keeps statistics in float64 there. Running statistics of a batch of one element, whose unbiased
+// variance does not exist, stay as they are; batch_norm_apply of an empty piece writes mean, rstd and the running
+// statistics, so that they stay alike on all devices.
 typedef struct norma_problem {
     size_t size; // sizeof(norma_problem)
     norma_op op;
@@ -217,6 +249,9 @@ typedef struct norma_problem {
     const norma_tensor *nonfinite;           // output
     const norma_tensor *mean_weights;        // switchable_norm: [3], before the softmax: of instance, layer, batch
     const norma_tensor *var_weights;
+    const norma_tensor *stats;               // batch_norm_stats, _merge, _apply
+    const norma_tensor *parts;               // batch_norm_merge
+    const norma_tensor *sums;                // the three's backward
     const norma_tensor *dy;
     const norma_tensor *dsum;
     const norma_tensor *dx;

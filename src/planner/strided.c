@@ -2,7 +2,8 @@
 //   stats, merge, ..., finish: the groups' cells (m, r, s, a) of docs/reduction.md; running: the running statistics;
 //   apply: the outputs;
 //   scan, fold, ..., result: a group's count of non-finite inputs, or the scale of its quantised outputs;
-//   backward: sums, add, ..., coefficients: a group's part of dx; sums, add, ..., write: parameters' gradients; grad.
+//   backward: sums, add, ..., coefficients: a group's part of dx; sums, add, ..., write: parameters' gradients; grad;
+//   parts of several devices: gather, merge, ..., finish, and of backward gather, add, ..., write.
 #include "strided.h"
 #include "backend.h"
 #include "planner.h"
@@ -24,7 +25,8 @@ static const char kernel_stats[] = "strided_stats", kernel_merge[] = "strided_me
                   kernel_finish[] = "strided_finish", kernel_apply[] = "strided_apply", kernel_sums[] = "strided_sums",
                   kernel_add[] = "strided_add", kernel_coefficients[] = "strided_coefficients",
                   kernel_grad[] = "strided_grad", kernel_write[] = "strided_write", kernel_window[] = "strided_window",
-                  kernel_scan[] = "strided_scan", kernel_fold[] = "strided_fold", kernel_result[] = "strided_result";
+                  kernel_scan[] = "strided_scan", kernel_fold[] = "strided_fold", kernel_result[] = "strided_result",
+                  kernel_gather[] = "strided_gather";
 
 #define NONE NORMA_ARG_COUNT
 #define NO_SLOTS                                                               \
@@ -64,7 +66,8 @@ static norma_status append_tile(void *user, const struct nst_tile *tile)
     const int64_t first = form_chunk_begin(f->n, f->run, tile->chunk0),
                   last = form_chunk_begin(f->n, f->run, tile->chunk1);
     o->job.tile = *tile;
-    o->job.by_element = o->job.kernel == kernel_apply || o->job.kernel == kernel_grad || o->job.kernel == kernel_window;
+    o->job.by_element = o->job.kernel == kernel_apply || o->job.kernel == kernel_grad ||
+                        o->job.kernel == kernel_window || o->job.kernel == kernel_gather;
     o->job.units = groups * (uint64_t)(o->job.by_element ? last - first : tile->chunk1 - tile->chunk0);
     struct nst_job quad;
     if (o->plan->options->variant || !nst_quad_job(o->plan, &o->job, &quad))
@@ -154,31 +157,28 @@ static norma_status append_reduction(struct nst *plan, const struct nst_view *vi
                          output, group0, group1, in);
 }
 
+// where: ST_FINISH_*.
 static norma_status append_finish(struct nst *plan, const struct nst_view *view, int64_t group0, int64_t group1,
-                                  uint32_t in, bool saved)
+                                  uint32_t in, uint32_t where)
 {
     const struct norma_form *f = view->form;
-    const bool statistics = saved || !f->backward;
+    const bool statistics = where == ST_FINISH_SAVED || !f->backward;
+    const bool sums = where == ST_FINISH_STATS && f->backward && f->op == NORMA_BATCH_NORM_APPLY;
     struct nst_job job = {.kernel = kernel_finish,
                           .view = view,
                           .tile = {group0, group1, 0, view->chunks},
                           .units = (uint64_t)(group1 - group0),
-                          .slots = {[ST_MEAN] = statistics ? NORMA_ARG_MEAN : NONE,
-                                    [ST_RSTD] = statistics ? NORMA_ARG_RSTD : NONE,
-                                    [ST_RUNNING_MEAN] = NORMA_ARG_RUNNING_MEAN,
-                                    [ST_RUNNING_VAR] = NORMA_ARG_RUNNING_VAR,
-                                    NONE,
-                                    NONE,
-                                    NONE,
-                                    NONE,
-                                    NONE,
-                                    NONE,
-                                    NONE,
-                                    NONE},
-                          .written = 1u << ST_MEAN | 1u << ST_RSTD,
+                          .slots = NO_SLOTS,
+                          .written = 1u << ST_MEAN | 1u << ST_RSTD | (where == ST_FINISH_STATS ? 0 : 1u << ST_STATS),
                           .in = in,
                           .inputs = 1,
-                          .output = saved};
+                          .output = where};
+    job.slots[ST_MEAN] = statistics ? NORMA_ARG_MEAN : NONE;
+    job.slots[ST_RSTD] = statistics ? NORMA_ARG_RSTD : NONE;
+    job.slots[ST_RUNNING_MEAN] = NORMA_ARG_RUNNING_MEAN;
+    job.slots[ST_RUNNING_VAR] = NORMA_ARG_RUNNING_VAR;
+    job.slots[ST_STATS] = NORMA_ARG_STATS;
+    job.slots[ST_MERGED_SUMS] = sums ? NORMA_ARG_SUMS : NONE;
     plan->barrier = true;
     return nst_append(plan, &job);
 }
@@ -205,10 +205,14 @@ static norma_status append_statistics(struct nst *plan, const struct nst_view *v
     const bool saved =
         f->backward && f->statistic == FORM_MOMENTS && f->arg[NORMA_ARG_MEAN].present && f->arg[NORMA_ARG_RSTD].present;
     if (f->statistic == FORM_GIVEN)
-        return append_finish(plan, view, 0, f->groups, plan->lists_at, false);
+        return append_finish(plan, view, 0, f->groups, plan->lists_at, ST_FINISH_LISTS);
     if (f->mix) {
         TRY(append_kept(plan, view, kernel_stats, 0, plan->moments_at));
         return nst_append_mix(plan, view);
+    }
+    if (f->statistic == FORM_MERGED) {
+        TRY(append_finish(plan, view, 0, f->groups, plan->lists_at, ST_FINISH_STATS));
+        return f->update_running ? nst_append_running(plan, view, plan->lists_at) : NORMA_OK;
     }
     const int64_t block = block_groups(plan, view);
     // Samples that share running statistics go into them at once.
@@ -220,7 +224,7 @@ static norma_status append_statistics(struct nst *plan, const struct nst_view *v
         uint32_t in;
         TRY(append_reduction(plan, view, saved ? kernel_sums : kernel_stats, saved ? ST_SUM_ABOUT_MEAN : 0, group, end,
                              &in));
-        TRY(append_finish(plan, view, group, end, in, saved));
+        TRY(append_finish(plan, view, group, end, in, saved ? ST_FINISH_SAVED : ST_FINISH_LISTS));
         if (f->update_running)
             TRY(nst_append_running(plan, view, in));
     }
@@ -249,6 +253,60 @@ static norma_status append_coefficients(struct nst *plan, const struct nst_view 
                                     .inputs = 1};
         plan->barrier = true;
         TRY(nst_append(plan, &job));
+    }
+    return NORMA_OK;
+}
+
+// The sums at `in` of groups to a tensor: a parameter's gradient (then they are its elements), or sums.
+static norma_status append_write(struct nst *plan, const struct nst_view *view, norma_arg to, int64_t group0,
+                                 int64_t group1, uint32_t in)
+{
+    const struct nst_job job = {.kernel = kernel_write,
+                                .view = view,
+                                .tile = {group0, group1, 0, view->chunks},
+                                .units = (uint64_t)(group1 - group0),
+                                .slots = {NONE, to, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE},
+                                .written = 1u << ST_TO,
+                                .in = in,
+                                .inputs = 1};
+    plan->barrier = true;
+    return nst_append(plan, &job);
+}
+
+// Of batch_norm_stats: what coefficients would be made of.
+static norma_status append_group_sums(struct nst *plan, const struct nst_view *view)
+{
+    const struct norma_form *f = view->form;
+    const int64_t block = block_groups(plan, view);
+    for (int64_t group = 0; group < f->groups; group += block) {
+        const int64_t end = group + block < f->groups ? group + block : f->groups;
+        uint32_t in;
+        TRY(append_reduction(plan, view, kernel_sums, ST_SUM_STATISTICS, group, end, &in));
+        TRY(append_write(plan, view, NORMA_ARG_SUMS, group, end, in));
+    }
+    return NORMA_OK;
+}
+
+// batch_norm_merge: the lists begin with the parts.
+static norma_status append_parts(struct nst *plan, const struct nst_view *view)
+{
+    const struct norma_form *f = view->form;
+    const int64_t block = block_groups(plan, view);
+    for (int64_t group = 0; group < f->groups; group += block) {
+        const int64_t end = group + block < f->groups ? group + block : f->groups;
+        struct nst_job job = {.kernel = kernel_gather,
+                              .view = view,
+                              .slots = NO_SLOTS,
+                              .output = f->backward,
+                              .out = (uint32_t)(plan->lists_at - (uint64_t)group * (uint64_t)f->n),
+                              .outputs = (uint32_t)f->n};
+        uint32_t in;
+        job.slots[ST_PARTS] = NORMA_ARG_PARTS;
+        plan->barrier = group > 0; // whoever read the lists of the block before is through
+        TRY(append_tiles(plan, &job, group, end));
+        TRY(append_levels(plan, view, f->backward ? kernel_add : kernel_merge, 0, group, end, &in));
+        TRY(f->backward ? append_write(plan, view, NORMA_ARG_SUMS, group, end, in)
+                        : append_finish(plan, view, group, end, in, ST_FINISH_LISTS));
     }
     return NORMA_OK;
 }
@@ -320,17 +378,7 @@ static norma_status append_parameter(struct nst *plan, const struct nst_view *wh
         const int64_t end = group + block < form.groups ? group + block : form.groups;
         uint32_t in;
         TRY(append_reduction(plan, &view, kernel_sums, output, group, end, &in));
-        const struct nst_job job = {
-            .kernel = kernel_write,
-            .view = &view,
-            .tile = {group, end, 0, view.chunks},
-            .units = (uint64_t)(end - group),
-            .slots = {NONE, gradient, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE},
-            .written = 1u << ST_TO,
-            .in = in,
-            .inputs = 1};
-        plan->barrier = true;
-        TRY(nst_append(plan, &job));
+        TRY(append_write(plan, &view, gradient, group, end, in));
     }
     return NORMA_OK;
 }
@@ -368,7 +416,10 @@ static norma_status append_backward(struct nst *plan, const struct nst_view *vie
                  {NORMA_ARG_DX, ST_OUT_DX}};
     const struct norma_form *f = view->form;
     const bool gate_whole = f->arg[NORMA_ARG_DGATE].present && is_whole(f, NORMA_ARG_DGATE);
-    TRY(append_coefficients(plan, view));
+    if (f->op == NORMA_BATCH_NORM_STATS)
+        TRY(append_group_sums(plan, view));
+    else if (f->statistic != FORM_MERGED) // then finish has written them
+        TRY(append_coefficients(plan, view));
     TRY(append_parameter(plan, view, NORMA_ARG_DWEIGHT, ST_SUM_DWEIGHT));
     TRY(append_parameter(plan, view, NORMA_ARG_DBIAS, ST_SUM_DBIAS));
     TRY(append_parameter(plan, view, NORMA_ARG_DINPUT_BIAS, ST_SUM_DINPUT_BIAS));
@@ -417,6 +468,8 @@ static norma_arg given_scale(const struct norma_form *f)
 static norma_status append_forward(struct nst *plan, const struct nst_view *view)
 {
     const struct norma_form *f = view->form;
+    if (!f->arg[NORMA_ARG_Y].present && !f->arg[NORMA_ARG_SUM].present)
+        return NORMA_OK;
     if (f->arg[NORMA_ARG_NONFINITE].present)
         TRY(append_scan(plan, view, NORMA_ARG_NONFINITE, ST_SCAN_NONFINITE));
     if (f->dynamic_scale)
@@ -460,8 +513,9 @@ static norma_status lay_out(struct nst *plan, const struct nst_view *view)
     }
     plan->lists_at = (uint32_t)plan->cells;
     // Lists of all groups at once, and of a parameter's whole sum: a chunk of it has 2048 elements at least.
-    const uint64_t wanted =
-        groups * (uint64_t)view->chunks * 2 + groups * (uint64_t)f->n / 1024 + 4096 + (f->mix ? nst_mix_lists(f) : 0);
+    const bool counted = f->statistic == FORM_PARTS && !f->backward;
+    uint64_t wanted = groups * (uint64_t)view->inputs[0] * 2 + groups * (uint64_t)f->n / 1024 + 4096;
+    wanted = wanted * (counted ? 2 : 1) + (f->mix ? nst_mix_lists(f) : 0);
     if (plan->cells >= most / 2)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: %llu groups; their statistics exceed the device's limits",
                           (unsigned long long)groups);
@@ -470,9 +524,11 @@ static norma_status lay_out(struct nst *plan, const struct nst_view *view)
         return norma_fail(NORMA_ERROR_UNSUPPORTED,
                           "x: %llu groups; the mix of their statistics exceeds the device's limits",
                           (unsigned long long)groups);
+    plan->schedule->workspace = (plan->cells + plan->lists) * 16;
+    if (counted)
+        plan->counts = (uint32_t)(plan->lists /= 2);
     if (block_groups(plan, view) == 0)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: groups of %lld elements have too many chunks", (long long)f->n);
-    plan->schedule->workspace = (plan->cells + plan->lists) * 16;
     return NORMA_OK;
 }
 
@@ -486,47 +542,17 @@ static norma_status schedule_strided(const struct norma_form *form, struct nst *
         stride *= form->extent[d];
     }
     view.whole = form->statistic == FORM_WINDOW;
+    if (form->statistic == FORM_PARTS)
+        nst_view_set_inputs(&view, form->n);
     TRY(lay_out(plan, &view));
+    if (form->statistic == FORM_PARTS)
+        return append_parts(plan, &view);
     if (form->statistic == FORM_WINDOW)
         return append_window(plan, &view);
     TRY(append_statistics(plan, &view));
     if (form->count_batches)
         TRY(nst_append_count(plan, &view));
     return form->backward ? append_backward(plan, &view) : append_forward(plan, &view);
-}
-
-size_t norma_form_programs(const struct norma_form *form, const struct norma_caps *caps,
-                           norma_dispatch programs[NORMA_FORM_PROGRAMS])
-{
-    static const char *const kernels[][NORMA_FORM_PROGRAMS] = {
-        {kernel_stats, kernel_merge, kernel_finish, kernel_apply},
-        {kernel_stats, kernel_merge, kernel_finish, kernel_sums, kernel_add, kernel_coefficients, kernel_grad,
-         kernel_write},
-        {kernel_stats, kernel_merge, nst_switch_mix, kernel_apply},
-        {kernel_stats, kernel_merge, nst_switch_mix, kernel_sums, nst_switch_add, nst_switch_coefficients, kernel_add,
-         nst_switch_write, kernel_grad, kernel_write},
-        {kernel_window},
-    };
-    static const uint32_t table[1]; // tells the strided kernels from the others
-    const int row = form->statistic == FORM_WINDOW ? 4 : (form->mix ? 2 : 0) + form->backward;
-    size_t count = 0;
-    if (caps->api == NORMA_DRIVER_SCALAR)
-        return 0;
-    for (; count < NORMA_FORM_PROGRAMS && kernels[row][count]; count++) {
-        programs[count] = (norma_dispatch){.kernel = kernels[row][count], .table = table};
-        nst_set_local(caps, &programs[count]);
-    }
-    const bool scans = form->dynamic_scale || form->arg[NORMA_ARG_NONFINITE].present;
-    const char *const more[] = {form->update_running ? nst_kernel_running : NULL,
-                                form->count_batches ? nst_kernel_count : NULL, scans ? kernel_scan : NULL,
-                                scans ? kernel_fold : NULL, scans ? kernel_result : NULL};
-    for (size_t i = 0; i < sizeof(more) / sizeof(*more); i++) {
-        if (!more[i])
-            continue;
-        programs[count] = (norma_dispatch){.kernel = more[i], .table = table};
-        nst_set_local(caps, &programs[count++]);
-    }
-    return count + nst_quad_programs(form, caps, programs + count);
 }
 
 // The scalar path takes the form as it is: its dispatch's table is the form.

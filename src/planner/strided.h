@@ -32,23 +32,26 @@ struct nst {
     size_t dispatch_capacity;
     uint64_t cells, lists; // of the workspace, in cells of four floats
     uint32_t cells_at, coefficients_at, lists_at;
+    uint32_t counts;              // merging parts: lists of as many cells lie behind the lists, with the counts; else 0
     uint32_t moments_at, sums_at; // of a mix
     uint32_t kept_at;             // 0, or where a reduction leaves its results, a cell a group, beside the lists
     bool barrier;                 // the next dispatch needs one
 };
 
 // strided_tiles.c
+// Levels of merging lists of so many inputs.
+void nst_view_set_inputs(struct nst_view *view, int64_t inputs);
 void nst_view_init(struct nst_view *view, const struct norma_form *form);
 // Calls each(user, tile) for tiles of the groups [group0, group1) that the device can take; every chunk is in one.
 // mask: bit a: tensor a is bound.
 norma_status nst_tiles(const struct nst *plan, const struct nst_view *view, uint64_t mask, int64_t group0,
                        int64_t group1, norma_status (*each)(void *user, const struct nst_tile *tile), void *user);
 // The range of elements of a tensor that the tile touches: *low to *high, both included.
-void nst_range(const struct nst_view *view, const struct nst_tile *tile, const int64_t stride[FORM_RANK], int64_t *low,
+void nst_range(const struct nst_view *view, const struct nst_tile *tile, const struct form_arg *arg, int64_t *low,
                int64_t *high);
 
-// strided_running.c: the groups' (m, r, M2, a) in cells from `in` on go into the running statistics. The groups that
-// share one are one invocation's; as many at a time as it has iterations for.
+// strided_running.c: the groups' (m, r, M2, a) in cells from `in` on, or stats where they are given, go into the
+// running statistics. The groups that share one are one invocation's; as many at a time as it has iterations for.
 extern const char nst_kernel_running[];
 norma_status nst_append_running(struct nst *plan, const struct nst_view *view, uint32_t in);
 // num_batches_tracked grows, once nobody else reads it.

@@ -35,7 +35,8 @@ static uint32_t type_code(norma_dtype dtype)
 static void fill_operator(const struct nst_job *job, uint32_t *w)
 {
     const struct norma_form *f = job->view->form;
-    w[ST_STATISTIC] = f->statistic;
+    // To the kernels statistics in stats are moments, whose mean is taken off.
+    w[ST_STATISTIC] = f->statistic == FORM_MERGED || f->statistic == FORM_PARTS ? FORM_MOMENTS : f->statistic;
     w[ST_SCALE] = f->scale;
     w[ST_ACTIVATION] = f->activation;
     w[ST_Z_ACTIVATION] = f->z_activation;
@@ -92,6 +93,7 @@ static void fill_space(const struct nst *plan, const struct nst_job *job, uint32
     w[ST_ALIKE] = job->alike;
     w[ST_MOMENTS] = plan->moments_at;
     w[ST_SUMS] = plan->sums_at;
+    w[ST_COUNTS] = plan->counts;
     for (int32_t d = 0; d < f->rank; d++) {
         w[ST_CELL_STRIDE + d] = (uint32_t)view->cell_stride[d];
         w[ST_EXTENT + d] = (uint32_t)f->extent[d];
@@ -104,7 +106,7 @@ static norma_bound bind_slot(const struct nst *plan, const struct nst_job *job, 
     const struct norma_form *f = job->view->form;
     const struct form_arg *arg = &f->arg[job->slots[slot]];
     int64_t low, high;
-    nst_range(job->view, &job->tile, arg->stride, &low, &high);
+    nst_range(job->view, &job->tile, arg, &low, &high);
     high += (FORM_KINDS - 1) * arg->step;
     const uint64_t size = norma_dtype_size(arg->dtype), bytes = (uint64_t)low * size;
     const uint64_t rest = bytes & (plan->align - 1);
@@ -113,6 +115,8 @@ static norma_bound bind_slot(const struct nst *plan, const struct nst_job *job, 
     words[1] = (uint32_t)(rest / size - (uint64_t)low);
     for (int32_t d = 0; d < f->rank; d++)
         words[2 + d] = (uint32_t)(arg->stride[d] + (d == 0 ? arg->step : 0));
+    if (arg->rows > 1)
+        w[job->slots[slot] == NORMA_ARG_SUMS ? ST_SUMS_ROW : ST_ROW] = (uint32_t)arg->row;
     return (norma_bound){.slot = slot,
                          .arg = arg->source,
                          .offset = bytes - rest,
@@ -122,7 +126,7 @@ static norma_bound bind_slot(const struct nst *plan, const struct nst_job *job, 
 
 static void bind_all(const struct nst *plan, const struct nst_job *job, norma_dispatch *d, uint32_t *w)
 {
-    const uint64_t workspace = (plan->cells + plan->lists) * 4 * sizeof(float);
+    const uint64_t workspace = plan->schedule->workspace;
     const norma_bound cells = {.arg = NORMA_ARG_WORKSPACE, .size = workspace};
     for (uint32_t slot = 0; slot < ST_SLOTS; slot++) {
         const norma_arg a = job->slots[slot];

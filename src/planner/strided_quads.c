@@ -39,7 +39,8 @@ static bool is_plain(const struct nst_job *job)
             return false;
     if (is_bound(job, ST_TO) && norma_dtype_size(f->arg[job->slots[ST_TO]].dtype) < 2) // a quantised y
         return false;
-    return f->statistic == FORM_MOMENTS || f->statistic == FORM_SQUARES || f->statistic == FORM_GIVEN;
+    return f->statistic == FORM_MOMENTS || f->statistic == FORM_SQUARES || f->statistic == FORM_GIVEN ||
+           f->statistic == FORM_MERGED;
 }
 
 // Four groups side by side, whose elements lie along one dimension; what they are multiplied by is one value a group.
@@ -111,11 +112,12 @@ size_t nst_quad_programs(const struct norma_form *f, const struct norma_caps *ca
     static const uint32_t table[1]; // tells them from the row kernels
     const bool extras = f->activation != NORMA_ACTIVATION_NONE || f->arg[NORMA_ARG_ADDEND].present;
     size_t count = 0;
-    if (f->backward || f->statistic == FORM_WINDOW)
+    if (f->backward || f->statistic == FORM_WINDOW || f->statistic == FORM_PARTS)
         return 0;
-    bool float32 = true;
-    for (int a = 0; a < NORMA_ARG_COUNT; a++)
-        float32 = float32 && (!f->arg[a].present || f->arg[a].dtype == NORMA_FLOAT32);
+    static const norma_arg bound[] = {NORMA_ARG_X, NORMA_ARG_Y, NORMA_ARG_WEIGHT, NORMA_ARG_BIAS, NORMA_ARG_ADDEND};
+    bool float32 = true; // all that apply binds; counts and such are none of it
+    for (size_t i = 0; i < sizeof(bound) / sizeof(*bound); i++)
+        float32 = float32 && (!f->arg[bound[i]].present || f->arg[bound[i]].dtype == NORMA_FLOAT32);
     for (size_t i = 0; i < NST_QUAD_PROGRAMS; i++) {
         static const uint32_t types[] = {NST_TYPES_USUAL, NST_TYPES_FLOAT32, NST_TYPES_ANY};
         const size_t kernel = i / 2 / 3;

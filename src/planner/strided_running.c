@@ -16,20 +16,21 @@ norma_status nst_append_running(struct nst *plan, const struct nst_view *view, u
             sharing *= f->extent[d];
     const int64_t most = limit ? (int64_t)limit / 4 : sharing;
     for (int64_t member = 0; member < sharing; member += most) {
-        const struct nst_job job = {
-            .kernel = nst_kernel_running,
-            .view = view,
-            .tile = {0, f->groups, 0, view->chunks},
-            .units = (uint64_t)f->groups,
-            .slots = {NONE, NONE, NORMA_ARG_RUNNING_MEAN, NORMA_ARG_RUNNING_VAR,
-                      f->cumulative ? NORMA_ARG_NUM_BATCHES_TRACKED : NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE},
-            .written = 1u << ST_RUNNING_MEAN | 1u << ST_RUNNING_VAR,
-            .in = in,
-            .inputs = 1,
-            .momentum = f->momentum,
-            .update = (f->running_var_biased ? 1u : 0) | (f->in_order ? 2u : 0) | (f->cumulative ? 4u : 0),
-            .member = (uint32_t)member,
-            .members = (uint32_t)(sharing - member < most ? sharing - member : most)};
+        const struct nst_job job = {.kernel = nst_kernel_running,
+                                    .view = view,
+                                    .tile = {0, f->groups, 0, view->chunks},
+                                    .units = (uint64_t)f->groups,
+                                    .slots = {NONE, NONE, NORMA_ARG_RUNNING_MEAN, NORMA_ARG_RUNNING_VAR,
+                                              f->cumulative ? NORMA_ARG_NUM_BATCHES_TRACKED : NONE, NORMA_ARG_STATS,
+                                              NONE, NONE, NONE, NONE, NONE, NONE},
+                                    .written = 1u << ST_RUNNING_MEAN | 1u << ST_RUNNING_VAR,
+                                    .in = in,
+                                    .inputs = 1,
+                                    .momentum = f->momentum,
+                                    .update = (f->running_var_biased ? 1u : 0) | (f->in_order ? 2u : 0) |
+                                              (f->cumulative ? 4u : 0),
+                                    .member = (uint32_t)member,
+                                    .members = (uint32_t)(sharing - member < most ? sharing - member : most)};
         plan->barrier = true;
         const norma_status status = nst_append(plan, &job);
         if (status != NORMA_OK)

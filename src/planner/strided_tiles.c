@@ -3,14 +3,20 @@
 #include "planner.h"
 #include "strided.h"
 
-void nst_view_init(struct nst_view *view, const struct norma_form *form)
+void nst_view_set_inputs(struct nst_view *view, int64_t inputs)
 {
-    *view = (struct nst_view){.form = form, .chunks = form_chunks(form->n, form->run)};
-    view->inputs[0] = view->chunks;
+    view->levels = 0;
+    view->inputs[0] = inputs;
     while (view->inputs[view->levels] > 1) {
         view->inputs[view->levels + 1] = (int64_t)npl_ceil((uint64_t)view->inputs[view->levels], NORMA_FAN);
         view->levels++;
     }
+}
+
+void nst_view_init(struct nst_view *view, const struct norma_form *form)
+{
+    *view = (struct nst_view){.form = form, .chunks = form_chunks(form->n, form->run)};
+    nst_view_set_inputs(view, view->chunks);
 }
 
 // The lowest and highest offset over the linear indices first .. last of dimensions [begin, end): a box around them.
@@ -30,13 +36,14 @@ static void part_range(const struct norma_form *f, const int64_t stride[FORM_RAN
     }
 }
 
-void nst_range(const struct nst_view *view, const struct nst_tile *tile, const int64_t stride[FORM_RANK], int64_t *low,
+void nst_range(const struct nst_view *view, const struct nst_tile *tile, const struct form_arg *arg, int64_t *low,
                int64_t *high)
 {
     const struct norma_form *f = view->form;
-    *low = *high = 0;
-    part_range(f, stride, 0, f->group_rank, tile->group0, tile->group1 - 1, low, high);
-    part_range(f, stride, f->group_rank, f->rank, form_chunk_begin(f->n, f->run, tile->chunk0),
+    *low = 0;
+    *high = arg->rows > 1 ? (arg->rows - 1) * arg->row : 0;
+    part_range(f, arg->stride, 0, f->group_rank, tile->group0, tile->group1 - 1, low, high);
+    part_range(f, arg->stride, f->group_rank, f->rank, form_chunk_begin(f->n, f->run, tile->chunk0),
                form_chunk_begin(f->n, f->run, tile->chunk1) - 1, low, high);
 }
 
@@ -44,12 +51,12 @@ void nst_range(const struct nst_view *view, const struct nst_tile *tile, const i
 static double excess(const struct nst *plan, const struct nst_view *view, uint64_t mask, const struct nst_tile *tile)
 {
     const struct norma_form *f = view->form;
-    double worst = 0, total = 16.0 * (double)(plan->cells + plan->lists);
+    double worst = 0, total = (double)plan->schedule->workspace;
     for (int a = 0; a < NORMA_ARG_COUNT; a++) {
         int64_t low, high;
         if (!(mask >> a & 1) || !f->arg[a].present)
             continue;
-        nst_range(view, tile, f->arg[a].stride, &low, &high);
+        nst_range(view, tile, &f->arg[a], &low, &high);
         const double size = (double)norma_dtype_size(f->arg[a].dtype);
         const double bytes = (double)(high - low + 1) * size + 2 * (double)plan->align;
         const double most = (double)npl_min(plan->max_range, (uint64_t)INT32_MAX * (uint64_t)size);

@@ -89,7 +89,7 @@ struct strided_walk nsc_strided_group(const struct norma_form *f, int64_t group)
     return nsc_strided_walk(f, nsc_strided_element_dims(f), index);
 }
 
-static char *element(const struct strided *s, norma_arg arg, const struct strided_walk *at)
+char *nsc_strided_element(const struct strided *s, norma_arg arg, const struct strided_walk *at)
 {
     const struct form_arg *a = &s->form->arg[arg];
     int64_t offset = 0;
@@ -126,7 +126,7 @@ static void load_values(norma_dtype dtype, const void *from, int64_t step, int64
 void nsc_strided_load(const struct strided *s, norma_arg arg, const struct strided_walk *at, double *out)
 {
     const struct form_arg *a = &s->form->arg[arg];
-    load_values(a->dtype, element(s, arg, at), a->stride[s->form->rank - 1], at->count, out);
+    load_values(a->dtype, nsc_strided_element(s, arg, at), a->stride[s->form->rank - 1], at->count, out);
 }
 
 void nsc_strided_load_kinds(const struct strided *s, norma_arg arg, double out[FORM_KINDS])
@@ -189,7 +189,7 @@ static void store_values(norma_dtype dtype, void *to, int64_t step, int64_t coun
 void nsc_strided_store(const struct strided *s, norma_arg arg, const struct strided_walk *at, const double *values)
 {
     const struct form_arg *a = &s->form->arg[arg];
-    store_values(a->dtype, element(s, arg, at), a->stride[s->form->rank - 1], at->count, values);
+    store_values(a->dtype, nsc_strided_element(s, arg, at), a->stride[s->form->rank - 1], at->count, values);
 }
 
 void nsc_strided_store_kinds(const struct strided *s, norma_arg arg, const double values[FORM_KINDS])
@@ -347,8 +347,7 @@ void nsc_strided_moments(const struct strided *s, int64_t group, struct strided_
     moments->var = sum_group(s, &at, SQUARES, cell.mean, cell.mean_low, o) / (long double)s->form->n;
 }
 
-// spread: the sum of squares about the mean, or of absolutes.
-static double find_rstd(const struct strided *s, long double spread, long double norm)
+static double find_rstd(const struct strided *s, const struct strided_cell *cell, long double norm)
 {
     const long double eps = s->eps;
     switch (s->form->scale) {
@@ -357,10 +356,19 @@ static double find_rstd(const struct strided *s, long double spread, long double
     case FORM_ADD:
         return (double)(1 / (norm + eps));
     case FORM_INSIDE:
-        return (double)(1 / sqrtl(spread + eps));
+        return (double)(1 / sqrtl(cell->spread + eps));
     default:
-        return (double)(1 / sqrtl(spread / (long double)s->form->n + eps));
+        return (double)(1 / sqrtl(cell->spread / (long double)cell->count + eps));
     }
+}
+
+void nsc_strided_finish(const struct strided *s, struct strided_cell *cell)
+{
+    const long double norm = s->form->statistic == FORM_ABSOLUTES ? cell->spread : sqrtl(cell->spread);
+    const double divisor = s->form->running_var_biased ? cell->count : cell->count - 1;
+    cell->variance = divisor < 1 ? (double)NAN : (double)(cell->spread / (long double)divisor);
+    cell->norm = (double)norm;
+    cell->rstd = find_rstd(s, cell, norm);
 }
 
 // A saved mean is not read: corrected by the mean of t - mean, it is the mean of t. A saved rstd is taken as it is.
@@ -370,7 +378,11 @@ void nsc_strided_statistics(const struct strided *s, int64_t group, struct strid
     const struct norma_form *f = s->form;
     const struct strided_walk at = nsc_strided_group(f, group);
     const bool saved = f->backward && nsc_strided_has(s, NORMA_ARG_RSTD);
-    *cell = (struct strided_cell){0};
+    *cell = (struct strided_cell){.count = (double)f->n};
+    if (f->statistic == FORM_MERGED) {
+        nsc_strided_load_stats(s, &at, cell);
+        return;
+    }
     if (f->n == 0) {
         cell->mean = cell->rstd = (double)NAN;
         return;
@@ -383,12 +395,9 @@ void nsc_strided_statistics(const struct strided *s, int64_t group, struct strid
     if (f->statistic == FORM_MOMENTS)
         find_mean(s, &at, cell, o);
     if (!saved || f->scale == FORM_MAX || f->scale == FORM_ADD) {
-        const bool absolutes = f->statistic == FORM_ABSOLUTES;
-        const long double spread = sum_group(s, &at, absolutes ? ABSOLUTES : SQUARES, cell->mean, cell->mean_low, o);
-        const long double norm = absolutes ? spread : sqrtl(spread);
-        cell->variance = (double)(spread / (long double)(f->running_var_biased ? f->n : f->n - 1));
-        cell->norm = (double)norm;
-        cell->rstd = find_rstd(s, spread, norm);
+        const enum power power = f->statistic == FORM_ABSOLUTES ? ABSOLUTES : SQUARES;
+        cell->spread = sum_group(s, &at, power, cell->mean, cell->mean_low, o);
+        nsc_strided_finish(s, cell);
     }
     if (saved)
         cell->rstd = load_one(s, NORMA_ARG_RSTD, &at);
@@ -410,7 +419,8 @@ static void write_stretch(const struct strided *s, const struct strided_walk *at
     nsc_strided_find_y(s, at, cell, o);
     if (nsc_strided_has(s, NORMA_ARG_SUM))
         nsc_strided_store(s, NORMA_ARG_SUM, at, o->h);
-    nsc_strided_store_y(s, at, cell->y_scale, o->v2);
+    if (nsc_strided_has(s, NORMA_ARG_Y))
+        nsc_strided_store_y(s, at, cell->y_scale, o->v2);
 }
 
 static void write_statistics(const struct strided *s, int64_t group, const struct strided_cell *cell)
@@ -424,6 +434,8 @@ static void write_statistics(const struct strided *s, int64_t group, const struc
         store_one(s, NORMA_ARG_Y_SCALE, &at, cell->y_scale);
     if (nsc_strided_has(s, NORMA_ARG_NONFINITE))
         store_one(s, NORMA_ARG_NONFINITE, &at, (double)cell->nonfinite);
+    if (nsc_strided_has(s, NORMA_ARG_STATS) && s->form->statistic == FORM_MOMENTS)
+        nsc_strided_store_stats(s, &at, cell);
 }
 
 static void run_forward(void *user, uint64_t first, uint64_t count)
@@ -442,7 +454,7 @@ static void run_forward(void *user, uint64_t first, uint64_t count)
             nsc_strided_count_nonfinite(s, &at, &cell, &o);
         if (s->form->n > 0 && s->form->dynamic_scale)
             nsc_strided_find_scale(s, &at, &cell, &o);
-        if (s->form->n > 0)
+        if (s->form->n > 0 && (nsc_strided_has(s, NORMA_ARG_Y) || nsc_strided_has(s, NORMA_ARG_SUM)))
             do
                 write_stretch(s, &at, &cell, &o);
             while (nsc_strided_next(&at));
@@ -485,15 +497,19 @@ static void update_running(const struct strided *s, norma_arg arg, bool variance
     for (int64_t i = 0; i < size; i++) {
         int64_t index[FORM_RANK] = {0}, member = 0;
         long double sum = 0;
+        bool trained = true;
         nsc_strided_set_index(f, own, i, index);
         struct strided_walk at = nsc_strided_walk(f, groups & ~own, index);
         do {
             const struct strided_cell *cell = &s->cells[nsc_strided_number(f, groups, at.index)];
             const double batch = variance ? cell->variance : cell->mean;
             sum += batch;
+            trained = trained && !(f->statistic == FORM_MERGED && cell->count < 2 - f->running_var_biased);
             if (f->in_order)
                 store_one(s, arg, &at, nsc_strided_blended(s, load_one(s, arg, &at), batch, member++));
         } while (nsc_strided_next(&at));
+        if (!trained)
+            continue;
         const double batch = (double)(sum / (long double)share);
         if (!f->in_order)
             store_one(s, arg, &at, nsc_strided_blended(s, load_one(s, arg, &at), batch, 0));
@@ -568,5 +584,9 @@ norma_status nsc_strided_dispatch(struct norma_device *device, const struct norm
     }
     if (f->statistic == FORM_WINDOW)
         return nsc_strided_window(&s);
+    if (f->statistic == FORM_PARTS) {
+        nsc_strided_merge(device, &s);
+        return NORMA_OK;
+    }
     return f->backward ? nsc_strided_backward(device, &s) : forward(device, &s);
 }

@@ -1,4 +1,4 @@
-// Private to strided.c and strided_backward.c.
+// Private to strided*.c.
 #ifndef NORMA_SRC_SCALAR_STRIDED_H
 #define NORMA_SRC_SCALAR_STRIDED_H
 
@@ -11,11 +11,13 @@ enum { STRIDED_STRETCH = 256 }; // elements of the last dimension that are worke
 struct strided_cell {
     double mean, mean_low;
     double rstd;
-    double variance;   // what running_var takes
-    double norm;       // of normalize
-    double y_scale;    // of a quantised y, where it is not given
-    int64_t nonfinite; // elements of x
-    double c0, c1, c2; // backward: dt = rstd*((g - c0) - xhat*c1 - sign(t)*c2)
+    double count;       // elements that the statistics are of
+    long double spread; // the sum of squares about the mean, or of absolutes
+    double variance;    // what running_var takes
+    double norm;        // of normalize
+    double y_scale;     // of a quantised y, where it is not given
+    int64_t nonfinite;  // elements of x
+    double c0, c1, c2;  // backward: dt = rstd*((g - c0) - xhat*c1 - sign(t)*c2)
 };
 
 // Mean, as a pair, and biased variance.
@@ -85,6 +87,8 @@ bool nsc_strided_next(struct strided_walk *walk);
 // The elements of group number `group`.
 struct strided_walk nsc_strided_group(const struct norma_form *f, int64_t group);
 
+// Where the tensor's element at the walk's place lies.
+char *nsc_strided_element(const struct strided *s, norma_arg arg, const struct strided_walk *at);
 // count elements along the last dimension, as they are at the walk's place; store rounds each value once.
 void nsc_strided_load(const struct strided *s, norma_arg arg, const struct strided_walk *at, double *out);
 void nsc_strided_store(const struct strided *s, norma_arg arg, const struct strided_walk *at, const double *values);
@@ -140,5 +144,17 @@ norma_status nsc_switch_cells(struct norma_device *device, struct strided *s);
 void nsc_switch_update_running(const struct strided *s);
 // Fills in the coefficients, and writes the gradients of the weights of the mix.
 norma_status nsc_switch_gradients(struct norma_device *device, struct strided *s);
+// rstd and variance from count, spread and norm.
+void nsc_strided_finish(const struct strided *s, struct strided_cell *cell);
+
+// strided_merge.c: batch norm over several devices. Between a cell and its rows of stats, a group's sums and the rows
+// of them; batch_norm_merge.
+void nsc_strided_load_stats(const struct strided *s, const struct strided_walk *group, struct strided_cell *cell);
+void nsc_strided_store_stats(const struct strided *s, const struct strided_walk *group,
+                             const struct strided_cell *cell);
+void nsc_strided_load_sums(const struct strided *s, const struct strided_walk *group, double sums[FORM_SUMS_ROWS]);
+void nsc_strided_store_sums(const struct strided *s, const struct strided_walk *group,
+                            const double sums[FORM_SUMS_ROWS]);
+void nsc_strided_merge(struct norma_device *device, struct strided *s);
 
 #endif

@@ -112,18 +112,21 @@ static void find_coefficients(const struct strided *s, int64_t group, struct str
                               struct strided_stretch *o)
 {
     const struct norma_form *f = s->form;
-    double sum_g, sum_gx;
+    const struct strided_walk at = nsc_strided_group(f, group);
+    double sums[FORM_SUMS_ROWS];
     if (f->statistic == FORM_GIVEN)
         return;
-    nsc_strided_group_sums(s, group, cell, o, &sum_g, &sum_gx);
-    if (f->scale == FORM_MAX && cell->norm <= s->eps)
-        sum_gx = 0;
-    if (f->statistic == FORM_MOMENTS)
-        cell->c0 = sum_g / (double)f->n;
+    if (f->statistic == FORM_MERGED)
+        nsc_strided_load_sums(s, &at, sums);
+    else
+        nsc_strided_group_sums(s, group, cell, o, &sums[FORM_SUM_G], &sums[FORM_SUM_GX]);
+    const double sum_gx = f->scale == FORM_MAX && cell->norm <= s->eps ? 0 : sums[FORM_SUM_GX];
+    if (f->statistic == FORM_MOMENTS || f->statistic == FORM_MERGED)
+        cell->c0 = sums[FORM_SUM_G] / cell->count;
     if (f->statistic == FORM_ABSOLUTES)
         cell->c2 = sum_gx;
     else if (f->scale == FORM_VARIANCE)
-        cell->c1 = sum_gx / (double)f->n;
+        cell->c1 = sum_gx / cell->count;
     else if (f->scale == FORM_ADD)
         cell->c1 = cell->norm == 0 ? 0 : sum_gx * ((cell->norm + s->eps) / cell->norm);
     else
@@ -143,6 +146,21 @@ static void run_cells(void *user, uint64_t first, uint64_t count)
     struct strided_stretch o;
     for (uint64_t group = first; group < first + count; group++)
         find_cell(s, (int64_t)group, &s->cells[group], &o);
+}
+
+// The output `sums` of batch_norm_stats.
+static void run_group_sums(void *user, uint64_t first, uint64_t count)
+{
+    const struct strided *s = user;
+    struct strided_stretch o;
+    for (uint64_t group = first; group < first + count; group++) {
+        const struct strided_walk at = nsc_strided_group(s->form, (int64_t)group);
+        struct strided_cell cell;
+        double sums[FORM_SUMS_ROWS];
+        nsc_strided_statistics(s, (int64_t)group, &cell, &o);
+        nsc_strided_group_sums(s, (int64_t)group, &cell, &o, &sums[FORM_SUM_G], &sums[FORM_SUM_GX]);
+        nsc_strided_store_sums(s, &at, sums);
+    }
 }
 
 // True for a gradient that is not summed: one of x's shape.
@@ -324,6 +342,8 @@ norma_status nsc_strided_backward(struct norma_device *device, struct strided *s
         summed = summed || !is_whole(s->form, gradients[i]);
     }
     norma_status status = find_all(device, s, whole, summed);
+    if (s->form->op == NORMA_BATCH_NORM_STATS && status == NORMA_OK)
+        nsc_strided_run(device, s, run_group_sums);
     for (int a = 0; a < NORMA_ARG_COUNT; a++)
         free(s->sums[a]);
     free(s->cells);

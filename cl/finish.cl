@@ -1,0 +1,101 @@
+// Finishes groups: their (m, r, s, a), mean, rstd and stats. A part of strided.cl.
+
+// The factor s of (m, r, M2, a), or of (0, 0, A, a).
+static inline float finished(const struct view *view, stat in, float count)
+{
+    uint scale = word(view, ST_SCALE);
+    float eps = real(view, ST_EPS), square = (eps * in.w) * in.w;
+    if (scale == FORM_VARIANCE)
+        return 1.0f / sqrt(in.z / count + square);
+    if (scale == FORM_INSIDE)
+        return 1.0f / sqrt(in.z + square);
+    float norm = word(view, ST_STATISTIC) == FORM_ABSOLUTES ? in.z : sqrt(in.z), least = eps * in.w;
+    if (scale == FORM_ADD)
+        return 1.0f / (norm + least);
+    return 1.0f / (norm < least ? least : norm); // a NaN stays
+}
+
+// (m, r, s, 1) from the statistics that forward saved. The mean was rounded: the mean of t - mean makes up for it.
+static inline stat saved(const struct view *view, const struct index *index, uint group)
+{
+    float m = 0, r = 0;
+    if (present(view, ST_MEAN)) {
+        float S1 = cells(view)[word(view, ST_IN) + group].x;
+        two_sum(load_group(view, ST_MEAN, index), S1 / (float)word(view, ST_N), &m, &r);
+    }
+    return (stat)(m, r, load_group(view, ST_RSTD, index), 1.0f);
+}
+
+static inline void store_stats(const struct view *view, const struct index *index, stat cell, float count)
+{
+    uint rank = word(view, ST_GROUP_RANK), row = word(view, ST_ROW);
+    store_row(view, ST_STATS, rank, index, ROW_COUNT * row, count);
+    store_row(view, ST_STATS, rank, index, ROW_MEAN * row, cell.x);
+    store_row(view, ST_STATS, rank, index, ROW_MEAN_LOW * row, cell.y);
+    store_row(view, ST_STATS, rank, index, ROW_M2 * row, cell.z);
+    store_row(view, ST_STATS, rank, index, ROW_SCALE * row, count == 0 ? 0.0f : cell.w);
+}
+
+// From the stats. They may have been made with a smaller eps than this, which would overflow at their scale.
+static inline stat given_stats(const struct view *view, const struct index *index, float *count)
+{
+    stat cell = load_stats(view, ST_STATS, word(view, ST_GROUP_RANK), index, count);
+    if (*count == 0)
+        return (stat)(NAN, NAN, NAN, 1.0f);
+    if (cell.w != GROW || real(view, ST_EPS) < 0x1p-73f)
+        return cell;
+    float f = inverse(GROW);
+    return (stat)(cell.x * f, cell.y * f, (cell.z * f) * f, 1.0f);
+}
+
+// The cell from the lists or from the stats, which goes into the stats.
+static inline stat found(const struct view *view, const struct index *index, uint group)
+{
+    uint in = word(view, ST_IN) + group, counts = word(view, ST_COUNTS);
+    float count = (float)word(view, ST_N);
+    bool given = word(view, ST_OUTPUT) == ST_FINISH_STATS;
+    stat cell;
+    if (given) {
+        cell = given_stats(view, index, &count);
+    } else {
+        cell = cells(view)[in];
+        count = counts ? cells(view)[in + counts].x : count;
+    }
+    if (present(view, ST_STATS) && !given)
+        store_stats(view, index, cell, count);
+    if (given && present(view, ST_MERGED_SUMS)) {
+        uint rank = word(view, ST_GROUP_RANK), row = word(view, ST_SUMS_ROW);
+        cells(view)[word(view, ST_COEFFICIENTS) + group] =
+            (stat)(load_row(view, ST_MERGED_SUMS, rank, index, ROW_G * row) / count,
+                   load_row(view, ST_MERGED_SUMS, rank, index, ROW_GX * row) / count, 0, 0);
+    }
+    cell.z = finished(view, cell, count);
+    return cell;
+}
+
+STRIDED(strided_finish)
+{
+    struct view view = VIEW;
+    struct index index;
+    uint unit = unit_index(), group = word(&view, ST_GROUP0) + unit;
+    if (unit >= word(&view, ST_GROUPS))
+        return;
+    set_group(&view, group, &index);
+    bool is_saved = word(&view, ST_OUTPUT) == ST_FINISH_SAVED;
+    stat cell;
+    if (is_saved) {
+        cell = saved(&view, &index, group);
+    } else if (word(&view, ST_STATISTIC) == FORM_GIVEN) {
+        float var = load_group(&view, ST_RUNNING_VAR, &index);
+        cell = (stat)(load_group(&view, ST_RUNNING_MEAN, &index), 0, 1.0f / sqrt(var + real(&view, ST_EPS)), 1.0f);
+    } else {
+        cell = found(&view, &index, group);
+    }
+    cells(&view)[word(&view, ST_CELLS) + group] = cell;
+    if (is_saved)
+        return;
+    if (present(&view, ST_MEAN))
+        store_group(&view, ST_MEAN, &index, cell.x * inverse(cell.w));
+    if (present(&view, ST_RSTD))
+        store_group(&view, ST_RSTD, &index, cell.z * cell.w);
+}
