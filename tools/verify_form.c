@@ -1,4 +1,3 @@
-#include "half.h"
 #include "message.h"
 #include "tensors.h"
 #include "values.h"
@@ -27,29 +26,6 @@ struct comparison {
     bool failed;
 };
 
-static double load(const norma_tensor *t, int64_t offset)
-{
-    const uint16_t *words = t->data;
-    switch (t->dtype) {
-    case NORMA_INT8:
-        return ((const int8_t *)t->data)[offset];
-    case NORMA_FLOAT8_E4M3FN:
-        return norma_float8_to_float(((const uint8_t *)t->data)[offset]);
-    case NORMA_INT32:
-        return ((const int32_t *)t->data)[offset];
-    case NORMA_FLOAT16:
-        return norma_half_to_float(words[offset]);
-    case NORMA_BFLOAT16:
-        return norma_bfloat_to_float(words[offset]);
-    case NORMA_FLOAT64:
-        return ((const double *)t->data)[offset];
-    case NORMA_INT64:
-        return (double)((const int64_t *)t->data)[offset];
-    default:
-        return ((const float *)t->data)[offset];
-    }
-}
-
 // The indices of a dense tensor's element.
 static void place(struct verify_result *result, const norma_tensor *t, norma_arg arg, int64_t offset)
 {
@@ -73,13 +49,18 @@ static void compare_output(const struct comparison *c, const struct norma_form *
     const norma_arg source = form->arg[arg].source;
     const norma_tensor *got = problem_tensor(c->problem, source), *scalar = problem_tensor(&c->expected, source);
     const int64_t count = form_output_count(form, arg), base = slice_offset(form, arg, begin);
+    const size_t size = norma_dtype_size(got->dtype);
+    struct norma_form by_scalar = *form; // whose outputs are not rounded to 16 bits
+    by_scalar.arg[arg].dtype = scalar ? scalar->dtype : got->dtype;
+    const char *data = (const char *)got->data + base * (int64_t)size, *trusted = NULL;
+    if (c->by_scalar)
+        trusted = (const char *)scalar->data + base * (int64_t)norma_dtype_size(scalar->dtype);
     for (int64_t i = 0; i < count; ++i) {
-        const int64_t offset = base + form_output_offset(form, arg, i);
-        const double value = load(got, offset);
-        const long double expected = c->by_scalar ? (long double)load(scalar, offset) : out->value[i];
-        const double error = form_reference_error(expected, out->bound[i], value, got->dtype);
-        if (verify_note(result, error, value, (double)expected))
-            place(result, got, source, offset);
+        const long double value = form_output_value(form, arg, data, i);
+        const long double expected = trusted ? form_output_value(&by_scalar, arg, trusted, i) : out->value[i];
+        const double error = form_reference_error(form, arg, expected, out->bound[i], value);
+        if (verify_note(result, error, (double)value, (double)expected))
+            place(result, got, source, base + form_output_offset(form, arg, i));
     }
 }
 

@@ -34,8 +34,8 @@ static bool near_eps(const struct task *k, const struct statistics *st)
 static void through_variance(const struct task *k, const struct statistics *st, const struct sums *sums,
                              struct point *p)
 {
-    const bool centred = k->form->statistic == FORM_MOMENTS;
-    const long double n = k->form->n, u = k->u, xhat = fabsl(p->xhat), c1 = sums->gx / n;
+    const bool centred = k->form->statistic == FORM_MOMENTS || k->form->statistic == FORM_MERGED;
+    const long double n = st->n, u = k->u, xhat = fabsl(p->xhat), c1 = sums->gx / n;
     p->dt = st->s * ((p->g - (centred ? sums->g / n : 0)) - p->xhat * c1);
     p->e_dt = 16 * u * (fabsl(p->g) + sums->abs_g / n + xhat * (sums->abs_gx / n));
     p->e_dt += centred ? 2 * u * (xhat * (sums->abs_g / n) + sums->abs_gx / n) : 0;

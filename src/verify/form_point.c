@@ -16,7 +16,15 @@ long double point_load_at(const struct task *k, norma_arg arg, int64_t offset)
     float single;
     double twice;
     int64_t whole;
+    int32_t count;
     switch (dtype) {
+    case NORMA_INT8:
+        return *(const int8_t *)place;
+    case NORMA_FLOAT8_E4M3FN:
+        return norma_float8_to_float(*place);
+    case NORMA_INT32:
+        memcpy(&count, place, sizeof count);
+        return count;
     case NORMA_FLOAT16:
         memcpy(&half, place, sizeof half);
         return norma_half_to_float(half);

@@ -27,6 +27,7 @@ struct task {
 };
 
 struct statistics {
+    long double n;                  // elements that they are of
     long double mean, mean_rest;    // their sum is the mean: float64 comes close to the rounding of one long double
     long double deviation, norm, s; // deviation and norm: roots of the mean and the sum of squares, or the sum A
     long double e_mean;             // what e_t adds, see above
@@ -68,6 +69,19 @@ struct sums gradient_sums(const struct task *k, const struct statistics *st, int
 // From g to dh.
 void gradient_through_statistics(const struct task *k, const struct statistics *st, const struct sums *sums,
                                  struct point *p);
+
+// form_merged.c: batch norm over several devices. The group's statistics from stats, but for s: returns the sum of
+// squares. Its sums from sums.
+long double merged_load(const struct task *k, int64_t group, struct statistics *st);
+struct sums merged_sums(const struct task *k, int64_t group);
+// To the outputs stats and sums, where they are outputs.
+void merged_write_stats(const struct task *k, int64_t group, const struct statistics *st);
+void merged_write_sums(const struct task *k, int64_t group, const struct sums *sums);
+// batch_norm_merge.
+void merged_do_parts(const struct task *k, int64_t group);
+// Whether stats are of too few elements for running statistics to learn from.
+bool merged_is_untrained(const struct task *k, int64_t group);
+
 // Adds to the entry of an output at this place, which began as 0; nothing where there is no such output. Outputs that
 // nothing is summed over are added to once.
 void point_add(const struct task *k, norma_arg arg, const int64_t index[FORM_RANK], long double value,

@@ -32,6 +32,10 @@ static bool is_output(const struct norma_form *f, norma_arg arg)
         return !f->backward && f->update_running && f->statistic != FORM_GIVEN;
     case NORMA_ARG_NUM_BATCHES_TRACKED:
         return f->count_batches;
+    case NORMA_ARG_STATS:
+        return !f->backward && f->statistic != FORM_MERGED;
+    case NORMA_ARG_SUMS:
+        return f->backward && f->op != NORMA_BATCH_NORM_APPLY;
     case NORMA_ARG_DX:
     case NORMA_ARG_DWEIGHT:
     case NORMA_ARG_DBIAS:
@@ -52,7 +56,8 @@ static bool is_output(const struct norma_form *f, norma_arg arg)
 static bool differs_along(const struct norma_form *f, norma_arg arg, int32_t d)
 {
     const bool of_group = arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD || arg == NORMA_ARG_RUNNING_MEAN ||
-                          arg == NORMA_ARG_RUNNING_VAR || arg == NORMA_ARG_Y_SCALE || arg == NORMA_ARG_NONFINITE;
+                          arg == NORMA_ARG_RUNNING_VAR || arg == NORMA_ARG_Y_SCALE || arg == NORMA_ARG_NONFINITE ||
+                          arg == NORMA_ARG_STATS || arg == NORMA_ARG_SUMS;
     if (of_x_shape(arg))
         return true;
     return f->arg[arg].stride[d] != 0 && (!of_group || d < f->group_rank);
@@ -64,7 +69,7 @@ int64_t form_output_count(const struct norma_form *form, norma_arg arg)
     for (int32_t d = 0; d < form->rank; d++)
         if (differs_along(form, arg, d))
             count *= form->extent[d];
-    return count;
+    return form->arg[arg].rows > 1 ? count * form->arg[arg].rows : count;
 }
 
 int64_t form_output_offset(const struct norma_form *form, norma_arg arg, int64_t index)
@@ -78,7 +83,7 @@ int64_t form_output_offset(const struct norma_form *form, norma_arg arg, int64_t
         offset += index % form->extent[d] * form->arg[arg].stride[d];
         index /= form->extent[d];
     }
-    return offset;
+    return offset + index * form->arg[arg].row; // 0 rows are left where there is but one
 }
 
 static int64_t entry_of(const struct norma_form *f, norma_arg arg, const int64_t index[FORM_RANK])
@@ -136,7 +141,7 @@ static void add_storage_errors(const struct task *k)
 // The factor s from what was summed, and how far the errors of t, e_d in the same norm, can move it.
 static void find_scale(const struct task *k, struct statistics *st, long double squares, long double e_d)
 {
-    const long double n = k->form->n, norm = st->norm, eps = k->eps;
+    const long double n = st->n, norm = st->norm, eps = k->eps;
     long double denominator;
     switch (k->form->scale) {
     case FORM_VARIANCE:
@@ -198,8 +203,12 @@ static void sum_group(const struct task *k, int64_t group, struct statistics *st
 static struct statistics find_statistics(const struct task *k, int64_t group)
 {
     const struct norma_form *f = k->form;
-    struct statistics st = {0};
+    struct statistics st = {.n = f->n};
     int64_t index[FORM_RANK];
+    if (f->statistic == FORM_MERGED) {
+        find_scale(k, &st, merged_load(k, group, &st), 0);
+        return st;
+    }
     if (f->n == 0) {
         st.mean = st.s = (long double)NAN;
         return st;
@@ -267,7 +276,7 @@ static int64_t member_of(const struct norma_form *f, const int64_t index[FORM_RA
 static void write_statistics(const struct task *k, const struct statistics *st, int64_t group)
 {
     const struct norma_form *f = k->form;
-    const long double u = k->u, n = f->n;
+    const long double u = k->u, n = st->n;
     int64_t index[FORM_RANK];
     point_locate(f, group, 0, index);
     const int64_t member = member_of(f, index);
@@ -281,6 +290,7 @@ static void write_statistics(const struct task *k, const struct statistics *st, 
     const long double e_squares = (2 * deviation + st->e_norm) * st->e_norm * n;
     const long double var = deviation * deviation * n / divisor;
     write_running(k, NORMA_ARG_RUNNING_VAR, member, index, var, (4 * u + 16 * u) * var + e_squares / divisor);
+    merged_write_stats(k, group, st);
 }
 
 // Where groups go in one after the other, an entry begins as what it was; elsewhere it ends as the old one and the mean
@@ -295,7 +305,7 @@ static void update_running(const struct task *k, norma_arg arg, bool before)
         long double running = point_load_at(k, arg, form_output_offset(f, arg, i)), bound = 0;
         if (before ? empty || !f->in_order : !empty && f->in_order)
             continue;
-        if (!before && !empty)
+        if (!before && !empty && !merged_is_untrained(k, i))
             blend_running(k, 0, &running, &bound, out->value[i] / (f->groups / count),
                           out->bound[i] / (f->groups / count));
         out->value[i] = running;
@@ -451,8 +461,11 @@ static void do_group(const struct task *k, struct form_mixture *mix, int64_t gro
         form_mix_write(mix, group);
     else
         write_statistics(k, &st, group);
-    if (k->form->backward && k->form->statistic != FORM_GIVEN && !mix)
+    if (k->form->backward && k->form->op == NORMA_BATCH_NORM_APPLY)
+        sums = merged_sums(k, group);
+    else if (k->form->backward && k->form->statistic != FORM_GIVEN && !mix)
         sums = gradient_sums(k, &st, group);
+    merged_write_sums(k, group, &sums);
     for (int64_t j = 0; j < k->form->n; j++) {
         point_begin(k, group, j, &p);
         point_forward(k, &st, &p);
@@ -508,6 +521,8 @@ bool form_reference(const struct norma_form *form, const void *const data[NORMA_
     for (int64_t group = 0; group < form->groups; group++)
         if (form->statistic == FORM_WINDOW)
             do_window(&task, group);
+        else if (form->statistic == FORM_PARTS)
+            merged_do_parts(&task, group);
         else
             do_group(&task, mix, group);
     for (int arg = NORMA_ARG_RUNNING_MEAN; arg <= NORMA_ARG_RUNNING_VAR; arg++)
@@ -546,7 +561,7 @@ static long double quantised(long double v, norma_dtype dtype)
 
 // 0 for the nearest step, at most 1 for others between those nearest to expected - bound and to expected + bound, more
 // for all else.
-static double step_error(long double expected, long double bound, double got, norma_dtype dtype)
+static double step_error(long double expected, long double bound, long double got, norma_dtype dtype)
 {
     if (isnan(expected) || isnan(got))
         return isnan(expected) && (dtype == NORMA_INT8 ? got == 0 : isnan(got)) ? 0 : (double)INFINITY;
@@ -559,13 +574,15 @@ static double step_error(long double expected, long double bound, double got, no
     return error > 1 ? error : (double)INFINITY;
 }
 
-double form_reference_error(long double expected, long double bound, double got, norma_dtype dtype)
+double form_reference_error(const struct norma_form *form, norma_arg arg, long double expected, long double bound,
+                            long double got)
 {
+    const norma_dtype dtype = form->arg[arg].dtype;
     if (dtype == NORMA_INT8 || dtype == NORMA_FLOAT8_E4M3FN)
         return step_error(expected, bound, got, dtype);
     if (dtype == NORMA_INT32 || dtype == NORMA_INT64)
-        return expected == (long double)got ? 0 : (double)INFINITY;
-    if (dtype != NORMA_FLOAT64)
+        return expected == got ? 0 : (double)INFINITY;
+    if (dtype != NORMA_FLOAT64 && arg != NORMA_ARG_STATS)
         return reference_error(expected, bound, (float)got, dtype);
     if (isnan(expected) || isnan(got))
         return isnan(expected) && isnan(got) ? 0 : (double)INFINITY;

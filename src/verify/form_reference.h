@@ -11,6 +11,8 @@
 // - of x's shape (y, sum, dx, dresidual, dz, daddend): all, so that the index is group * n + element;
 // - of a group (mean, rstd, y_scale, nonfinite, running_mean, running_var): the group's where the tensor has a stride;
 // - of the kinds of a mix (dmean_weights, dvar_weights): the kind;
+// - stats and sums: row * groups + group. Of stats the mean is that in two rows, m2 and the mean are without the scale,
+//   and the rows mean_low and scale are 0 where they are as they should be: see form_output_value;
 // - gradients of parameters (dweight, dbias, dgate, dinput_bias): those where the tensor has a stride.
 struct form_reference_output {
     long double *value, *bound;
@@ -27,7 +29,11 @@ bool form_reference(const struct norma_form *form, const void *const data[NORMA_
                     struct form_reference_output out[NORMA_ARG_COUNT]);
 void form_reference_finish(struct form_reference_output out[NORMA_ARG_COUNT]);
 
-// reference_error, for float64 too.
-double form_reference_error(long double expected, long double bound, double got, norma_dtype dtype);
+// What an output's entry stands for, to be compared with the reference's; data: the tensor's first element.
+long double form_output_value(const struct norma_form *form, norma_arg arg, const void *data, int64_t i);
+
+// reference_error, for float64 too, and for rows of stats.
+double form_reference_error(const struct norma_form *form, norma_arg arg, long double expected, long double bound,
+                            long double got);
 
 #endif

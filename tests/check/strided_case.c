@@ -57,10 +57,25 @@ static bool is_by_axes(norma_op op)
     return op == NORMA_NORMALIZE || op == NORMA_MEAN_VARIANCE_NORMALIZATION;
 }
 
+// batch_norm_stats and batch_norm_merge have no y.
+static bool has_y(norma_op op)
+{
+    return op != NORMA_BATCH_NORM_STATS && op != NORMA_BATCH_NORM_MERGE;
+}
+
+static bool is_step(norma_op op)
+{
+    return !has_y(op) || op == NORMA_BATCH_NORM_APPLY;
+}
+
 bool strided_is_output(const struct strided_case *c, norma_arg arg)
 {
     const norma_problem *p = &c->problem;
     switch (arg) {
+    case NORMA_ARG_STATS:
+        return p->direction == NORMA_FORWARD && !has_y(p->op);
+    case NORMA_ARG_SUMS:
+        return p->direction == NORMA_BACKWARD && !has_y(p->op);
     case NORMA_ARG_Y:
     case NORMA_ARG_SUM:
         return true;
@@ -87,6 +102,8 @@ static void pick_axes(struct strided_case *c, uint64_t *s)
     norma_problem *p = &c->problem;
     const bool may_be_vector = p->op == NORMA_LAYER_NORM || p->op == NORMA_RMS_NORM || is_by_axes(p->op);
     c->rank = may_be_vector && chance(s, 0.06) ? 1 : 2 + (int32_t)check_pick(s, 4);
+    if (p->op == NORMA_BATCH_NORM_MERGE) // of the parts: how many, and channels
+        c->rank = 2;
     p->normalized_dims = 1;
     while (p->normalized_dims < c->rank && chance(s, 0.35))
         p->normalized_dims++;
@@ -98,7 +115,7 @@ static void pick_axes(struct strided_case *c, uint64_t *s)
             c->element[d] = p->axes >> d & 1;
         else if (p->op == NORMA_GHOST_BATCH_NORM && p->training)
             c->element[d] = d >= 2;
-        else if (strided_is_batch_op(p->op) || p->op == NORMA_LOCAL_RESPONSE_NORM)
+        else if (strided_is_batch_op(p->op) || is_step(p->op) || p->op == NORMA_LOCAL_RESPONSE_NORM)
             c->element[d] = (d == 1) == (p->op == NORMA_LOCAL_RESPONSE_NORM);
         else
             c->element[d] = d >= (p->op == NORMA_WEIGHT_STANDARDIZATION ? 1 : 2);
@@ -219,6 +236,27 @@ static bool has(const struct strided_case *c, norma_arg arg)
     return c->tensor[arg].present;
 }
 
+static void pick_step(struct strided_case *c, uint64_t *s)
+{
+    const norma_problem *p = &c->problem;
+    const bool backward = p->direction == NORMA_BACKWARD, merges = p->op == NORMA_BATCH_NORM_MERGE;
+    set(c, NORMA_ARG_X, !merges);
+    set(c, NORMA_ARG_PARTS, merges);
+    set(c, NORMA_ARG_STATS, !merges || !backward);
+    set(c, NORMA_ARG_SUMS, backward);
+    const bool affine = p->op == NORMA_BATCH_NORM_APPLY || (backward && !merges);
+    set(c, NORMA_ARG_WEIGHT, affine && has(c, NORMA_ARG_WEIGHT));
+    set(c, NORMA_ARG_BIAS, affine && has(c, NORMA_ARG_BIAS));
+    set(c, NORMA_ARG_ADDEND, affine && has(c, NORMA_ARG_ADDEND));
+    set(c, NORMA_ARG_Z, !merges && (affine || p->z_first) && has(c, NORMA_ARG_Z));
+    for (int arg = NORMA_ARG_RESIDUAL; arg <= NORMA_ARG_INPUT_BIAS; arg++)
+        set(c, (norma_arg)arg, !merges && has(c, (norma_arg)arg));
+    set(c, NORMA_ARG_RUNNING_MEAN, p->op == NORMA_BATCH_NORM_APPLY && !backward && chance(s, 0.5));
+    set(c, NORMA_ARG_RUNNING_VAR, has(c, NORMA_ARG_RUNNING_MEAN));
+    set(c, NORMA_ARG_NUM_BATCHES_TRACKED, p->op == NORMA_BATCH_NORM_APPLY && !backward && chance(s, 0.4));
+    c->problem.cumulative = has(c, NORMA_ARG_NUM_BATCHES_TRACKED) && chance(s, 0.6);
+}
+
 static void pick_inputs(struct strided_case *c, uint64_t *s)
 {
     const norma_problem *p = &c->problem;
@@ -241,17 +279,21 @@ static void pick_inputs(struct strided_case *c, uint64_t *s)
     set(c, NORMA_ARG_RUNNING_VAR, has(c, NORMA_ARG_RUNNING_MEAN));
     set(c, NORMA_ARG_NUM_BATCHES_TRACKED, has_running(p->op) && chance(s, 0.4));
     c->problem.cumulative = has(c, NORMA_ARG_NUM_BATCHES_TRACKED) && chance(s, 0.6);
+    if (is_step(p->op))
+        pick_step(c, s);
 }
 
 static void pick_outputs(struct strided_case *c, uint64_t *s)
 {
+    const bool applies = c->problem.op == NORMA_BATCH_NORM_APPLY, sums = c->problem.op == NORMA_BATCH_NORM_STATS;
     const bool backward = c->problem.direction == NORMA_BACKWARD, adaptive = is_adaptive(c->problem.op);
     const bool fused = chance(s, 0.5);
-    set(c, NORMA_ARG_Y, !backward);
-    if (c->problem.op == NORMA_LOCAL_RESPONSE_NORM)
+    set(c, NORMA_ARG_Y, !backward && has_y(c->problem.op));
+    if (c->problem.op == NORMA_LOCAL_RESPONSE_NORM || c->problem.op == NORMA_BATCH_NORM_MERGE)
         return;
-    set(c, NORMA_ARG_MEAN, chance(s, 0.5));
-    set(c, NORMA_ARG_RSTD, has(c, NORMA_ARG_MEAN) ? chance(s, 0.85) : chance(s, 0.15));
+    const bool statistics = !is_step(c->problem.op) || (applies && !backward);
+    set(c, NORMA_ARG_MEAN, statistics && chance(s, 0.5));
+    set(c, NORMA_ARG_RSTD, statistics && (has(c, NORMA_ARG_MEAN) ? chance(s, 0.85) : chance(s, 0.15)));
     if (!backward) {
         set(c, NORMA_ARG_SUM, fused && chance(s, 0.6));
         return;
@@ -268,11 +310,14 @@ static void pick_outputs(struct strided_case *c, uint64_t *s)
         {NORMA_ARG_DVAR_WEIGHTS, NORMA_ARG_VAR_WEIGHTS},
     };
     set(c, NORMA_ARG_DY, true);
-    set(c, NORMA_ARG_DSUM, fused && chance(s, 0.5));
+    set(c, NORMA_ARG_DSUM, !sums && fused && chance(s, 0.5));
     for (size_t i = 0; i < sizeof gradients / sizeof *gradients; i++)
-        set(c, gradients[i][0], has(c, gradients[i][1]) && chance(s, 0.75));
-    if (c->problem.op != NORMA_NORMALIZE) // the bias itself is of no use to its gradient
+        if (gradients[i][0] == NORMA_ARG_DWEIGHT ? !applies : !sums)
+            set(c, gradients[i][0], has(c, gradients[i][1]) && chance(s, 0.75));
+    if (c->problem.op != NORMA_NORMALIZE && !applies) // the bias itself is of no use to its gradient
         set(c, adaptive ? NORMA_ARG_DSHIFT : NORMA_ARG_DBIAS, chance(s, 0.5));
+    if (sums)
+        return;
     bool any = false;
     for (int arg = NORMA_ARG_DX; arg < NORMA_ARG_COUNT; arg++)
         any = any || has(c, (norma_arg)arg);
@@ -287,8 +332,9 @@ static void pick_types(struct strided_case *c, norma_dtype x, uint64_t *s)
     c->float64 = x == NORMA_FLOAT64;
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
         const norma_dtype own = types[check_pick(s, 4)];
-        const bool fixed = arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD || arg == NORMA_ARG_RUNNING_MEAN ||
-                           arg == NORMA_ARG_RUNNING_VAR || arg == NORMA_ARG_Y_SCALE;
+        const bool fixed = arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD ||
+                           (arg >= NORMA_ARG_RUNNING_MEAN && arg <= NORMA_ARG_SUMS && arg != NORMA_ARG_NONFINITE) ||
+                           (arg == NORMA_ARG_X && c->problem.op == NORMA_BATCH_NORM_MERGE); // that of the parts
         c->tensor[arg].dtype = c->float64 ? NORMA_FLOAT64 : fixed ? NORMA_FLOAT32 : alike || arg == 0 ? x : own;
         c->tensor[arg].view = (norma_arg)arg;
     }
@@ -301,7 +347,7 @@ static void pick_quantised(struct strided_case *c)
 {
     uint64_t s = c->seed * 0xd1342543de82ef95u + c->index;
     norma_problem *p = &c->problem;
-    if (p->direction == NORMA_BACKWARD)
+    if (p->direction == NORMA_BACKWARD || is_step(p->op))
         return;
     const bool window = p->op == NORMA_LOCAL_RESPONSE_NORM, quantised = chance(&s, 0.33);
     const norma_dtype type = chance(&s, 0.5) ? NORMA_INT8 : NORMA_FLOAT8_E4M3FN;

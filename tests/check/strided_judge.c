@@ -51,7 +51,10 @@ static bool mark_spoilt(const struct strided_case *c, struct strided_expected *e
             expected->spoilt[t->begin + (uint64_t)(i * f->arg[arg].step) * size] = 1;
         for (int64_t group = 0; group < f->groups; group++)
             for (int64_t j = 0; j < f->n && is_reached(f, c->spoilt, group); j++)
-                expected->spoilt[t->begin + (uint64_t)form_offset(f, f->arg[arg].stride, group, j) * size] = 1;
+                for (int64_t row = 0; row < f->arg[arg].rows; row++)
+                    expected->spoilt[t->begin +
+                                     (uint64_t)(form_offset(f, f->arg[arg].stride, group, j) + row * f->arg[arg].row) *
+                                         size] = 1;
     }
     return expected->spoilt != NULL;
 }
@@ -91,7 +94,7 @@ static void copy_outputs(const void *strided, unsigned char *arena, unsigned cha
 }
 
 // error/bound of one element.
-static double error_of(const struct strided_expected *e, norma_arg arg, int64_t i, uint64_t place, double value)
+static double error_of(const struct strided_expected *e, norma_arg arg, int64_t i, uint64_t place, long double value)
 {
     const long double expected = e->out[arg].value[i], bound = e->out[arg].bound[i];
     // Where no bound holds, a NaN is as good as any value; and a group with a NaN is spoilt as a whole.
@@ -99,8 +102,8 @@ static double error_of(const struct strided_expected *e, norma_arg arg, int64_t 
         return 0;
     // The bound may be wider than the type's range, on both sides of 0: then either infinity is within it.
     if (isinf(value) && isfinite(expected))
-        return form_reference_error(expected + copysignl(bound, value), 0, value, e->form.arg[arg].dtype);
-    return form_reference_error(expected, bound, value, e->form.arg[arg].dtype);
+        return form_reference_error(&e->form, arg, expected + copysignl(bound, value), 0, value);
+    return form_reference_error(&e->form, arg, expected, bound, value);
 }
 
 static void judge_output(const struct strided_case *c, const struct strided_expected *e, norma_arg arg,
@@ -117,11 +120,12 @@ static void judge_output(const struct strided_case *c, const struct strided_expe
     }
     for (int64_t i = 0; i < count; i++) {
         const uint64_t place = t->begin + (uint64_t)form_output_offset(&e->form, arg, i) * norma_dtype_size(t->dtype);
-        const double value = strided_load(t->dtype, arena + place), error = error_of(e, arg, i, place, value);
+        const long double value = form_output_value(&e->form, arg, arena + t->begin, i);
+        const double error = error_of(e, arg, i, place, value);
         if (!check_verdict_add(verdict, t->dtype, error))
             continue;
         snprintf(verdict->message, sizeof verdict->message,
-                 "%s: element %lld of %lld is %.9g, expected %.9Lg, bound %.3Lg: error/bound %.3g",
+                 "%s: element %lld of %lld is %.9Lg, expected %.9Lg, bound %.3Lg: error/bound %.3g",
                  norma_arg_name(source), (long long)i, (long long)count, value, e->out[arg].value[i],
                  e->out[arg].bound[i], error);
     }
@@ -141,7 +145,8 @@ static void judge_outputs(const void *strided, const void *expected, const unsig
         judged[e->form.arg[arg].source] = true;
     }
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
-        if (c->tensor[arg].present && strided_is_output(c, (norma_arg)arg) && !judged[arg]) {
+        if (c->tensor[arg].present && strided_is_output(c, (norma_arg)arg) && !judged[arg] &&
+            count_of(&c->tensor[arg]) > 0) {
             verdict->ok = false;
             snprintf(verdict->message, sizeof verdict->message, "%s: no output of the form", norma_arg_name(arg));
         }

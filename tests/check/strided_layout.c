@@ -4,7 +4,7 @@
 #include "subject.h"
 #include <string.h>
 
-enum role { ROLE_WHOLE, ROLE_PARAMETER, ROLE_STATISTIC, ROLE_CHANNEL, ROLE_COUNT, ROLE_KINDS };
+enum role { ROLE_WHOLE, ROLE_PARAMETER, ROLE_STATISTIC, ROLE_CHANNEL, ROLE_COUNT, ROLE_KINDS, ROLE_CELLS };
 
 static bool chance(uint64_t *s, double p)
 {
@@ -29,6 +29,10 @@ static enum role role_of(norma_arg arg)
     case NORMA_ARG_DMEAN_WEIGHTS:
     case NORMA_ARG_DVAR_WEIGHTS:
         return ROLE_KINDS;
+    case NORMA_ARG_STATS:
+    case NORMA_ARG_PARTS:
+    case NORMA_ARG_SUMS:
+        return ROLE_CELLS;
     case NORMA_ARG_X:
     case NORMA_ARG_Y:
     case NORMA_ARG_RESIDUAL:
@@ -75,6 +79,8 @@ static int32_t natural_axes(const struct strided_case *c, int32_t axes[NORMA_MAX
     switch (c->problem.op) {
     case NORMA_BATCH_NORM:
     case NORMA_GHOST_BATCH_NORM:
+    case NORMA_BATCH_NORM_STATS:
+    case NORMA_BATCH_NORM_APPLY:
     case NORMA_GROUP_NORM:
     case NORMA_INSTANCE_NORM:
     case NORMA_SWITCHABLE_NORM:
@@ -162,6 +168,17 @@ static void set_scale(struct strided_case *c, uint64_t *s)
         add_some_dimensions(c, t, (uint32_t)check_pick(s, INT64_C(1) << c->rank));
 }
 
+// Parts, rows, channels.
+static void set_cells(struct strided_case *c, norma_arg arg)
+{
+    struct strided_tensor *t = &c->tensor[arg];
+    const bool sums = arg == NORMA_ARG_SUMS || (arg == NORMA_ARG_PARTS && c->problem.direction == NORMA_BACKWARD);
+    if (arg == NORMA_ARG_PARTS)
+        add_dimension(t, 0, c->shape[0]);
+    add_dimension(t, -1, sums ? FORM_SUMS_ROWS : FORM_STATS_ROWS);
+    add_dimension(t, 1, c->shape[1]);
+}
+
 static void set_shape(struct strided_case *c, norma_arg arg, uint64_t *s)
 {
     struct strided_tensor *t = &c->tensor[arg];
@@ -186,6 +203,9 @@ static void set_shape(struct strided_case *c, norma_arg arg, uint64_t *s)
         break;
     case ROLE_KINDS:
         add_dimension(t, -1, 3);
+        break;
+    case ROLE_CELLS:
+        set_cells(c, arg);
         break;
     default:
         add_dimension(t, 1, c->shape[1]);
@@ -271,7 +291,7 @@ static void put_in_place(struct strided_case *c, uint64_t *s)
     // 8 bits are the size of no input.
     const bool quantised = c->tensor[NORMA_ARG_Y_SCALE].present;
     const bool both = c->tensor[NORMA_ARG_SUM].present && summand != input;
-    if ((!both || chance(s, 0.8)) && !quantised)
+    if (c->tensor[NORMA_ARG_Y].present && (!both || chance(s, 0.8)) && !quantised)
         write_in_place(c, NORMA_ARG_Y, input);
     if (both)
         write_in_place(c, NORMA_ARG_SUM, summand);
@@ -311,16 +331,18 @@ static void place(struct strided_case *c, uint64_t *s)
 void strided_lay_out(struct strided_case *c, uint64_t *s)
 {
     const bool window = c->problem.op == NORMA_LOCAL_RESPONSE_NORM; // an element reads its neighbours
-    const bool alike = chance(s, 0.4), in_place = chance(s, 0.25) && !window;
+    const bool merges = c->problem.op == NORMA_BATCH_NORM_MERGE;
+    const bool alike = chance(s, 0.4), in_place = chance(s, 0.25) && !window && !merges;
     const enum strided_layout all = c->x_layout;
     // A spoilt element that repeats would spoil more than one group, and an output may not repeat.
     const bool repeats = !in_place && c->values != STRIDED_NONFINITE;
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
         const enum strided_layout own = pick_layout(s);
-        c->tensor[arg].layout = alike || arg == NORMA_ARG_X ? all : own;
+        c->tensor[arg].layout = alike || arg == (merges ? NORMA_ARG_PARTS : NORMA_ARG_X) ? all : own;
         set_shape(c, (norma_arg)arg, s);
         // Groups that differ cannot have one saved mean.
-        set_strides(c, (norma_arg)arg, repeats && role_of((norma_arg)arg) != ROLE_STATISTIC, s);
+        const enum role role = role_of((norma_arg)arg);
+        set_strides(c, (norma_arg)arg, repeats && role != ROLE_STATISTIC && role != ROLE_CELLS, s);
     }
     if (in_place)
         put_in_place(c, s);
@@ -392,6 +414,9 @@ norma_problem strided_problem(const struct strided_case *c, const norma_tensor v
         [NORMA_ARG_NONFINITE] = &p.nonfinite,
         [NORMA_ARG_MEAN_WEIGHTS] = &p.mean_weights,
         [NORMA_ARG_VAR_WEIGHTS] = &p.var_weights,
+        [NORMA_ARG_STATS] = &p.stats,
+        [NORMA_ARG_PARTS] = &p.parts,
+        [NORMA_ARG_SUMS] = &p.sums,
         [NORMA_ARG_DY] = &p.dy,
         [NORMA_ARG_DSUM] = &p.dsum,
         [NORMA_ARG_DX] = &p.dx,

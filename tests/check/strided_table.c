@@ -15,6 +15,8 @@ static bool exists(norma_op op, int direction, norma_dtype type, const char *dri
 {
     if (type == NORMA_FLOAT64 && strcmp(driver, "scalar") != 0)
         return false;
+    if (op == NORMA_BATCH_NORM_MERGE && type != NORMA_FLOAT32 && type != NORMA_FLOAT64)
+        return false;
     return op != NORMA_LOCAL_RESPONSE_NORM || direction == NORMA_FORWARD;
 }
 
@@ -58,7 +60,8 @@ bool strided_table_write(const struct strided_table *table, const char *const *n
             "numeric contract against\nlong double arithmetic, by operator, direction, type of x and layout of "
             "x; the other tensors' types and layouts differ\nfrom case to case. Permuted: the dimensions in any "
             "order in memory; padded: with gaps. float64 is for the scalar path;\nlocal response norm has no "
-            "backward. Contiguous layer norm and RMS norm are tested by the row cases as well.\n\n",
+            "backward; of batch_norm_merge the parts stand for x. Contiguous layer norm and RMS norm are tested by the "
+            "row cases as well.\n\n",
             command);
     fprintf(file, "| operator | direction | x |");
     for (int layout = 0; layout < STRIDED_LAYOUT_COUNT; layout++)

@@ -69,6 +69,8 @@ static double value_of(const struct strided_case *c, norma_arg arg, double const
     case NORMA_ARG_MEAN_WEIGHTS: // now and then the softmax has all but one near 0
     case NORMA_ARG_VAR_WEIGHTS:
         return (c->index % 5 == 0 ? 8 : 1) * normal;
+    case NORMA_ARG_SUMS:
+        return (double)c->n * 0.3 * normal;
     default:
         return normal;
     }
@@ -118,14 +120,100 @@ static void fill_tensor(const struct strided_case *c, norma_arg arg)
     }
 }
 
-// One element of one group of x.
+// A column of stats or of a part: count, mean and sum of squares without a scale.
+struct cell {
+    long double count, mean, squares;
+};
+
+// Rows as the library writes them, from the element at `place` on.
+static void store_cell(const struct strided_case *c, norma_arg arg, unsigned char *place, const struct cell *cell)
+{
+    const struct strided_tensor *t = &c->tensor[arg];
+    const int64_t step = t->strides[t->rank - 2] * (int64_t)norma_dtype_size(t->dtype);
+    const bool grows = cell->squares < 0x1p-80L && c->problem.eps < 0x1p-73 && fabsl(cell->mean) < 0x1p20L;
+    const long double scale = c->float64                    ? 1
+                              : !(cell->squares <= 3.0e38L) ? 0x1p-96L // a NaN too
+                              : grows                       ? 0x1p100L
+                                                            : 1;
+    const long double mean = cell->mean * scale;
+    const double high = c->float64 ? (double)mean : (double)(float)mean;
+    const double low = isfinite(high) ? (double)(mean - high) : 0;
+    const double rows[FORM_STATS_ROWS] = {[FORM_COUNT] = (double)cell->count,
+                                          [FORM_MEAN] = high,
+                                          [FORM_MEAN_LOW] = low,
+                                          [FORM_M2] = (double)(cell->squares * scale * scale),
+                                          [FORM_SCALE_ROW] = (double)scale};
+    for (int row = 0; row < FORM_STATS_ROWS; row++)
+        strided_store(t->dtype, place + row * step, rows[row]);
+}
+
+// One of any size. What a part without elements holds counts for nothing.
+static struct cell draw_cell(const struct strided_case *c, norma_arg arg, double constant, uint64_t *s)
+{
+    static const int64_t counts[] = {1, 2, 3, 17, 100, 5000, 70001};
+    const bool empty = arg == NORMA_ARG_PARTS && check_pick(s, 5) == 0;
+    struct cell cell = {.count = empty ? 0 : (long double)counts[check_pick(s, 7)]};
+    cell.mean = empty ? (double)NAN : main_value(c, NORMA_FLOAT32, constant, s);
+    const double deviation = c->values == STRIDED_CONSTANT ? 0 : scale_of(c) * (0.25 + fabs(check_normal(s)));
+    cell.squares = cell.count > 1 ? cell.count * deviation * deviation : 0;
+    return cell;
+}
+
+static void fill_cells(const struct strided_case *c, norma_arg arg)
+{
+    const struct strided_tensor *t = &c->tensor[arg];
+    uint64_t s = c->seed ^ (c->index * 64 + (uint64_t)arg) * 0xd6e8feb86659fd93u;
+    const double constant = check_normal(&s);
+    const int64_t parts = t->rank == 3 ? t->shape[0] : 1, channels = t->shape[t->rank - 1];
+    for (int64_t i = 0; i < parts * channels; i++) {
+        const int64_t at = i / channels * (t->rank == 3 ? t->strides[0] : 0) + i % channels * t->strides[t->rank - 1];
+        const struct cell cell = draw_cell(c, arg, constant, &s);
+        store_cell(c, arg, c->arena + t->begin + (uint64_t)at * norma_dtype_size(t->dtype), &cell);
+    }
+}
+
+// The stats of x, in every other case as part of a larger batch with another mean.
+static bool make_stats(const struct strided_case *c, const struct norma_form *of)
+{
+    struct norma_form form = *of;
+    struct form_reference_output out[NORMA_ARG_COUNT];
+    const void *data[NORMA_ARG_COUNT] = {0};
+    const struct strided_tensor *t = &c->tensor[NORMA_ARG_STATS];
+    const bool larger = c->index % 2;
+    form.op = NORMA_BATCH_NORM_STATS;
+    form.statistic = FORM_MOMENTS;
+    form.backward = false;
+    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
+        if (form.arg[arg].present)
+            data[arg] = c->arena + c->tensor[form.arg[arg].source].begin;
+    if (!form_reference(&form, data, out))
+        return false;
+    const long double *rows = out[NORMA_ARG_STATS].value;
+    for (int64_t group = 0; group < form.groups; group++) {
+        struct cell cell = {rows[FORM_COUNT * form.groups + group], rows[FORM_MEAN * form.groups + group],
+                            rows[FORM_M2 * form.groups + group]};
+        if (larger) {
+            cell.mean += sqrtl(cell.squares / cell.count) / 4;
+            cell.count = 3 * cell.count + 1;
+            cell.squares *= 4;
+        }
+        const uint64_t at = (uint64_t)form_output_offset(&form, NORMA_ARG_STATS, group);
+        store_cell(c, NORMA_ARG_STATS, c->arena + t->begin + at * norma_dtype_size(t->dtype), &cell);
+    }
+    form_reference_finish(out);
+    return true;
+}
+
+// One element of one group of x, or the mean of a part.
 static void spoil(struct strided_case *c, const struct norma_form *form)
 {
     static const double values[] = {(double)NAN, (double)INFINITY, -(double)INFINITY};
     uint64_t s = c->seed + c->index;
-    const struct strided_tensor *x = &c->tensor[NORMA_ARG_X];
+    const norma_arg arg = form->statistic == FORM_PARTS ? NORMA_ARG_PARTS : NORMA_ARG_X;
+    const struct strided_tensor *x = &c->tensor[arg];
     c->spoilt = check_pick(&s, form->groups);
-    const int64_t at = form_offset(form, form->arg[NORMA_ARG_X].stride, c->spoilt, check_pick(&s, form->n));
+    const int64_t at = form_offset(form, form->arg[arg].stride, c->spoilt, check_pick(&s, form->n)) +
+                       (form->arg[arg].rows == FORM_STATS_ROWS ? FORM_MEAN * form->arg[arg].row : 0);
     strided_store(x->dtype, c->arena + x->begin + (uint64_t)at * norma_dtype_size(x->dtype), values[check_pick(&s, 3)]);
 }
 
@@ -166,10 +254,18 @@ bool strided_case_fill(struct strided_case *c)
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
         if (c->tensor[arg].present && (int)c->tensor[arg].view == arg)
             fill_tensor(c, (norma_arg)arg);
+    const bool forward = c->problem.direction == NORMA_FORWARD;
+    if (c->tensor[NORMA_ARG_PARTS].present && forward)
+        fill_cells(c, NORMA_ARG_PARTS);
+    const bool given = c->tensor[NORMA_ARG_STATS].present && !strided_is_output(c, NORMA_ARG_STATS);
+    if (given)
+        fill_cells(c, NORMA_ARG_STATS);
     if (strided_form(c, &form) != NORMA_OK || c->total == 0)
         return true; // a problem that is refused is reported by who runs it
     if (c->values == STRIDED_NONFINITE)
         spoil(c, &form);
+    if (given && !make_stats(c, &form))
+        return false;
     const bool saved = c->tensor[NORMA_ARG_MEAN].present || c->tensor[NORMA_ARG_RSTD].present;
-    return !saved || c->problem.direction == NORMA_FORWARD || save_statistics(c, &form);
+    return !saved || forward || save_statistics(c, &form);
 }
