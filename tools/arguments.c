@@ -8,14 +8,19 @@ enum {
     ALL = (1 << NORMA_OP_COUNT) - 1,
     WINDOW = OP(LOCAL_RESPONSE_NORM),
     GROUPS = ALL & ~WINDOW, // have statistics groups
+    STEP_STATS = OP(BATCH_NORM_STATS),
+    STEP_MERGE = OP(BATCH_NORM_MERGE),
+    STEP_APPLY = OP(BATCH_NORM_APPLY),
+    STEPS = STEP_STATS | STEP_MERGE | STEP_APPLY,
+    ELEMENTS = GROUPS & ~STEP_MERGE, // and an x
     ADAPTIVE = OP(ADA_LAYER_NORM) | OP(ADA_RMS_NORM) | OP(ADA_GROUP_NORM) | OP(ADA_INSTANCE_NORM),
-    WEIGHTED = GROUPS & ~(ADAPTIVE | OP(NORMALIZE)),
+    WEIGHTED = ELEMENTS & ~(ADAPTIVE | OP(NORMALIZE)),
     ROWS = OP(LAYER_NORM) | OP(RMS_NORM) | OP(ADA_LAYER_NORM) | OP(ADA_RMS_NORM),
     GROUPED = OP(GROUP_NORM) | OP(ADA_GROUP_NORM),
     BATCH = OP(BATCH_NORM) | OP(GHOST_BATCH_NORM),
     SWITCHABLE = OP(SWITCHABLE_NORM),
     TRAINED = BATCH | SWITCHABLE,
-    RUNNING = TRAINED | OP(INSTANCE_NORM),
+    RUNNING = TRAINED | OP(INSTANCE_NORM) | STEP_APPLY,
     BY_AXES = OP(NORMALIZE) | OP(MEAN_VARIANCE_NORMALIZATION),
     NORMALIZE = OP(NORMALIZE),
 };
@@ -62,10 +67,10 @@ static const char *const activations[] = {"none", "relu", "leaky_relu", "gelu", 
         name, letter, ARGUMENT_OUTPUT, SECTION_OUTPUTS, OPTIONS_FILES, ops, ARGUMENT_FORWARD, \
             AT(out_file[NORMA_ARG_##arg]), NORMA_ARG_##arg, NULL, value, help                 \
     }
-#define SAVED(name, arg, value, help)                                                        \
-    {                                                                                        \
-        name, 0, ARGUMENT_INPUT, SECTION_BACKWARD, OPTIONS_FILES, GROUPS, ARGUMENT_BACKWARD, \
-            AT(file[NORMA_ARG_##arg]), NORMA_ARG_##arg, NULL, value, help                    \
+#define SAVED(name, arg, ops, value, help)                                                                           \
+    {                                                                                                                \
+        name, 0, ARGUMENT_INPUT, SECTION_BACKWARD, OPTIONS_FILES, ops, ARGUMENT_BACKWARD, AT(file[NORMA_ARG_##arg]), \
+            NORMA_ARG_##arg, NULL, value, help                                                                       \
     }
 #define GRADIENT(name, arg, ops, value, help)                                              \
     {                                                                                      \
@@ -119,10 +124,11 @@ const struct argument arguments[] = {
     NUMBER("eps", NUMBER, GROUPS, BOTH, problem.eps, NULL, "E", "keeps clear of a division by 0"),
     NUMBER("weight-offset", NUMBER, OP(RMS_NORM), BOTH, problem.weight_offset, NULL, "W",
            "added to weight; 1 is Gemma's"),
-    NUMBER("activation", CHOICE, GROUPS, BOTH, problem.activation, activations, "NAME", "applied last: " ACTIVATIONS),
-    NUMBER("activation-slope", NUMBER, GROUPS, BOTH, problem.activation_slope, NULL, "S", "of leaky_relu below 0"),
-    WHOLE("z-activation", CHOICE, GROUPS, BOTH, problem.z_activation, activations, "NAME", "the same of --z"),
-    WHOLE("z-first", FLAG, GROUPS, BOTH, problem.z_first, NULL, NULL, "--z is a factor before the norm, not behind it"),
+    NUMBER("activation", CHOICE, ELEMENTS, BOTH, problem.activation, activations, "NAME", "applied last: " ACTIVATIONS),
+    NUMBER("activation-slope", NUMBER, ELEMENTS, BOTH, problem.activation_slope, NULL, "S", "of leaky_relu below 0"),
+    WHOLE("z-activation", CHOICE, ELEMENTS, BOTH, problem.z_activation, activations, "NAME", "the same of --z"),
+    WHOLE("z-first", FLAG, ELEMENTS, BOTH, problem.z_first, NULL, NULL,
+          "--z is a factor before the norm, not behind it"),
     WHOLE("backward", FLAG, GROUPS, BOTH, problem.direction, NULL, NULL, "gradients, not y"),
     NUMBER("dtype", DTYPE, ALL, BOTH, dtype, NULL, "TYPE",
            "float32, float16, bfloat16 or float64: type of x; 16-bit words are bfloat16, float64 stays so (scalar "
@@ -135,11 +141,11 @@ const struct argument arguments[] = {
     PARAMETER("bias", BIAS, WEIGHTED, "B.npy", "added behind the norm"),
     PARAMETER("scale", SCALE, ADAPTIVE, "S.npy", "1 + scale is the factor behind the norm"),
     PARAMETER("shift", SHIFT, ADAPTIVE, "T.npy", "added behind the norm"),
-    INPUT("residual", RESIDUAL, GROUPS, "R.npy", "added to x before the norm"),
-    INPUT("gate", GATE, GROUPS, "G.npy", "factor of x before the residual is added"),
-    INPUT("input-bias", INPUT_BIAS, GROUPS, "I.npy", "added to x before the gate"),
-    INPUT("z", Z, GROUPS, "Z.npy", "its activation is a factor, see --z-first"),
-    INPUT("addend", ADDEND, GROUPS, "A.npy", "added before the activation"),
+    INPUT("residual", RESIDUAL, ELEMENTS, "R.npy", "added to x before the norm"),
+    INPUT("gate", GATE, ELEMENTS, "G.npy", "factor of x before the residual is added"),
+    INPUT("input-bias", INPUT_BIAS, ELEMENTS, "I.npy", "added to x before the gate"),
+    INPUT("z", Z, ELEMENTS, "Z.npy", "its activation is a factor, see --z-first"),
+    INPUT("addend", ADDEND, ELEMENTS, "A.npy", "added before the activation"),
     PARAMETER("mean-weights", MEAN_WEIGHTS, SWITCHABLE, "W.npy",
               "their softmax weighs the means of instance, layer, batch"),
     PARAMETER("var-weights", VAR_WEIGHTS, SWITCHABLE, "W.npy", "the same of the variances"),
@@ -147,38 +153,45 @@ const struct argument arguments[] = {
     PARAMETER("running-var", RUNNING_VAR, RUNNING, "V.npy", "the same"),
     INPUT("num-batches-tracked", NUM_BATCHES_TRACKED, RUNNING, "K.npy",
           "how many batches they have seen, int64; grows where they are updated"),
+    INPUT("stats", STATS, STEP_STATS | STEP_APPLY, "S.npy", "merged statistics of the whole batch"),
 
-    {"y-scale", 0, ARGUMENT_INPUT, SECTION_INPUTS, OPTIONS_FILES, ALL, ARGUMENT_FORWARD, AT(file[NORMA_ARG_Y_SCALE]),
-     NORMA_ARG_Y_SCALE, NULL, "S.npy", "what y is divided by with --out-dtype int8 or float8_e4m3fn; or one element"},
+    {"y-scale", 0, ARGUMENT_INPUT, SECTION_INPUTS, OPTIONS_FILES, ALL & ~STEPS, ARGUMENT_FORWARD,
+     AT(file[NORMA_ARG_Y_SCALE]), NORMA_ARG_Y_SCALE, NULL, "S.npy",
+     "what y is divided by with --out-dtype int8 or float8_e4m3fn; or one element"},
 
-    OUTPUT("output", 'o', Y, ALL, "Y.npy", "where y goes"),
-    OUTPUT("sum-out", 0, SUM, GROUPS, "H.npy", "where residual + gate * (x + input_bias) goes"),
-    OUTPUT("mean-out", 0, MEAN, GROUPS, "M.npy", "where the groups' means go"),
-    OUTPUT("rstd-out", 0, RSTD, GROUPS, "S.npy", "where the groups' 1/sqrt(var + eps) go"),
-    OUTPUT("y-scale-out", 0, Y_SCALE, GROUPS, "S.npy",
+    OUTPUT("output", 'o', Y, ALL & ~(STEP_STATS | STEP_MERGE), "Y.npy", "where y goes"),
+    OUTPUT("sum-out", 0, SUM, ELEMENTS, "H.npy", "where residual + gate * (x + input_bias) goes"),
+    OUTPUT("mean-out", 0, MEAN, ELEMENTS & ~STEP_STATS, "M.npy", "where the groups' means go"),
+    OUTPUT("rstd-out", 0, RSTD, ELEMENTS & ~STEP_STATS, "S.npy", "where the groups' 1/sqrt(var + eps) go"),
+    OUTPUT("y-scale-out", 0, Y_SCALE, GROUPS & ~STEPS, "S.npy",
            "where the scales go that take each group's largest |y| to 127 (--out-dtype int8) or 448 (float8_e4m3fn)"),
-    OUTPUT("nonfinite-out", 0, NONFINITE, GROUPS, "N.npy", "where the counts of x's NaN and infinities go (int32)"),
+    OUTPUT("nonfinite-out", 0, NONFINITE, GROUPS & ~STEPS, "N.npy",
+           "where the counts of x's NaN and infinities go (int32)"),
     OUTPUT("running-mean-out", 0, RUNNING_MEAN, RUNNING, "M.npy", "where the updated running_mean goes"),
     OUTPUT("running-var-out", 0, RUNNING_VAR, RUNNING, "V.npy", "where the updated running_var goes"),
     OUTPUT("num-batches-tracked-out", 0, NUM_BATCHES_TRACKED, RUNNING, "K.npy",
            "where the new num_batches_tracked goes"),
 
-    SAVED("dy", DY, "DY.npy", "gradient of y"),
-    SAVED("dsum", DSUM, "DH.npy", "gradient of sum"),
-    SAVED("mean", MEAN, "M.npy", "as forward wrote it; else it is computed again"),
-    SAVED("rstd", RSTD, "S.npy", "the same"),
-    GRADIENT("dx-out", DX, GROUPS, "DX.npy", "where the gradient of x goes"),
-    GRADIENT("dweight-out", DWEIGHT, WEIGHTED, "DW.npy", "of weight"),
-    GRADIENT("dbias-out", DBIAS, WEIGHTED, "DB.npy", "of bias"),
+    OUTPUT("stats-out", 0, STATS, STEP_STATS | STEP_MERGE, "S.npy", "where count, mean, mean_low, m2 and scale go"),
+
+    SAVED("dy", DY, ELEMENTS, "DY.npy", "gradient of y"),
+    SAVED("dsum", DSUM, ELEMENTS & ~STEP_STATS, "DH.npy", "gradient of sum"),
+    SAVED("mean", MEAN, GROUPS & ~STEPS, "M.npy", "as forward wrote it; else it is computed again"),
+    SAVED("rstd", RSTD, GROUPS & ~STEPS, "S.npy", "the same"),
+    SAVED("sums", SUMS, STEP_APPLY, "G.npy", "merged sums of the whole batch"),
+    GRADIENT("sums-out", SUMS, STEP_STATS | STEP_MERGE, "G.npy", "where the sums of g and of g*xhat go"),
+    GRADIENT("dx-out", DX, ELEMENTS & ~STEP_STATS, "DX.npy", "where the gradient of x goes"),
+    GRADIENT("dweight-out", DWEIGHT, WEIGHTED & ~STEP_APPLY, "DW.npy", "of weight"),
+    GRADIENT("dbias-out", DBIAS, WEIGHTED & ~STEP_APPLY, "DB.npy", "of bias"),
     GRADIENT("dscale-out", DSCALE, ADAPTIVE, "DS.npy", "of scale"),
     GRADIENT("dshift-out", DSHIFT, ADAPTIVE, "DT.npy", "of shift"),
     GRADIENT("dmean-weights-out", DMEAN_WEIGHTS, SWITCHABLE, "DM.npy", "of mean_weights"),
     GRADIENT("dvar-weights-out", DVAR_WEIGHTS, SWITCHABLE, "DV.npy", "of var_weights"),
-    GRADIENT("dresidual-out", DRESIDUAL, GROUPS, "DR.npy", "of residual"),
-    GRADIENT("dgate-out", DGATE, GROUPS, "DG.npy", "of gate"),
-    GRADIENT("dinput-bias-out", DINPUT_BIAS, GROUPS, "DI.npy", "of input_bias"),
-    GRADIENT("dz-out", DZ, GROUPS, "DZ.npy", "of z"),
-    GRADIENT("daddend-out", DADDEND, GROUPS, "DA.npy", "of addend"),
+    GRADIENT("dresidual-out", DRESIDUAL, ELEMENTS & ~STEP_STATS, "DR.npy", "of residual"),
+    GRADIENT("dgate-out", DGATE, ELEMENTS & ~STEP_STATS, "DG.npy", "of gate"),
+    GRADIENT("dinput-bias-out", DINPUT_BIAS, ELEMENTS & ~STEP_STATS, "DI.npy", "of input_bias"),
+    GRADIENT("dz-out", DZ, ELEMENTS & ~STEP_STATS, "DZ.npy", "of z"),
+    GRADIENT("daddend-out", DADDEND, ELEMENTS & ~STEP_STATS, "DA.npy", "of addend"),
 
     DEVICE("device", TEXT, device, "D",
            "which may do it: auto, scalar, opencl[:i], vulkan[:i], a UUID, part of a name"),
@@ -191,6 +204,7 @@ _Static_assert(sizeof arguments / sizeof *arguments <= OPTIONS_MAX, "OPTIONS_MAX
 // What each normalises; the shapes of x, of a parameter such as weight, and of mean and rstd.
 static const struct {
     const char *what, *x, *parameter, *statistic;
+    const char *words; // the words behind it where they are not X.npy -o Y.npy
 } operators[NORMA_OP_COUNT] = {
     [NORMA_LAYER_NORM] = {"the last --normalized-dims dimensions", "[..., D]", "[D]", "[...]"},
     [NORMA_RMS_NORM] = {"the same without a mean", "[..., D]", "[D]", "[...]"},
@@ -208,6 +222,12 @@ static const struct {
     [NORMA_ADA_RMS_NORM] = {"as rms_norm, likewise", "[N, ..., D]", "[N, D]", "[N, ...]"},
     [NORMA_ADA_GROUP_NORM] = {"as group_norm, likewise", "[N, C, ...]", "[N, C]", "[N, num_groups]"},
     [NORMA_LOCAL_RESPONSE_NORM] = {"a window of channels around each, see --size", "[N, C, ...]", "", ""},
+    [NORMA_BATCH_NORM_STATS] = {"one piece of a batch: its channels' statistics", "[N, C, ...]", "[C]", "[C]",
+                                "X.npy [options] --stats-out S.npy"},
+    [NORMA_BATCH_NORM_MERGE] = {"the stats of the pieces of a batch (with --backward: sums)", "[K, 5|2, C]", "", "",
+                                "PARTS.npy [options] --stats-out S.npy"},
+    [NORMA_BATCH_NORM_APPLY] = {"batch_norm --training of a piece, with merged --stats", "[N, C, ...]", "[C]", "[C]",
+                                "X.npy --stats S.npy [options] -o Y.npy"},
     [NORMA_ADA_INSTANCE_NORM] = {"as instance_norm, likewise", "[N, C, ...]", "[N, C]", "[N, C]"},
     [NORMA_SWITCHABLE_NORM] = {"a mix of instance, layer and batch; --training, or with running statistics",
                                "[N, C, ...]", "[C]", "[N, C]"},
@@ -252,6 +272,8 @@ static const char *shape_of(const struct argument *a, norma_op op)
         return "[]";
     case TENSOR_KINDS:
         return "[3]";
+    case TENSOR_CELLS:
+        return a->arg == NORMA_ARG_SUMS ? "[2, C]" : "[5, C]";
     default:
         return operators[op].x;
     }
@@ -301,7 +323,8 @@ static void print_heading(enum argument_section section, norma_op op)
     };
     printf("\n%s:\n", headings[section]);
     if (section == SECTION_INPUTS && op != NORMA_OP_INVALID)
-        printf("  %-24s  %-16s  %s\n", "X.npy", operators[op].x, operators[op].what);
+        printf("  %-24s  %-16s  %s\n", op == NORMA_BATCH_NORM_MERGE ? "PARTS.npy" : "X.npy", operators[op].x,
+               operators[op].what);
 }
 
 void argument_print_help(const struct option_spec *spec, const char *command, norma_op op)
@@ -311,7 +334,7 @@ void argument_print_help(const struct option_spec *spec, const char *command, no
            any        ? (spec->groups & OPTIONS_INSPECT ? "[OP]" : "OP")
            : spec->op ? norma_op_name(op)
                       : "",
-           spec->op ? " " : "", spec->words);
+           spec->op ? " " : "", spec->x && operators[op].words ? operators[op].words : spec->words);
     for (enum argument_section section = SECTION_COMMAND; section < SECTION_COUNT; ++section) {
         bool headed = false;
         for (size_t i = 0; i < argument_count; ++i) {
@@ -323,6 +346,8 @@ void argument_print_help(const struct option_spec *spec, const char *command, no
             headed = true;
             print_argument(a, op);
         }
+        if (section == SECTION_INPUTS && !headed && spec->x && !any) // parts alone
+            print_heading(section, op);
     }
     if (spec->op && !any && spec->groups & OPTIONS_FILES)
         printf("\nParameters may also have x's rank, with ones where they repeat.\n");

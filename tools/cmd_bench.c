@@ -211,8 +211,8 @@ static void print_json(const struct bench *b, const struct outcome *out)
     char text[192];
     cJSON *all = cJSON_CreateObject();
     cJSON_AddStringToObject(all, "op", norma_op_name(b->made.problem.op));
-    cJSON_AddStringToObject(all, "shape", shape_text(b->made.problem.x, text));
-    cJSON_AddStringToObject(all, "dtype", dtype_name(b->made.problem.x->dtype));
+    cJSON_AddStringToObject(all, "shape", shape_text(problem_first(&b->made.problem), text));
+    cJSON_AddStringToObject(all, "dtype", dtype_name(problem_first(&b->made.problem)->dtype));
     cJSON_AddStringToObject(all, "device", b->device->id);
     cJSON *seconds = cJSON_AddObjectToObject(all, "seconds");
     cJSON_AddNumberToObject(seconds, "minimum", out->op_minimum);
@@ -254,8 +254,8 @@ static void print_text(const struct bench *b, const struct outcome *out)
     static const char *const headers[] = {"", ">minimum us", ">median us", ">GB/s", ">fraction of it"};
     char text[192];
     printf("%s %s %s on %s (%s), %llu bytes, %d runs in flight\n", norma_op_name(b->made.problem.op),
-           shape_text(b->made.problem.x, text), dtype_name(b->made.problem.x->dtype), b->device->id, b->device->name,
-           (unsigned long long)b->bytes, b->repeats);
+           shape_text(problem_first(&b->made.problem), text), dtype_name(problem_first(&b->made.problem)->dtype),
+           b->device->id, b->device->name, (unsigned long long)b->bytes, b->repeats);
     struct table table;
     table_start(&table, 5, headers);
     print_row(&table, norma_op_name(b->made.problem.op), out->op_minimum, out->op_median, b->bytes, 0);
@@ -282,7 +282,8 @@ static bool plot(const struct bench *b, const struct outcome *out)
                 (struct plot_bar){b->copies.kind[k].name, giga / out->copy_median[k], giga / out->copy_minimum[k]};
     }
     snprintf(title, sizeof title, "%s %s %s on %s: median rate, line to the fastest", norma_op_name(b->made.problem.op),
-             shape_text(b->made.problem.x, shape), dtype_name(b->made.problem.x->dtype), b->device->name);
+             shape_text(problem_first(&b->made.problem), shape), dtype_name(problem_first(&b->made.problem)->dtype),
+             b->device->name);
     return plot_bars(b->options.plot_file, title, "GB/s", bars, count);
 }
 

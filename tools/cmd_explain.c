@@ -5,6 +5,7 @@
 #include "progress.h"
 #include "statistics.h"
 #include "table.h"
+#include "tensors.h"
 #include "values.h"
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -54,8 +55,8 @@ static void print_json(const struct made *made, const norma_prediction *p, const
     char text[192];
     cJSON *all = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(all, "devices");
     cJSON_AddStringToObject(all, "op", norma_op_name(made->problem.op));
-    cJSON_AddStringToObject(all, "shape", shape_text(made->problem.x, text));
-    cJSON_AddStringToObject(all, "dtype", dtype_name(made->problem.x->dtype));
+    cJSON_AddStringToObject(all, "shape", shape_text(problem_first(&made->problem), text));
+    cJSON_AddStringToObject(all, "dtype", dtype_name(problem_first(&made->problem)->dtype));
     for (size_t i = 0; i < count; ++i) {
         cJSON *d = cJSON_CreateObject();
         cJSON_AddStringToObject(d, "device", info[i].id);
@@ -93,8 +94,8 @@ static void print_text(const struct options *o, const struct made *made, const n
                                           ">tiles", ">tile rows", ">dispatches",   ">workspace",   "why"};
     enum { COLUMNS = sizeof headers / sizeof *headers };
     char text[192];
-    printf("%s %s %s", norma_op_name(made->problem.op), shape_text(made->problem.x, text),
-           dtype_name(made->problem.x->dtype));
+    printf("%s %s %s", norma_op_name(made->problem.op), shape_text(problem_first(&made->problem), text),
+           dtype_name(problem_first(&made->problem)->dtype));
     if (o->memory_budget)
         printf(", memory budget %s", o->budget_text);
     printf(", from host memory\n");

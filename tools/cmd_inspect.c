@@ -16,6 +16,9 @@ static bool allowed(const struct options *o)
 {
     if (o->problem.op == NORMA_LOCAL_RESPONSE_NORM)
         return complain("inspect: local_response_norm has no statistics groups: name another operator");
+    if (o->problem.op >= NORMA_BATCH_NORM_STATS && o->problem.op <= NORMA_BATCH_NORM_APPLY)
+        return complain("inspect: %s is a step of batch_norm: name batch_norm, with --training",
+                        norma_op_name(o->problem.op));
     if (o->out_dtype && norma_dtype_size(o->out_dtype) == 1)
         return complain("inspect: --out-dtype: it looks at y before it is quantised: leave out %s",
                         dtype_name(o->out_dtype));

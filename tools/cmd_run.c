@@ -1,3 +1,4 @@
+#include "arguments.h"
 #include "commands.h"
 #include "inputs.h"
 #include "message.h"
@@ -21,15 +22,16 @@ struct job {
 
 static norma_dtype output_dtype(const struct job *job, norma_arg arg)
 {
-    const norma_dtype x = job->in.problem.x->dtype;
+    const norma_dtype x = problem_first(&job->in.problem)->dtype;
     const norma_arg of = tensor_of_gradient(arg);
     const norma_tensor *tensor = of == NORMA_ARG_COUNT ? NULL : problem_tensor(&job->in.problem, of);
     const norma_dtype wanted = job->options.out_dtype;
     if (arg == NORMA_ARG_NONFINITE)
         return NORMA_INT32;
-    if (tensor_role(arg) == TENSOR_STATISTIC || tensor_role(arg) == TENSOR_CHANNEL)
+    const enum tensor_role role = tensor_role(arg);
+    if (role == TENSOR_STATISTIC || role == TENSOR_CHANNEL || role == TENSOR_CELLS)
         return x == NORMA_FLOAT64 ? NORMA_FLOAT64 : NORMA_FLOAT32;
-    if (tensor_role(arg) == TENSOR_COUNT)
+    if (role == TENSOR_COUNT)
         return NORMA_INT64;
     return wanted && (arg == NORMA_ARG_Y || !is_quantised(wanted)) ? wanted : tensor ? tensor->dtype : x;
 }
@@ -39,7 +41,7 @@ static bool plan_outputs(struct job *job)
 {
     const struct options *o = &job->options;
     norma_problem *p = &job->problem;
-    bool any = p->direction == NORMA_FORWARD;
+    bool any = !argument_has_tensor(job->in.problem.op, job->in.problem.direction, NORMA_ARG_DX);
     for (int arg = 0; arg < NORMA_ARG_COUNT; ++arg)
         any = any || o->out_file[arg];
     *p = job->in.problem;
@@ -52,9 +54,10 @@ static bool plan_outputs(struct job *job)
         if (running && o->out_file[arg] && !problem_tensor(&job->in.problem, arg))
             return complain("%s: there is none to update: its input is missing", norma_arg_name(arg));
         // What --verify compares where no file is named.
-        const bool unnamed = arg == NORMA_ARG_Y ? p->direction == NORMA_FORWARD
-                             : running          ? problem_tensor(&job->in.problem, arg) != NULL
-                                                : arg == NORMA_ARG_DX && !any;
+        const bool unnamed = arg == NORMA_ARG_Y                 ? argument_has_tensor(p->op, p->direction, arg)
+                             : running                          ? problem_tensor(&job->in.problem, arg) != NULL
+                             : tensor_role(arg) == TENSOR_CELLS ? true
+                                                                : arg == NORMA_ARG_DX && !any;
         if (!output || !(o->out_file[arg] || unnamed))
             continue;
         const int32_t rank = natural_shape(&job->in.problem, arg, shape);
@@ -149,7 +152,7 @@ static bool work(struct job *job)
     if (!inputs_open(&job->options, &job->in) || !plan_outputs(job))
         return false;
     norma_prediction chosen = {0};
-    bool large = tensor_bytes(job->problem.x) > (uint64_t)256 << 20;
+    bool large = tensor_bytes(problem_first(&job->problem)) > (uint64_t)256 << 20;
     if (!options_context(&job->options, &job->context))
         return false;
     // Checks everything before a file is made.

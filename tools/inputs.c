@@ -1,4 +1,5 @@
 #include "inputs.h"
+#include "arguments.h"
 #include "message.h"
 #include "tensors.h"
 #include <string.h>
@@ -15,8 +16,8 @@ static bool open_input(const struct options *o, struct inputs *inputs, norma_arg
                         tensor_role(arg) == TENSOR_COUNT ? "int64 '<i8'" : "float32, float16 or bfloat16");
     // --dtype bfloat16 says what 16-bit words are; a float32 x beside bfloat16 parameters is fine.
     const norma_dtype dtype = inputs->file[arg].tensor.dtype;
-    if (arg == NORMA_ARG_X && o->dtype && o->dtype != NORMA_BFLOAT16 && dtype != o->dtype)
-        return complain("x: %s is %s: leave out --dtype %s or convert the file", path, dtype_name(dtype),
+    if (arg == first_tensor(o->problem.op) && o->dtype && o->dtype != NORMA_BFLOAT16 && dtype != o->dtype)
+        return complain("%s: %s is %s: leave out --dtype %s or convert the file", name, path, dtype_name(dtype),
                         dtype_name(o->dtype));
     *problem_slot(&inputs->problem, arg) = &inputs->file[arg].tensor;
     return true;
@@ -24,13 +25,14 @@ static bool open_input(const struct options *o, struct inputs *inputs, norma_arg
 
 bool inputs_open(const struct options *o, struct inputs *inputs)
 {
+    const norma_arg first = first_tensor(o->problem.op);
     memset(inputs, 0, sizeof *inputs);
-    if (!open_input(o, inputs, NORMA_ARG_X, o->x_file))
+    if (!open_input(o, inputs, first, o->x_file))
         return false;
-    const norma_tensor *x = inputs->problem.x;
+    const norma_tensor *x = &inputs->file[first].tensor;
     if (!options_problem(o, x->rank, &inputs->problem))
         return false;
-    inputs->problem.x = x;
+    *problem_slot(&inputs->problem, first) = x;
     for (norma_arg arg = NORMA_ARG_Y; arg < NORMA_ARG_COUNT; ++arg)
         if (o->file[arg] && !open_input(o, inputs, arg, o->file[arg]))
             return false;
@@ -38,8 +40,17 @@ bool inputs_open(const struct options *o, struct inputs *inputs)
     norma_problem probe = inputs->problem;
     probe.y_scale = NULL; // of a y that is not quantised
     probe.dynamic_scale = 0;
-    if (probe.direction == NORMA_FORWARD)
+    norma_tensor cells[NORMA_ARG_COUNT];
+    if (argument_has_tensor(probe.op, probe.direction, NORMA_ARG_Y))
         probe.y = x;
+    for (norma_arg arg = NORMA_ARG_STATS; arg <= NORMA_ARG_SUMS; ++arg) {
+        int64_t shape[NORMA_MAX_RANK];
+        if (!norma_arg_is_output(&probe, arg))
+            continue;
+        const norma_dtype dtype = x->dtype == NORMA_FLOAT64 ? NORMA_FLOAT64 : NORMA_FLOAT32;
+        cells[arg] = norma_tensor_host(dtype, natural_shape(&probe, arg, shape), shape, NULL);
+        *problem_slot(&probe, arg) = &cells[arg];
+    }
     return succeeded(norma_work_from_problem(&probe, NORMA_PLACE_NONE, &inputs->work));
 }
 

@@ -10,18 +10,46 @@
 // The elements repeat after this many, so that big tensors are made quickly; odd, so that rows differ.
 enum { PERIOD = 1000003 };
 
+// Tensors without which there is no problem.
+static uint64_t made_needed(const norma_problem *p)
+{
+    const bool backward = p->direction == NORMA_BACKWARD;
+    const uint64_t y = TENSOR_BIT(backward ? NORMA_ARG_DY : NORMA_ARG_Y);
+    const uint64_t stats = TENSOR_BIT(NORMA_ARG_STATS), sums = TENSOR_BIT(NORMA_ARG_SUMS);
+    switch (p->op) {
+    case NORMA_BATCH_NORM_STATS:
+        return backward ? y | stats | sums : stats;
+    case NORMA_BATCH_NORM_MERGE:
+        return backward ? sums : stats;
+    case NORMA_BATCH_NORM_APPLY:
+        return y | stats | (backward ? sums : 0);
+    default:
+        return y;
+    }
+}
+
 // The library's checks of x and the numbers, which the other tensors' shapes follow from.
 static bool check_numbers(const norma_problem *problem)
 {
     struct norma_work work;
     norma_problem probe = *problem;
     probe.dynamic_scale = 0; // of a y that is not quantised
-    norma_tensor running = norma_tensor_host(NORMA_FLOAT32, 1, probe.x->shape + 1, NULL);
-    running.dtype = probe.x->dtype == NORMA_FLOAT64 ? NORMA_FLOAT64 : NORMA_FLOAT32;
+    const norma_tensor *first = problem_first(problem);
+    const norma_dtype wide = first->dtype == NORMA_FLOAT64 ? NORMA_FLOAT64 : NORMA_FLOAT32;
+    const uint64_t needed = made_needed(problem);
+    norma_tensor running = norma_tensor_host(wide, 1, first->shape + 1, NULL), cells[NORMA_ARG_COUNT];
+    for (norma_arg arg = NORMA_ARG_Y; arg < NORMA_ARG_COUNT; ++arg) {
+        int64_t shape[NORMA_MAX_RANK];
+        if (!(needed >> arg & 1) || arg == first_tensor(problem->op))
+            continue;
+        cells[arg] = tensor_role(arg) == TENSOR_CELLS
+                         ? norma_tensor_host(wide, natural_shape(problem, arg, shape), shape, NULL)
+                         : *first;
+        *problem_slot(&probe, arg) = &cells[arg];
+    }
     const int64_t kind_count = 3;
-    const norma_tensor kinds = norma_tensor_host(running.dtype, 1, &kind_count, NULL);
-    *problem_slot(&probe, probe.direction == NORMA_BACKWARD ? NORMA_ARG_DY : NORMA_ARG_Y) = probe.x;
-    if (argument_has_tensor(probe.op, NORMA_FORWARD, NORMA_ARG_RUNNING_MEAN) && probe.x->rank > 1)
+    const norma_tensor kinds = norma_tensor_host(wide, 1, &kind_count, NULL);
+    if (argument_has_tensor(probe.op, probe.direction, NORMA_ARG_RUNNING_MEAN) && !probe.stats && first->rank > 1)
         probe.running_mean = probe.running_var = &running;
     if (probe.op == NORMA_SWITCHABLE_NORM)
         probe.mean_weights = probe.var_weights = &kinds;
@@ -39,6 +67,7 @@ static norma_dtype made_dtype(const struct options *o, norma_arg arg)
         return o->param_dtype ? o->param_dtype : x;
     case TENSOR_STATISTIC:
     case TENSOR_CHANNEL:
+    case TENSOR_CELLS:
         return x == NORMA_FLOAT64 ? NORMA_FLOAT64 : NORMA_FLOAT32;
     case TENSOR_COUNT:
         return NORMA_INT64;
@@ -61,16 +90,15 @@ bool made_start(const struct options *o, struct made *made)
     norma_problem *p = &made->problem;
     if (!options_problem(o, o->rank, p))
         return false;
-    const norma_arg needed = p->direction == NORMA_BACKWARD ? NORMA_ARG_DY : NORMA_ARG_Y;
-    const uint64_t scale = is_quantised(o->out_dtype) ? TENSOR_BIT(NORMA_ARG_Y_SCALE) : 0;
-    const uint64_t with = scale | o->with | TENSOR_BIT(NORMA_ARG_X) | TENSOR_BIT(needed);
-    made->tensor[NORMA_ARG_X] = norma_tensor_host(made_dtype(o, NORMA_ARG_X), o->rank, o->shape, NULL);
-    p->x = &made->tensor[NORMA_ARG_X];
+    const norma_arg read = first_tensor(p->op);
+    const uint64_t with = o->with | made_needed(p) | (is_quantised(o->out_dtype) ? TENSOR_BIT(NORMA_ARG_Y_SCALE) : 0);
+    made->tensor[read] = norma_tensor_host(made_dtype(o, read), o->rank, o->shape, NULL);
+    *problem_slot(p, read) = &made->tensor[read];
     if (!check_numbers(p))
         return false;
     for (norma_arg arg = NORMA_ARG_Y; arg < NORMA_ARG_COUNT; ++arg) {
         int64_t shape[NORMA_MAX_RANK];
-        if (!(with >> arg & 1))
+        if (!(with >> arg & 1) || arg == read)
             continue;
         const int32_t rank = natural_shape(p, arg, shape);
         made->tensor[arg] = norma_tensor_host(made_dtype(o, arg), rank, shape, NULL);
@@ -79,8 +107,25 @@ bool made_start(const struct options *o, struct made *made)
     return true;
 }
 
+// Stats, or parts of them: of 1000 elements each.
+static void fill_stats(const norma_tensor *tensor, uint64_t seed, void *data)
+{
+    const int64_t channels = tensor->shape[tensor->rank - 1], count = tensor_elements(tensor);
+    uint64_t state = seed;
+    for (int64_t i = 0; i < count; ++i) {
+        const int64_t row = i / channels % 5;
+        const float normal = random_normal(&state);
+        const float rows[5] = {1000, normal, 0, 1000 * (0.5f + normal * normal), 1};
+        values_store(tensor->dtype, data, i, 1, &rows[row]);
+    }
+}
+
 void made_fill(const norma_tensor *tensor, norma_arg arg, uint64_t seed, void *data)
 {
+    if (tensor_role(arg) == TENSOR_CELLS && tensor->shape[tensor->rank - 2] == 5) {
+        fill_stats(tensor, seed, data);
+        return;
+    }
     int64_t count = tensor_elements(tensor), first = count < PERIOD ? count : PERIOD;
     uint64_t state = seed * NORMA_ARG_COUNT + (uint64_t)arg;
     for (int64_t i = 0; i < first; ++i) {

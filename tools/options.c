@@ -171,9 +171,13 @@ static uint64_t usual_tensors(const norma_problem *p)
     case NORMA_WEIGHT_STANDARDIZATION:
         with = TENSOR_BIT(NORMA_ARG_WEIGHT);
         break;
+    case NORMA_BATCH_NORM_STATS:
+        with = p->direction == NORMA_BACKWARD ? with : 0;
+        break;
     case NORMA_NORMALIZE:
     case NORMA_MEAN_VARIANCE_NORMALIZATION:
     case NORMA_LOCAL_RESPONSE_NORM:
+    case NORMA_BATCH_NORM_MERGE:
         with = 0;
         break;
     case NORMA_ADA_LAYER_NORM:
@@ -189,7 +193,8 @@ static uint64_t usual_tensors(const norma_problem *p)
         break;
     }
     for (norma_arg arg = NORMA_ARG_DX; arg < NORMA_ARG_COUNT; ++arg)
-        if (arg == NORMA_ARG_DX || with >> tensor_of_gradient(arg) & 1)
+        if (argument_has_tensor(p->op, p->direction, arg) &&
+            (arg == NORMA_ARG_DX || with >> tensor_of_gradient(arg) & 1))
             gradients |= TENSOR_BIT(arg);
     if (norma_running_are_given(p))
         with |= TENSOR_BIT(NORMA_ARG_RUNNING_MEAN) | TENSOR_BIT(NORMA_ARG_RUNNING_VAR);
@@ -291,6 +296,9 @@ static bool check_belongs(const struct options *o, const struct argument *a)
     const bool backward = p->direction == NORMA_BACKWARD;
     if (p->op != NORMA_OP_INVALID && !(a->ops >> p->op & 1))
         return complain("%s: --%s: %s has none", o->command, a->name, norma_op_name(p->op));
+    const bool made = tensor_role(a->arg) == TENSOR_CELLS && norma_arg_is_output(p, a->arg);
+    if (p->op != NORMA_OP_INVALID && a->kind == ARGUMENT_INPUT && made)
+        return complain("%s: --%s: only with --backward", o->command, a->name);
     if (a->directions == (backward ? ARGUMENT_FORWARD : ARGUMENT_BACKWARD))
         return complain("%s: --%s: %s", o->command, a->name, backward ? "not with --backward" : "only with --backward");
     return true;
@@ -320,16 +328,33 @@ static bool check_scale(struct options *o)
     return true;
 }
 
+static bool check_inputs(const struct options *o)
+{
+    const bool backward = o->problem.direction == NORMA_BACKWARD;
+    const bool stats = o->problem.op == NORMA_BATCH_NORM_APPLY || (o->problem.op == NORMA_BATCH_NORM_STATS && backward);
+    if (stats && !o->file[NORMA_ARG_STATS])
+        return complain("%s: --stats is missing: the .npy file with the merged statistics", o->command);
+    if (o->problem.op == NORMA_BATCH_NORM_APPLY && backward && !o->file[NORMA_ARG_SUMS])
+        return complain("%s: --sums is missing: the .npy file with the merged sums", o->command);
+    if (o->problem.op != NORMA_BATCH_NORM_MERGE && backward && !o->file[NORMA_ARG_DY])
+        return complain("%s: --dy is missing: the .npy file with the gradient of y", o->command);
+    return true;
+}
+
 static bool check_files(const struct options *o)
 {
+    const norma_problem *p = &o->problem;
     bool any = o->verify;
-    if (o->problem.direction == NORMA_FORWARD)
+    if (!check_inputs(o))
+        return false;
+    if (argument_has_tensor(p->op, p->direction, NORMA_ARG_Y))
         return any || o->out_file[NORMA_ARG_Y] ||
                complain("%s: -o Y.npy is missing: the .npy file to write (or --verify)", o->command);
-    if (!o->file[NORMA_ARG_DY])
-        return complain("%s: --dy is missing: the .npy file with the gradient of y", o->command);
     for (int a = 0; a < NORMA_ARG_COUNT; ++a)
         any = any || o->out_file[a];
+    if (norma_arg_is_output(p, NORMA_ARG_STATS) || norma_arg_is_output(p, NORMA_ARG_SUMS))
+        return any || complain("%s: --%s is missing: the .npy file to write (or --verify)", o->command,
+                               p->direction == NORMA_BACKWARD ? "sums-out" : "stats-out");
     return any || complain("%s: --dx-out, or another gradient to write, is missing (or --verify)", o->command);
 }
 
@@ -338,7 +363,9 @@ static bool understand(struct options *o, const struct option_spec *spec)
     if (spec->op && !parse_op(o))
         return false;
     if (spec->x && !o->x_file)
-        return complain("%s: X.npy is missing: the .npy file to normalise", o->command);
+        return complain("%s: %s is missing: the .npy file to %s", o->command,
+                        o->problem.op == NORMA_BATCH_NORM_MERGE ? "PARTS.npy" : "X.npy",
+                        o->problem.op == NORMA_BATCH_NORM_MERGE ? "merge" : "normalise");
     o->seconds = 3;
     o->repeat = 1;
     o->seed = 1;

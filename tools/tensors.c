@@ -51,6 +51,10 @@ enum tensor_role tensor_role(norma_arg arg)
     case NORMA_ARG_MEAN_WEIGHTS:
     case NORMA_ARG_VAR_WEIGHTS:
         return TENSOR_KINDS;
+    case NORMA_ARG_STATS:
+    case NORMA_ARG_PARTS:
+    case NORMA_ARG_SUMS:
+        return TENSOR_CELLS;
     default:
         return TENSOR_WHOLE;
     }
@@ -74,11 +78,23 @@ const norma_tensor *problem_tensor(const norma_problem *problem, norma_arg arg)
     return tensor;
 }
 
+norma_arg first_tensor(norma_op op)
+{
+    return op == NORMA_BATCH_NORM_MERGE ? NORMA_ARG_PARTS : NORMA_ARG_X;
+}
+
+const norma_tensor *problem_first(const norma_problem *problem)
+{
+    return problem_tensor(problem, first_tensor(problem->op));
+}
+
 uint32_t group_axes(const norma_problem *p)
 {
     const uint32_t all = (1u << p->x->rank) - 1;
     switch (p->op) {
     case NORMA_BATCH_NORM:
+    case NORMA_BATCH_NORM_STATS:
+    case NORMA_BATCH_NORM_APPLY:
         return all & ~2u;
     case NORMA_GHOST_BATCH_NORM:
         return all & ~(p->training ? 3u : 2u);
@@ -105,6 +121,8 @@ static uint32_t parameter_axes(const norma_problem *p)
     switch (p->op) {
     case NORMA_BATCH_NORM:
     case NORMA_GHOST_BATCH_NORM:
+    case NORMA_BATCH_NORM_STATS:
+    case NORMA_BATCH_NORM_APPLY:
     case NORMA_GROUP_NORM:
     case NORMA_INSTANCE_NORM:
     case NORMA_SWITCHABLE_NORM:
@@ -148,6 +166,20 @@ uint32_t tensor_axes(const norma_problem *p, norma_arg arg)
     }
 }
 
+// [rows, C]; parts are as they are.
+static int32_t cells_shape(const norma_problem *p, norma_arg arg, int64_t shape[NORMA_MAX_RANK])
+{
+    const norma_tensor *first = problem_first(p);
+    if (arg == NORMA_ARG_PARTS) {
+        memcpy(shape, first->shape, sizeof first->shape);
+        return first->rank;
+    }
+    const int32_t channels = p->op == NORMA_BATCH_NORM_MERGE ? 2 : 1;
+    shape[0] = arg == NORMA_ARG_SUMS ? 2 : 5;
+    shape[1] = first->rank > channels ? first->shape[channels] : 1; // the library will complain of that rank
+    return 2;
+}
+
 int32_t natural_shape(const norma_problem *p, norma_arg arg, int64_t shape[NORMA_MAX_RANK])
 {
     const norma_arg of = tensor_of_gradient(arg);
@@ -163,6 +195,8 @@ int32_t natural_shape(const norma_problem *p, norma_arg arg, int64_t shape[NORMA
         shape[0] = 3;
         return 1;
     }
+    if (tensor_role(arg) == TENSOR_CELLS)
+        return cells_shape(p, arg, shape);
     const bool statistic = tensor_role(arg) == TENSOR_STATISTIC;
     const uint32_t axes = tensor_axes(p, arg);
     for (int32_t d = 0; d < p->x->rank; d++)

@@ -12,6 +12,7 @@ enum tensor_role {
     TENSOR_CHANNEL,   // running statistics
     TENSOR_COUNT,     // num_batches_tracked
     TENSOR_KINDS,     // weights of instance, layer and batch statistics
+    TENSOR_CELLS,     // stats, parts, sums
 };
 
 enum tensor_role tensor_role(norma_arg arg);
@@ -24,8 +25,13 @@ norma_arg tensor_of_gradient(norma_arg gradient);
 const norma_tensor **problem_slot(norma_problem *problem, norma_arg arg);
 const norma_tensor *problem_tensor(const norma_problem *problem, norma_arg arg);
 
+// What the operator reads first: x, or the parts of batch_norm_merge.
+norma_arg first_tensor(norma_op op);
+// That tensor; NULL where the problem has none yet.
+const norma_tensor *problem_first(const norma_problem *problem);
+
 // The rank, and the shape in shape: x's, the operator's own for parameters and statistics, and for a gradient that of
-// its tensor where there is one. problem has x, and has passed the library's checks of it.
+// its tensor where there is one. problem has x (or parts), and has passed the library's checks of it.
 int32_t natural_shape(const norma_problem *problem, norma_arg arg, int64_t shape[NORMA_MAX_RANK]);
 // Bit d: the tensor, where it has its natural shape, has dimension d of x.
 uint32_t tensor_axes(const norma_problem *problem, norma_arg arg);
