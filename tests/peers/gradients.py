@@ -12,7 +12,8 @@ of an activation, of |t| or of max(norm, eps) lies near.
 Backward runs for all gradients at once, with its statistics recomputed and with those of forward, and for each gradient
 alone. Every operator is gone through with every activation, without z, with z behind the statistics and before them
 with every z_activation; the layouts, the shapes of parameters and the tensors that are there take turns. What an
-operator's cases leave out of that is a failure (`Coverage`), and so is an operator or a gradient unknown here.
+operator's cases leave out of that is a failure (`Coverage`), and so is an operator or a gradient unknown here. The
+steps of batch norm over several devices are gone through in steps.py.
 """
 import ctypes
 import sys
@@ -45,6 +46,7 @@ KINDS = ("mean_weights", "var_weights")  # of switchable_norm, which has them al
 GRADIENTS = {"d" + name for name in (*WHOLE, *PREFIX, "weight", "bias", "scale", "shift", *KINDS)}
 BATCH = ("batch_norm", "ghost_batch_norm")
 NO_BACKWARD = ("local_response_norm",)
+STEPS = ("batch_norm_stats", "batch_norm_merge", "batch_norm_apply")  # one after the other: steps.py
 
 
 class Variant:
@@ -495,7 +497,7 @@ def run_all(library, tally):
     for name in sorted(unknown):
         tally.failed("gradients", name, "a gradient that gradients.py does not know")
     for op in OPS:
-        if op in ("op_invalid", "op_count"):
+        if op in ("op_invalid", "op_count", *STEPS):
             continue
         if op in NO_BACKWARD:
             run_refused(library, tally, op)
