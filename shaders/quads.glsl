@@ -5,6 +5,7 @@
 // The additions are the strided kernels' in their order (docs/reduction.md), so the bits are theirs. The arguments are the
 // table of src/strided_table.h; the planner (src/planner/strided_quads.c) has seen that strides of lanes are 1, or 0.
 // Assumes less than 65535 loop iterations an invocation: a chunk has 1024 quads of lanes, 4096 rows.
+#define MANY
 #include "strided.glsl"
 
 // 0: all tensors are float32 and those of x's shape have their quads at multiples of four elements, 1: they are float32,

@@ -67,14 +67,18 @@ float slope, weight_offset;
 uint types[ST_SLOTS];
 
 // The elements in hand. QUADS: the kernel takes four of a group at a time and looks at one of them in turn.
+// MANY: it takes many one after the other; QUADS does so too. The loops of table_stride() would be too many.
 #ifdef QUADS
+#define MANY
 #define INDEX uvec4
 #define PLACE(slot) places[slot][turn & 3u]
 uint turn;
-uint strides[ST_SLOTS * RANK], extents[RANK];
 #else
 #define INDEX uint
 #define PLACE(slot) places[slot]
+#endif
+#ifdef MANY
+uint strides[ST_SLOTS * RANK], extents[RANK];
 #endif
 uint bases[ST_SLOTS];   // of each tensor: the offset of the group's element 0; of ST_WORKSPACE: of the group's cell
 INDEX places[ST_SLOTS]; // of each tensor: the offsets of the elements
@@ -113,7 +117,7 @@ void take_table()
     weight_offset = table_float(ST_WEIGHT_OFFSET);
     [[unroll]] for (uint slot = 0u; slot < ST_SLOTS; ++slot)
         types[slot] = table[ST_TENSOR + slot * ST_TENSOR_WORDS];
-#ifdef QUADS
+#ifdef MANY
     for (uint d = 0u; d < rank; ++d) {
         extents[d & 7u] = table[ST_EXTENT + d];
         [[unroll]] for (uint slot = 0u; slot < ST_SLOTS; ++slot)
@@ -125,7 +129,7 @@ void take_table()
 // A masked index keeps Mesa from unrolling the loops around these.
 uint stride_of(uint slot, uint d)
 {
-#ifdef QUADS
+#ifdef MANY
     return strides[slot * RANK + (d & 7u)];
 #else
     return table_stride(slot, d);
@@ -134,7 +138,7 @@ uint stride_of(uint slot, uint d)
 
 uint extent_of(uint d)
 {
-#ifdef QUADS
+#ifdef MANY
     return extents[d & 7u];
 #else
     return table[ST_EXTENT + d];
