@@ -284,6 +284,15 @@ struct cells4 {
     float4 m, r, s, a;
 };
 
+// Those of four lanes from a place in the workspace, `step` apart.
+static inline struct cells4 cells_at(const struct view *view, uint at, uint step)
+{
+    __global const stat *cell = cells(view) + at;
+    stat a = cell[0], b = cell[step], c = cell[2 * step], d = cell[3 * step];
+    return (struct cells4){(float4)(a.x, b.x, c.x, d.x), (float4)(a.y, b.y, c.y, d.y), (float4)(a.z, b.z, c.z, d.z),
+                           (float4)(a.w, b.w, c.w, d.w)};
+}
+
 static inline float4 normalised4(const struct view *view, float4 x, const struct cells4 *cell)
 {
     uint statistic = word(view, ST_STATISTIC);
@@ -294,16 +303,6 @@ static inline float4 normalised4(const struct view *view, float4 x, const struct
 }
 
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_column_apply)
-static inline struct cells4 column_cells(const struct view *view, const struct index *index)
-{
-    uint last = word(view, ST_GROUP_RANK) - 1, step = word(view, ST_CELL_STRIDE + last);
-    __global const stat *cell = cells(view) + word(view, ST_CELLS) +
-                                sum_of_strides(view, ST_CELL_STRIDE, word(view, ST_GROUP_RANK), index);
-    stat a = cell[0], b = cell[step], c = cell[2 * step], d = cell[3 * step];
-    return (struct cells4){(float4)(a.x, b.x, c.x, d.x), (float4)(a.y, b.y, c.y, d.y), (float4)(a.z, b.z, c.z, d.z),
-                           (float4)(a.w, b.w, c.w, d.w)};
-}
-
 STRIDED(column_apply)
 {
     struct view view = VIEW;
@@ -313,7 +312,8 @@ STRIDED(column_apply)
     if (first >= elements)
         return;
     set_group(&view, word(&view, ST_GROUP0) + unit % quads * 4, &index);
-    struct cells4 cell = column_cells(&view, &index);
+    struct cells4 cell = cells_at(&view, word(&view, ST_CELLS) + sum_of_strides(&view, ST_CELL_STRIDE, rank, &index),
+                                  word(&view, ST_CELL_STRIDE + rank - 1));
     float4 factor = 1.0f, bias = 0;
     if (present(&view, ST_WEIGHT))
         factor = real(&view, ST_WEIGHT_OFFSET) + load_lanes(&view, ST_WEIGHT, place(&view, ST_WEIGHT, rank, &index),
@@ -395,3 +395,5 @@ STRIDED(plane_apply)
     }
 }
 #endif
+
+#include "quads_backward.cl"

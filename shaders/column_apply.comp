@@ -20,7 +20,7 @@ void main()
     cells4 cell = column_cells();
     uint last = group_rank - 1u, begin = table[ST_ELEMENT0] + first, end = begin + min(stretch, elements - first);
     precise vec4 factor = vec4(1.0), bias = vec4(0.0);
-    bool has_bias = present(ST_BIAS), has_addend = EXTRAS != 0u && present(ST_ADDEND);
+    bool has_bias = present(ST_BIAS), has_addend = present(ST_ADDEND);
     if (present(ST_WEIGHT))
         factor = weight_offset + load_lanes_weight(bases[ST_WEIGHT], stride_of(ST_WEIGHT, last));
     if (has_bias)
@@ -31,7 +31,7 @@ void main()
         precise vec4 v = normalised4(load4_x(bases[ST_X] + e * x_step), cell) * factor;
         if (has_bias)
             v = v + bias;
-        if (has_addend)
+        for (bool once = has_addend; once; once = false)
             v = v + load_lanes_addend(bases[ST_ADDEND] + e * addend_step, addend_lane);
         store4_to(bases[ST_TO] + e * to_step, activation4(v));
     }

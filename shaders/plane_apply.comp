@@ -34,7 +34,7 @@ vec4 apply_lanes(vec4 x, cells4 cell, uint i, uint lanes)
     precise vec4 v = normalised4(x, cell) * factor;
     precise vec4 shifted = v + bias;
     v = has_bias ? shifted : v;
-    if (has_addend)
+    for (bool once = has_addend; once; once = false)
         v = v + load_lanes_addend(PLACE(ST_ADDEND) + i * addend_step, lanes & addend_step);
     return activation4(v);
 }
@@ -66,7 +66,7 @@ void main()
     addend_step = stride_of(ST_ADDEND, last);
     has_weight = present(ST_WEIGHT);
     has_bias = present(ST_BIAS);
-    has_addend = EXTRAS != 0u && present(ST_ADDEND);
+    has_addend = present(ST_ADDEND);
     for (uint e = begin; e < end; e += count) {
         take_elements(e);
         count = min(end - e, inner - e % inner);

@@ -4,7 +4,8 @@
 //   planes: those of the last dimension of a group's elements; quads that reach over its end are put together.
 // The additions are the strided kernels' in their order (docs/reduction.md), so the bits are theirs. The arguments are the
 // table of src/strided_table.h; the planner (src/planner/strided_quads.c) has seen that strides of lanes are 1, or 0.
-// Assumes less than 65535 loop iterations an invocation: a chunk has 1024 quads of lanes, 4096 rows.
+// Assumes less than 65535 loop iterations an invocation: a chunk has 4096 rows of columns, or 1024 quads of planes. With E
+// dimensions of elements a quad that is put together takes 4 * (3 + E) + 2 + E of them in plane_sums, 51 at most.
 #define MANY
 #include "strided.glsl"
 
@@ -12,7 +13,6 @@
 // 3: nothing is known.
 // lavapipe goes through both sides of a branch, and reads a buffer lane by lane: the usual case has programs of its own.
 layout(constant_id = 2) const uint TYPES = 3u;
-layout(constant_id = 4) const uint EXTRAS = 1u; // 0: no activation, no addend
 
 uint type_of(uint slot)
 {
@@ -93,10 +93,11 @@ struct cells4 {
 
 vec4 activation4(vec4 v)
 {
-    if (EXTRAS == 0u || activation == 0u)
-        return v;
-    return vec4(activate(activation, v.x, slope).x, activate(activation, v.y, slope).x, activate(activation, v.z, slope).x,
+    // A loop, since lavapipe jumps over one that has no iteration but goes through both sides of a branch.
+    for (bool once = activation != 0u; once; once = false)
+        v = vec4(activate(activation, v.x, slope).x, activate(activation, v.y, slope).x, activate(activation, v.z, slope).x,
                 activate(activation, v.w, slope).x);
+    return v;
 }
 
 vec4 normalised4(vec4 x, cells4 cell)

@@ -70,7 +70,7 @@ norma_status norma_schedule_form(const struct norma_form *form, const struct nor
 norma_status norma_schedule_work(const struct norma_work *work, const struct norma_caps *caps,
                                  const struct norma_plan_options *options, struct norma_schedule *schedule);
 // The programs that the forms of one direction need: kernels and constants, no more. Returns how many.
-enum { NORMA_FORM_PROGRAMS = 28 };
+enum { NORMA_FORM_PROGRAMS = 40 };
 size_t norma_form_programs(const struct norma_form *form, const struct norma_caps *caps,
                            norma_dispatch programs[NORMA_FORM_PROGRAMS]);
 void norma_schedule_finish(struct norma_schedule *schedule);

@@ -358,6 +358,16 @@ static void parameter_view(const struct nst_view *whole, norma_arg gradient, str
     memcpy(view->cell_stride, cell_stride, sizeof(cell_stride));
 }
 
+// A part without dimensions gets one in parameter_view.
+static bool parts_fit(const struct norma_form *f, norma_arg gradient)
+{
+    int32_t dims[2] = {0, 0};
+    for (int32_t d = 0; d < f->rank; d++)
+        if (f->extent[d] != 1)
+            dims[f->arg[gradient].stride[d] == 0]++;
+    return (dims[0] ? dims[0] : 1) + (dims[1] ? dims[1] : 1) <= FORM_RANK;
+}
+
 static norma_status append_parameter(struct nst *plan, const struct nst_view *whole, norma_arg gradient,
                                      uint32_t output)
 {
@@ -365,7 +375,7 @@ static norma_status append_parameter(struct nst *plan, const struct nst_view *wh
     struct nst_view view;
     if (!whole->form->arg[gradient].present)
         return NORMA_OK;
-    if (whole->form->rank >= FORM_RANK)
+    if (!parts_fit(whole->form, gradient))
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: over %d dimensions", norma_arg_name(gradient), FORM_RANK - 1);
     parameter_view(whole, gradient, &form, &view);
     if (form.n > INT32_MAX)

@@ -76,8 +76,7 @@ norma_status nst_append(struct nst *plan, const struct nst_job *job);
 bool nst_quad_job(const struct nst *plan, const struct nst_job *job, struct nst_job *quad);
 // Adds what a quad kernel is specialised for; nothing for others.
 void nst_quad_constants(const struct norma_caps *caps, const struct nst_job *job, norma_dispatch *dispatch);
-// Programs of quad kernels that forward of such a form may need.
-enum { NST_QUAD_PROGRAMS = 12 };
+// Programs of quad kernels that such a form may need, 16 at most.
 size_t nst_quad_programs(const struct norma_form *form, const struct norma_caps *caps, norma_dispatch *programs);
 
 // strided_switch.c: from the groups' moments at moments_at to their cells; from their sums at sums_at to coefficients

@@ -5,9 +5,13 @@
 #include "strided_table.h"
 #include <string.h>
 
-static const struct {
+static const struct kernel {
     const char *strided, *columns, *planes;
-} kernels[] = {{"strided_stats", "column_stats", "plane_stats"}, {"strided_apply", "column_apply", "plane_apply"}};
+    bool backward, writes; // writes a tensor
+} kernels[] = {{"strided_stats", "column_stats", "plane_stats", false, false},
+               {"strided_apply", "column_apply", "plane_apply", false, true},
+               {"strided_sums", "column_sums", "plane_sums", true, false},
+               {"strided_grad", "column_grad", "plane_grad", true, true}};
 
 static bool is_bound(const struct nst_job *job, uint32_t slot)
 {
@@ -16,27 +20,29 @@ static bool is_bound(const struct nst_job *job, uint32_t slot)
 }
 
 // Along dimension d the tensors' elements are neighbours, or repeat; x's and those that are written are neighbours.
-static bool lanes_suit(const struct nst_job *job, int32_t d)
+static bool lanes_suit(const struct kernel *kernel, const struct nst_job *job, int32_t d)
 {
     const struct norma_form *f = job->view->form;
     for (uint32_t slot = 0; slot < ST_SLOTS; slot++) {
         if (!is_bound(job, slot))
             continue;
         const int64_t stride = f->arg[job->slots[slot]].stride[d];
-        const bool neighbours = slot == ST_X || slot == ST_TO;
+        const bool neighbours = slot == ST_X || (slot == ST_TO && kernel->writes);
         if (stride != 1 && (neighbours || stride != 0))
             return false;
     }
     return true;
 }
 
-static bool is_plain(const struct nst_job *job)
+static bool is_plain(const struct kernel *kernel, const struct nst_job *job)
 {
-    static const uint32_t without[] = {ST_RESIDUAL, ST_GATE, ST_INPUT_BIAS, ST_SUM, ST_Z, ST_DY};
+    static const uint32_t without[] = {ST_RESIDUAL, ST_GATE, ST_INPUT_BIAS, ST_SUM, ST_Z};
     const struct norma_form *f = job->view->form;
     for (size_t i = 0; i < sizeof(without) / sizeof(*without); i++)
         if (is_bound(job, without[i]))
             return false;
+    if (!kernel->backward && is_bound(job, ST_Y_SCALE))
+        return false;
     if (is_bound(job, ST_TO) && norma_dtype_size(f->arg[job->slots[ST_TO]].dtype) < 2) // a quantised y
         return false;
     return f->statistic == FORM_MOMENTS || f->statistic == FORM_SQUARES || f->statistic == FORM_GIVEN ||
@@ -44,7 +50,7 @@ static bool is_plain(const struct nst_job *job)
 }
 
 // Four groups side by side, whose elements lie along one dimension; what they are multiplied by is one value a group.
-static bool columns_suit(const struct nst_job *job)
+static bool columns_suit(const struct kernel *kernel, const struct nst_job *job)
 {
     const struct norma_form *f = job->view->form;
     const int32_t element = f->group_rank;
@@ -52,7 +58,14 @@ static bool columns_suit(const struct nst_job *job)
         if (is_bound(job, slot) && f->arg[job->slots[slot]].stride[element] != 0)
             return false;
     return f->rank == element + 1 && job->tile.group0 % 4 == 0 && job->tile.group1 % 4 == 0 &&
-           f->extent[element - 1] % 4 == 0 && lanes_suit(job, element - 1);
+           f->extent[element - 1] % 4 == 0 && lanes_suit(kernel, job, element - 1);
+}
+
+static bool planes_suit(const struct kernel *kernel, const struct nst_job *job)
+{
+    const struct norma_form *f = job->view->form;
+    const int32_t last = f->rank - 1;
+    return f->extent[last] >= 4 && job->view->cell_stride[last] == 0 && lanes_suit(kernel, job, last);
 }
 
 static bool is_quad(const char *kernel)
@@ -72,14 +85,11 @@ static bool strides_suit(const struct nst_job *job)
     return f->extent[lane] % 4 == 0;
 }
 
-// lavapipe goes through both sides of a branch: there the usual case has programs of its own.
-static void add_constants(const struct norma_caps *caps, uint32_t types, bool extras, norma_dispatch *d)
+// lavapipe goes through both sides of a branch: there the usual types have programs of their own.
+static void add_constant(const struct norma_caps *caps, uint32_t types, norma_dispatch *d)
 {
-    const bool applies = strstr(d->kernel, "_apply") != NULL;
-    if (caps->api != NORMA_DRIVER_VULKAN)
-        return;
-    d->constants[d->constant_count++] = (norma_constant){"TYPES", NORMA_CONST_X_TYPE, types};
-    d->constants[d->constant_count++] = (norma_constant){"EXTRAS", NORMA_CONST_PROLOGUE, applies && extras};
+    if (caps->api == NORMA_DRIVER_VULKAN)
+        d->constants[d->constant_count++] = (norma_constant){"TYPES", NORMA_CONST_X_TYPE, types};
 }
 
 void nst_quad_constants(const struct norma_caps *caps, const struct nst_job *job, norma_dispatch *d)
@@ -91,7 +101,7 @@ void nst_quad_constants(const struct norma_caps *caps, const struct nst_job *job
     for (uint32_t slot = 0; slot < ST_SLOTS; slot++)
         if (is_bound(job, slot) && f->arg[job->slots[slot]].dtype != NORMA_FLOAT32)
             types = NST_TYPES_ANY;
-    add_constants(caps, types, f->activation != NORMA_ACTIVATION_NONE || is_bound(job, ST_ADDEND), d);
+    add_constant(caps, types, d);
     norma_schedule_placed(d);
 }
 
@@ -107,43 +117,59 @@ void norma_schedule_placed(norma_dispatch *d)
     }
 }
 
-size_t nst_quad_programs(const struct norma_form *f, const struct norma_caps *caps, norma_dispatch *programs)
+// The quad kernels of one job, for any strides: which tensors it has tells their types.
+static size_t add_programs(const struct norma_form *f, const struct norma_caps *caps, const struct kernel *kernel,
+                           uint64_t tensors, norma_dispatch *programs)
 {
     static const uint32_t table[1]; // tells them from the row kernels
-    const bool extras = f->activation != NORMA_ACTIVATION_NONE || f->arg[NORMA_ARG_ADDEND].present;
     size_t count = 0;
-    if (f->backward || f->statistic == FORM_WINDOW || f->statistic == FORM_PARTS)
-        return 0;
-    static const norma_arg bound[] = {NORMA_ARG_X, NORMA_ARG_Y, NORMA_ARG_WEIGHT, NORMA_ARG_BIAS, NORMA_ARG_ADDEND};
-    bool float32 = true; // all that apply binds; counts and such are none of it
-    for (size_t i = 0; i < sizeof(bound) / sizeof(*bound); i++)
-        float32 = float32 && (!f->arg[bound[i]].present || f->arg[bound[i]].dtype == NORMA_FLOAT32);
-    for (size_t i = 0; i < NST_QUAD_PROGRAMS; i++) {
-        static const uint32_t types[] = {NST_TYPES_USUAL, NST_TYPES_FLOAT32, NST_TYPES_ANY};
-        const size_t kernel = i / 2 / 3;
-        if (types[i / 2 % 3] == NST_TYPES_ANY ? float32 : !float32 && kernel == 1)
-            continue;
+    bool float32 = true;
+    for (int a = 0; a < NORMA_ARG_COUNT; a++)
+        if ((tensors >> a & 1) && f->arg[a].present)
+            float32 = float32 && f->arg[a].dtype == NORMA_FLOAT32;
+    for (int i = 0; i < (float32 ? 4 : 2); i++) {
         norma_dispatch *d = &programs[count++];
-        *d = (norma_dispatch){.kernel = i % 2 ? kernels[kernel].planes : kernels[kernel].columns, .table = table};
+        *d = (norma_dispatch){.kernel = i % 2 ? kernel->planes : kernel->columns, .table = table};
         nst_set_local(caps, d);
-        add_constants(caps, types[i / 2 % 3], extras, d);
+        add_constant(caps, !float32 ? NST_TYPES_ANY : i < 2 ? NST_TYPES_USUAL : NST_TYPES_FLOAT32, d);
     }
+    return count;
+}
+
+#define BIT(arg) (UINT64_C(1) << NORMA_ARG_##arg)
+
+size_t nst_quad_programs(const struct norma_form *f, const struct norma_caps *caps, norma_dispatch *programs)
+{
+    const uint64_t value = BIT(X) | BIT(WEIGHT) | BIT(BIAS) | BIT(ADDEND), gradient = value | BIT(DY);
+    const bool saved = f->backward && f->arg[NORMA_ARG_MEAN].present && f->arg[NORMA_ARG_RSTD].present;
+    size_t count = 0;
+    if (f->statistic == FORM_WINDOW || f->statistic == FORM_ABSOLUTES || f->statistic == FORM_PARTS)
+        return 0;
+    if (f->statistic != FORM_GIVEN && f->statistic != FORM_MERGED)
+        count += add_programs(f, caps, &kernels[saved ? 2 : 0], BIT(X), programs);
+    if (!f->backward)
+        return count + add_programs(f, caps, &kernels[1], value | BIT(Y), programs + count);
+    count += add_programs(f, caps, &kernels[2], gradient, programs + count);
+    if (f->arg[NORMA_ARG_DX].present)
+        count += add_programs(f, caps, &kernels[3], gradient | BIT(DX), programs + count);
+    if (f->arg[NORMA_ARG_DADDEND].present)
+        count += add_programs(f, caps, &kernels[3], gradient | BIT(DADDEND), programs + count);
     return count;
 }
 
 bool nst_quad_job(const struct nst *plan, const struct nst_job *job, struct nst_job *quad)
 {
-    const struct norma_form *f = job->view->form;
     const bool cpu = plan->caps->kind == NORMA_DEVICE_CPU;
     const uint64_t groups = (uint64_t)(job->tile.group1 - job->tile.group0);
     for (size_t i = 0; i < sizeof(kernels) / sizeof(*kernels); i++) {
-        if (strcmp(job->kernel, kernels[i].strided) != 0 || !is_plain(job))
+        const struct kernel *k = &kernels[i];
+        if (strcmp(job->kernel, k->strided) != 0 || !is_plain(k, job))
             continue;
-        const bool columns = columns_suit(job);
-        if (!columns && (f->extent[f->rank - 1] < 4 || !lanes_suit(job, f->rank - 1)))
+        const bool columns = columns_suit(k, job);
+        if (!columns && !planes_suit(k, job))
             return false;
         *quad = *job;
-        quad->kernel = columns ? kernels[i].columns : kernels[i].planes;
+        quad->kernel = columns ? k->columns : k->planes;
         // Neighbouring invocations of a GPU read neighbouring quads; one of a CPU goes on for as long as it pays.
         quad->stretch = !cpu ? 4 : columns ? 16 : 512;
         const uint64_t each = job->units / groups; // chunks or elements
