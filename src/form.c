@@ -42,21 +42,6 @@ static bool has_virtual_batches(const norma_problem *p)
     return p->op == NORMA_GHOST_BATCH_NORM && p->training;
 }
 
-// What the axes are those of: x, or where there is none the counts in parts, [K, C].
-static norma_status find_space(const norma_problem *p, norma_tensor *space)
-{
-    if (p->op != NORMA_BATCH_NORM_MERGE) {
-        *space = *p->x;
-        return NORMA_OK;
-    }
-    if (p->parts->rank != 3)
-        return BAD("parts: rank %d, not 3", (int)p->parts->rank);
-    *space = (norma_tensor){.dtype = p->parts->dtype, .rank = 2};
-    space->shape[0] = p->parts->shape[0];
-    space->shape[1] = p->parts->shape[2];
-    return NORMA_OK;
-}
-
 static norma_status check_axes(const norma_problem *p, struct axes *axes)
 {
     const norma_tensor *x = axes->x;
@@ -266,24 +251,6 @@ static norma_status check_kinds(norma_arg arg, const norma_tensor *t)
     return NORMA_OK;
 }
 
-// [rows, C], with the parts in front [K, rows, C]: the space's axes are K (or what channels are summed over) and C.
-static norma_status map_cells(norma_arg arg, const norma_tensor *t, const struct axes *axes, int64_t rows,
-                              int64_t stride[NORMA_MAX_RANK])
-{
-    const int32_t rank = arg == NORMA_ARG_PARTS ? 3 : 2;
-    if (t->rank != rank)
-        return BAD("%s: rank %d, not %d", norma_arg_name(arg), (int)t->rank, (int)rank);
-    if (t->shape[rank - 2] != rows)
-        return BAD("%s: shape[%d] is %lld, not %lld", norma_arg_name(arg), (int)rank - 2, (long long)t->shape[rank - 2],
-                   (long long)rows);
-    if (t->shape[rank - 1] != axes->x->shape[1])
-        return BAD("%s: shape[%d] is %lld, there are %lld channels", norma_arg_name(arg), (int)rank - 1,
-                   (long long)t->shape[rank - 1], (long long)axes->x->shape[1]);
-    stride[0] = arg == NORMA_ARG_PARTS ? t->strides[0] : 0;
-    stride[1] = t->strides[rank - 1];
-    return NORMA_OK;
-}
-
 static int64_t rows_of(const norma_problem *p, norma_arg arg)
 {
     if (role_of(arg) != ROLE_CELLS)
@@ -344,7 +311,7 @@ static norma_status map_axes(const norma_problem *p, norma_arg arg, struct axes 
     if (role == ROLE_KINDS)
         return check_kinds(arg, t);
     if (role == ROLE_CELLS)
-        return map_cells(arg, t, axes, rows_of(p, arg), stride);
+        return norma_form_map_cells(arg, t, x->shape[1], rows_of(p, arg), stride);
     if (role == ROLE_CHANNEL) {
         if (t->rank != 1)
             return BAD("%s: rank %d, not 1", norma_arg_name(arg), (int)t->rank);
@@ -593,7 +560,7 @@ norma_status norma_form_fill(const norma_problem *p, struct norma_form *f)
     uint32_t along[NORMA_ARG_COUNT] = {0};
     norma_tensor space;
     *f = (struct norma_form){0};
-    TRY(find_space(p, &space));
+    TRY(norma_form_space(p, &space));
     axes.x = &space;
     TRY(check_axes(p, &axes));
     fill_axes(p, &axes);

@@ -26,6 +26,11 @@ norma_status norma_work_from_problem(const norma_problem *problem, enum norma_pl
 // form.c: checks shapes. rows.c: whether the row kernels take the problem, whose shapes have been checked, and its
 // rows.
 norma_status norma_form_fill(const norma_problem *problem, struct norma_form *form);
+// form_cells.c. What the form's axes are those of: x, or where there is none the counts in parts, [K, C]. A tensor
+// [rows, C], or parts [K, rows, C], on those axes.
+norma_status norma_form_space(const norma_problem *problem, norma_tensor *space);
+norma_status norma_form_map_cells(norma_arg arg, const norma_tensor *t, int64_t channels, int64_t rows,
+                                  int64_t stride[NORMA_MAX_RANK]);
 bool norma_rows_suit(const norma_problem *problem);
 void norma_rows_fill(const norma_problem *problem, struct row_problem *rows);
 

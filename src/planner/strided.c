@@ -565,29 +565,6 @@ static norma_status schedule_strided(const struct norma_form *form, struct nst *
     return form->backward ? append_backward(plan, &view) : append_forward(plan, &view);
 }
 
-// The scalar path takes the form as it is: its dispatch's table is the form.
-static norma_status schedule_scalar(const struct norma_form *form, struct norma_schedule *schedule)
-{
-    struct norma_form *copy = malloc(sizeof(*copy));
-    schedule->dispatches = calloc(1, sizeof(*schedule->dispatches));
-    if (!copy || !schedule->dispatches) {
-        free(copy);
-        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "the plan");
-    }
-    *copy = *form;
-    norma_dispatch *d = schedule->dispatches;
-    *d = (norma_dispatch){.kernel = "strided_whole",
-                          .table = (const uint32_t *)copy,
-                          .table_size = sizeof(*copy),
-                          .groups = {1, 1, 1},
-                          .local = {1, 1, 1}};
-    schedule->dispatch_count = 1;
-    for (int a = 0; a < NORMA_ARG_COUNT; a++)
-        if (form->arg[a].present)
-            d->bindings[d->binding_count++] = (norma_bound){.slot = (uint32_t)a, .arg = form->arg[a].source};
-    return NORMA_OK;
-}
-
 norma_status norma_schedule_form(const struct norma_form *form, const struct norma_caps *caps,
                                  const struct norma_plan_options *options, struct norma_schedule *schedule)
 {
@@ -602,7 +579,7 @@ norma_status norma_schedule_form(const struct norma_form *form, const struct nor
     schedule->tiles = 1;
     schedule->tile_rows = form->groups;
     if (scalar)
-        return schedule_scalar(form, schedule);
+        return nst_schedule_scalar(form, schedule);
     struct nst plan = {.caps = caps, .options = options, .schedule = schedule};
     plan.align = npl_max(caps->offset_align, 1);
     plan.max_range = npl_min(or_unlimited(caps->max_range), (uint64_t)1 << 33);

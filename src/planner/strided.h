@@ -86,6 +86,8 @@ norma_status nst_append_mix_gradients(struct nst *plan, const struct nst_view *v
 extern const char nst_switch_mix[], nst_switch_add[], nst_switch_coefficients[], nst_switch_write[];
 // Cells that the lists must hold.
 uint64_t nst_mix_lists(const struct norma_form *form);
+// strided_scalar.c
+norma_status nst_schedule_scalar(const struct norma_form *form, struct norma_schedule *schedule);
 // The workgroup and its constant.
 void nst_set_local(const struct norma_caps *caps, norma_dispatch *dispatch);
 

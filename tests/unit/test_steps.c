@@ -333,7 +333,8 @@ static void pieces_may_be_empty(void **state)
     for (int i = 0; devices[i]; i++) {
         norma_context_params params = NORMA_CONTEXT_DEFAULTS;
         norma_context *context = NULL;
-        float parts[2][5][2] = {{{4, 1}, {10, 20}, {0, 0}, {12, 0}, {1, 1}}}, stats[5][2], mean[2], rstd[2];
+        float parts[2][5][2] = {{{4, 1}, {10, 20}, {0, 0}, {12, 0}, {1, 1}}}, stats[5][2] = {{0}}, mean[2] = {0},
+              rstd[2] = {0};
         float running_mean[2] = {1, 2}, running_var[2] = {3, 4};
         const norma_tensor x = norma_tensor_host(NORMA_FLOAT32, 3, nothing, NULL);
         const norma_tensor empty = norma_tensor_host(NORMA_FLOAT32, 2, rows + 1, parts[1]),
