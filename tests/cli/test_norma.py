@@ -529,6 +529,70 @@ class Operators(Room):
         self.good(*words, "--backward", "--dy", self.path("x.npy"), *self.outputs("dweight"))
         self.assertEqual(self.load("dweight").shape, (1, 4, 1, 1))
 
+    def test_steps(self):
+        """Batch norm of two pieces beside that of the whole, both directions."""
+        random = numpy.random.default_rng(7)
+        x, dy = (random.normal(2, 3, SHAPE).astype(numpy.float32) for _ in range(2))
+        affine = ["--weight", self.save("weight", random.normal(1, 0.5, 4).astype(numpy.float32)), "--bias",
+                  self.save("bias", random.normal(0, 1, 4).astype(numpy.float32)), "--activation", "silu"]
+        pieces = {"a": slice(0, 1), "b": slice(1, 3)}
+        for name, piece in pieces.items():
+            self.save("x" + name, x[piece])
+            self.save("dy" + name, dy[piece])
+        self.good("run", "batch_norm", self.save("x", x), "--training", *affine, "--device", "scalar", "-o",
+                  self.path("y_out.npy"), "--verify")
+        self.good("run", "batch_norm", self.path("x.npy"), "--training", *affine, "--device", "scalar", "--backward",
+                  "--dy", self.save("dy", dy), *self.outputs("dx", "dweight", "dbias"))
+        whole = {name: self.load(name) for name in ("y", "dx", "dweight", "dbias")}
+        for device in DEVICES:
+            more = ["--device", device, "--verify"]
+            for kind in ("stats", "sums"):
+                back = ["--backward"] if kind == "sums" else []
+                for name in pieces:
+                    own = ["--dy", self.path("dy%s.npy" % name), "--stats", self.path("stats_out.npy"), *affine,
+                           "--dweight-out", self.path("dweight%s_out.npy" % name), "--dbias-out",
+                           self.path("dbias%s_out.npy" % name)] if back else []
+                    self.good("run", "batch_norm_stats", self.path("x%s.npy" % name), *back, *own,
+                              "--%s-out" % kind, self.path(kind + name + "_out.npy"), *more)
+                parts = numpy.stack([self.load(kind + name) for name in pieces])
+                self.assertEqual(parts.shape, (2, 5 if kind == "stats" else 2, 4))
+                self.good("run", "batch_norm_merge", self.save("parts", parts), *back, *self.outputs(kind), *more)
+            self.assertEqual(self.load("stats")[0].tolist(), [3 * 5 * 6] * 4)
+            given = ["--stats", self.path("stats_out.npy"), *affine]
+            for name, piece in pieces.items():
+                self.good("run", "batch_norm_apply", self.path("x%s.npy" % name), *given, "-o",
+                          self.path("y_out.npy"), *more)
+                self.close(self.load("y"), whole["y"][piece], 1e-5, (device, name))
+                self.good("run", "batch_norm_apply", self.path("x%s.npy" % name), *given, "--backward", "--dy",
+                          self.path("dy%s.npy" % name), "--sums", self.path("sums_out.npy"), *self.outputs("dx"), *more)
+                self.close(self.load("dx"), whole["dx"][piece], 1e-5, (device, name))
+            for name in ("dweight", "dbias"):
+                self.close(self.load(name + "a") + self.load(name + "b"), whole[name], 1e-5, (device, name))
+
+    def test_steps_mistakes(self):
+        x, parts = self.save("x", numpy.ones(SHAPE, numpy.float32)), self.save("parts", numpy.ones((2, 4, 3), "f4"))
+        stats = self.save("stats", numpy.ones((5, 3), numpy.float32))
+        for status, about, words in (
+            (2, "--stats-out", ["batch_norm_stats", x]),
+            (2, "--output", ["batch_norm_stats", x, "-o", self.out]),
+            (2, "--stats", ["batch_norm_stats", x, "--stats", stats, "--stats-out", self.out]),
+            (2, "--stats", ["batch_norm_apply", x, "-o", self.out]),
+            (1, "stats", ["batch_norm_apply", x, "--stats", stats, "-o", self.out]),
+            (2, "--sums", ["batch_norm_apply", x, "--backward", "--stats", stats, "--dy", x, "--dx-out", self.out]),
+            (2, "PARTS.npy", ["batch_norm_merge"]),
+            (1, "parts", ["batch_norm_merge", parts, "--stats-out", self.out]),
+            (1, "parts", ["batch_norm_merge", x, "--stats-out", self.out]),
+            (2, "--weight", ["batch_norm_merge", parts, "--weight", x, "--stats-out", self.out]),
+            (1, "weight", ["batch_norm_stats", x, "--weight", x, "--stats-out", self.out]),
+        ):
+            done = norma("run", *words)
+            self.assertEqual(done.returncode, status, (words, done.stderr))
+            self.assertIn(about, done.stderr, words)
+            self.assertFalse(os.path.exists(self.out), words)
+        lines = self.good("run", "batch_norm_merge", "--help")
+        self.assertIn("PARTS.npy", lines)
+        self.assertNotIn("--weight", lines)
+
     def test_help(self):
         shapes = {"layer_norm": "[D]", "batch_norm": "[C]", "weight_standardization": "[O]", "ada_layer_norm": "[N, D]",
                   "ada_group_norm": "[N, C]"}
