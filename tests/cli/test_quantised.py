@@ -108,6 +108,8 @@ class Quantised(base.Room):
                 self.good(*words, "-o", self.path("y_out.npy"), "--y-scale", self.save("y_scale", numpy.float32(0.03)),
                           "--out-dtype", "int8", *self.outputs("nonfinite"), "--device", device)
                 numpy.testing.assert_array_equal(self.load("nonfinite"), counts, str((case, device)))
+                if case[0] == "switchable_norm":
+                    continue  # a group's statistics are those of others too
                 codes, good = self.load("y"), numpy.broadcast_to(wide, SHAPE) == 0
                 self.check_codes("int8", codes[good], (y / numpy.float32(0.03))[good], (case, device))
 
