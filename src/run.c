@@ -20,11 +20,16 @@ static bool is_scalar(const struct norma_device *device)
 }
 
 // The figures are those of rows. The strided kernels, one work-item an element or a chunk, suit GPUs; on a CPU driver
-// they take so many times as long (32x64x56x56, batch norm, on PoCL and lavapipe).
-static double strided_handicap(const struct norma_device *device)
+// they take so many times as long, the quad kernels fewer (8x64x56x56, batch norm, on PoCL and lavapipe).
+static double handicap(const struct norma_device *device, bool quads)
 {
-    const bool cpu = device->caps.kind == NORMA_DEVICE_CPU;
-    return !cpu ? 1 : device->caps.api == NORMA_DRIVER_VULKAN ? 200 : device->caps.api == NORMA_DRIVER_OPENCL ? 50 : 3;
+    if (device->caps.kind != NORMA_DEVICE_CPU)
+        return 1;
+    if (device->caps.api == NORMA_DRIVER_VULKAN)
+        return quads ? 45 : 250;
+    if (device->caps.api == NORMA_DRIVER_OPENCL)
+        return quads ? 10 : 100;
+    return 10;
 }
 
 static double predict(const norma_context *context, struct norma_device *device, const struct norma_work *work)
@@ -33,7 +38,8 @@ static double predict(const norma_context *context, struct norma_device *device,
     if (impossible || norma_figures_get(device, false) != NORMA_OK)
         return INFINITY;
     if (work->strided && !context->invariant)
-        return norma_predict_form(&work->form, &device->figures) * strided_handicap(device);
+        return norma_predict_form(&work->form, &device->figures) *
+               handicap(device, norma_form_takes_quads(&work->form));
     struct row_problem nominal = work->rows;
     if (work->strided) { // groups of that length, as many as rows below
         nominal = (struct row_problem){.op = NORMA_LAYER_NORM, .n = work->n, .gate_rows = 1};
@@ -46,7 +52,7 @@ static double predict(const norma_context *context, struct norma_device *device,
         nominal.outer_rank = 1;
         nominal.outer[0] = NOMINAL_ROWS;
     }
-    return norma_predict(&nominal, &device->figures) * (work->strided ? strided_handicap(device) : 1);
+    return norma_predict(&nominal, &device->figures) * (work->strided ? handicap(device, false) : 1);
 }
 
 // The best usable device not in `tried`; *out is NULL where none is left.

@@ -86,6 +86,8 @@ extern const char norma_variant_strided[];
 double norma_predict(const struct row_problem *problem, const struct norma_figures *figures);
 // Bytes of each input and output once: the measure of every rate.
 uint64_t norma_rows_bytes(const struct row_problem *problem);
+// Whether the quad kernels, which are the faster ones, do most of the work of a form.
+bool norma_form_takes_quads(const struct norma_form *form);
 double norma_predict_form(const struct norma_form *form, const struct norma_figures *figures);
 uint64_t norma_form_bytes(const struct norma_form *form);
 uint64_t norma_work_bytes(const struct norma_work *work);

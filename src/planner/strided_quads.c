@@ -179,3 +179,25 @@ bool nst_quad_job(const struct nst *plan, const struct nst_job *job, struct nst_
     }
     return false;
 }
+
+bool norma_form_takes_quads(const struct norma_form *f)
+{
+    struct nst_view view;
+    nst_view_init(&view, f);
+    struct nst_job job = {.view = &view,
+                          .tile = {0, f->groups, 0, view.chunks},
+                          .slots = {[ST_X] = NORMA_ARG_X,
+                                    [ST_TO] = f->backward ? NORMA_ARG_DX : NORMA_ARG_Y,
+                                    [ST_WEIGHT] = NORMA_ARG_WEIGHT,
+                                    [ST_BIAS] = NORMA_ARG_BIAS,
+                                    [ST_RESIDUAL] = NORMA_ARG_RESIDUAL,
+                                    [ST_GATE] = NORMA_ARG_GATE,
+                                    [ST_INPUT_BIAS] = NORMA_ARG_INPUT_BIAS,
+                                    [ST_SUM] = f->backward ? NORMA_ARG_DSUM : NORMA_ARG_SUM,
+                                    [ST_Z] = NORMA_ARG_Z,
+                                    [ST_ADDEND] = NORMA_ARG_ADDEND,
+                                    [ST_WORKSPACE] = NORMA_ARG_COUNT,
+                                    [ST_DY] = f->backward ? NORMA_ARG_DY : NORMA_ARG_Y_SCALE}};
+    const struct kernel *kernel = &kernels[f->backward ? 3 : 1];
+    return is_plain(kernel, &job) && (columns_suit(kernel, &job) || planes_suit(kernel, &job));
+}
