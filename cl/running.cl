@@ -140,3 +140,45 @@ STRIDED(strided_count)
     words[at + 1] = batches.y;
 }
 #endif
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_renorm)
+#define RENORM_GIVEN 1 // ST_OUTPUT: r and d are inputs
+
+// A NaN stays.
+static inline float clipped(float v, float low, float high)
+{
+    return v < low ? low : v > high ? high : v;
+}
+
+// (r, d, 0, 0) of a finished (m, r, s, a). Half the difference of the means: the whole may overflow.
+static inline stat renorm_of(const struct view *view, const struct index *index, stat cell)
+{
+    float r_max = real(view, ST_R_MAX), d_max = real(view, ST_D_MAX), back = inverse(cell.w);
+    float sd = sqrt(load_group(view, ST_RUNNING_VAR, index) + real(view, ST_EPS));
+    float ratio = 1.0f / ((cell.z * sd) * cell.w);
+    float half_apart = (0.5f * (cell.x * back) - 0.5f * load_group(view, ST_RUNNING_MEAN, index)) + 0.5f * (cell.y * back);
+    return (stat)(clipped(ratio, 1.0f / r_max, r_max), clipped(half_apart / (0.5f * sd), -d_max, d_max), 0, 0);
+}
+
+// r and d of batch renorm, before the running statistics are updated; a work-item a group.
+STRIDED(strided_renorm)
+{
+    struct view view = VIEW;
+    struct index index;
+    uint group = word(&view, ST_GROUP0) + unit_index();
+    if (unit_index() >= word(&view, ST_GROUPS))
+        return;
+    set_group(&view, group, &index);
+    bool given = word(&view, ST_OUTPUT) == RENORM_GIVEN;
+    stat renorm;
+    if (given)
+        renorm = (stat)(load_group(&view, ST_R, &index), load_group(&view, ST_D, &index), 0, 0);
+    else
+        renorm = renorm_of(&view, &index, cells(&view)[word(&view, ST_CELLS) + group]);
+    cells(&view)[word(&view, ST_RENORM) + group] = renorm;
+    if (!given && present(&view, ST_R))
+        store_group(&view, ST_R, &index, renorm.x);
+    if (!given && present(&view, ST_D))
+        store_group(&view, ST_D, &index, renorm.y);
+}
+#endif

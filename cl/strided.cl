@@ -28,7 +28,7 @@ static inline float2 sums_term(const struct view *view, const struct index *inde
     if (output == ST_SUM_STATISTICS)
         return (float2)(d.g, d.g * (word(view, ST_STATISTIC) == FORM_ABSOLUTES ? e.t : v.xhat));
     if (output == ST_SUM_DWEIGHT)
-        return (float2)(d.dv1 * v.xhat, 0);
+        return (float2)(d.dv1 * v.normalised, 0);
     if (output == ST_SUM_DBIAS)
         return (float2)(d.dv1, 0);
     float dh = dh_of(view, index, &e, dt_at(view, index, &e, &v, d.g, cell));
@@ -475,7 +475,8 @@ STRIDED(strided_gather)
 }
 #endif
 
-#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_running) || defined(NORMA_ONLY_strided_count)
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_running) || defined(NORMA_ONLY_strided_count) || \
+    defined(NORMA_ONLY_strided_renorm)
 #include "running.cl"
 #endif
 

@@ -220,22 +220,31 @@ static inline struct element element_at(const struct view *view, const struct in
     return e;
 }
 
+#define NO_RENORM 0xffffffffu // ST_RENORM
+
 // What normalising and the affine part make of an element.
 struct value {
     float xhat, factor, v0, v2; // factor: weight_offset + weight
+    float normalised, ratio;    // xhat, and 1; of batch renorm xhat*r + d, and r
 };
 
 static inline struct value value_at(const struct view *view, const struct index *index, const struct element *e,
                                     stat cell)
 {
     uint statistic = word(view, ST_STATISTIC);
-    struct value v = {e->t * cell.w, 1.0f, 0, 0};
+    struct value v = {e->t * cell.w, 1.0f, 0, 0, 0, 1.0f};
     if (statistic == FORM_MOMENTS || statistic == FORM_GIVEN)
         v.xhat = (v.xhat - cell.x) - cell.y;
     v.xhat = v.xhat * cell.z;
+    v.normalised = v.xhat;
+    if (word(view, ST_RENORM) != NO_RENORM) {
+        stat renorm = cells(view)[word(view, ST_RENORM) + cell_index(view, index)];
+        v.ratio = renorm.x;
+        v.normalised = v.xhat * renorm.x + renorm.y;
+    }
     if (present(view, ST_WEIGHT))
         v.factor = real(view, ST_WEIGHT_OFFSET) + load(view, ST_WEIGHT, index);
-    v.v0 = v.xhat * v.factor;
+    v.v0 = v.normalised * v.factor;
     if (present(view, ST_BIAS))
         v.v0 = v.v0 + load(view, ST_BIAS, index);
     v.v2 = v.v0 * e->after;
@@ -255,7 +264,7 @@ static inline struct gradient gradient_at(const struct view *view, const struct 
     struct gradient d;
     d.dv2 = load(view, ST_DY, index) * activation_derivative(word(view, ST_ACTIVATION), real(view, ST_SLOPE), v->v2);
     d.dv1 = d.dv2 * e->after;
-    d.g = d.dv1 * v->factor;
+    d.g = (d.dv1 * v->factor) * v->ratio;
     return d;
 }
 

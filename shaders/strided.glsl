@@ -18,6 +18,7 @@ const uint BLOCK = 512u;
 const uint CHUNK = 4096u;
 const uint FAN = 64u;
 const uint RANK = 8u;
+const uint NO_RENORM = 0xffffffffu; // ST_RENORM
 const float TINY = 1.262177448353619e-29;  // 2^-96: a chunk that overflowed
 const float HUGE = 1.2676506002282294e+30; // 2^100: a chunk that underflowed
 const uint MOMENTS = 0u, SQUARES = 1u, ABSOLUTES = 2u, GIVEN = 3u;          // enum form_statistic
@@ -61,7 +62,7 @@ uint chunk_begin(uint chunk, uint n, uint run)
 }
 
 // Words of the table that are used often, in locals: lavapipe gathers a word of a buffer lane by lane wherever it is used.
-uint rank, group_rank, statistic, activation, z_activation, cells_begin, coefficients_begin, output_kind;
+uint rank, group_rank, statistic, activation, z_activation, cells_begin, coefficients_begin, renorm_begin, output_kind;
 bool z_first;
 float slope, weight_offset;
 uint types[ST_SLOTS];
@@ -111,6 +112,7 @@ void take_table()
     z_activation = table[ST_Z_ACTIVATION];
     cells_begin = table[ST_CELLS];
     coefficients_begin = table[ST_COEFFICIENTS];
+    renorm_begin = table[ST_RENORM];
     output_kind = table[ST_OUTPUT];
     z_first = table[ST_Z_FIRST] != 0u;
     slope = table_float(ST_SLOPE);
@@ -255,6 +257,7 @@ INPUT(dy, ST_DY)
 struct element {
     float u, gate, h, t, xhat, v0, v2, factor; // factor: weight_offset + weight
     vec2 z;                                    // activation of z and its derivative
+    float normalised, ratio;                   // xhat, and 1; of batch renorm xhat*r + d, and r
 };
 
 bool z_is(bool first)
@@ -297,6 +300,13 @@ void normalise(inout element e, vec4 cell)
     precise float offset = (scaled - cell.x) - cell.y;
     precise float v = (centred ? offset : scaled) * cell.z;
     e.xhat = v;
+    e.ratio = 1.0;
+    for (bool wanted = renorm_begin != NO_RENORM; wanted; wanted = false) {
+        vec4 renorm = workspace[renorm_begin + PLACE(ST_WORKSPACE)];
+        e.ratio = renorm.x;
+        v = v * renorm.x + renorm.y;
+    }
+    e.normalised = v;
     e.factor = 1.0;
     if (present(ST_WEIGHT)) {
         precise float factor = weight_offset + load_weight();
@@ -328,6 +338,7 @@ gradient load_gradient(element e)
     d.v0 = v;
     if (present(ST_WEIGHT))
         v = v * e.factor;
+    v = v * e.ratio;
     d.xhat = v;
     return d;
 }

@@ -23,7 +23,7 @@ vec2 gradient_terms(element e)
         d.h = dh;
     }
     precise float projected = d.xhat * (statistic == ABSOLUTES ? e.t : e.xhat);
-    precise float weighted = d.v0 * e.xhat;
+    precise float weighted = d.v0 * e.normalised;
     precise float gated = d.h * e.gate;
     precise float ungated = d.h * e.u;
     float single = output_kind == ST_SUM_DWEIGHT ? weighted : output_kind == ST_SUM_DBIAS ? d.v0 : ungated;

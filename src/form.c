@@ -80,6 +80,7 @@ static bool is_element(const norma_problem *p, int32_t axis)
     case NORMA_BATCH_NORM_STATS:
     case NORMA_BATCH_NORM_MERGE:
     case NORMA_BATCH_NORM_APPLY:
+    case NORMA_BATCH_RENORM:
         return axis != 1;
     case NORMA_GHOST_BATCH_NORM: // in training a part of axis 0
         return axis != 1 && !(axis == 0 && p->training);
@@ -110,6 +111,7 @@ static void fill_axes(const norma_problem *p, struct axes *axes)
     }
     switch (p->op) {
     case NORMA_BATCH_NORM:
+    case NORMA_BATCH_RENORM:
     case NORMA_GHOST_BATCH_NORM:
     case NORMA_BATCH_NORM_STATS:
     case NORMA_BATCH_NORM_MERGE:
@@ -156,6 +158,8 @@ static enum role role_of(norma_arg arg)
         return ROLE_PARAMETER;
     case NORMA_ARG_MEAN:
     case NORMA_ARG_RSTD:
+    case NORMA_ARG_R:
+    case NORMA_ARG_D:
     case NORMA_ARG_Y_SCALE: // or, where it is given, one that map_given_scale knows
     case NORMA_ARG_NONFINITE:
         return ROLE_STATISTIC;
@@ -503,6 +507,10 @@ static norma_status check_running(const norma_problem *p, const struct norma_for
                    p->running_mean ? "running_mean" : "running_var");
     if (p->cumulative && f->update_running && !p->num_batches_tracked)
         return BAD("num_batches_tracked: NULL; cumulative counts batches by it");
+    if (f->renorm && f->backward && !(p->r && p->d))
+        return BAD("%s: NULL; backward needs that of forward", p->r ? "d" : "r");
+    if (f->renorm && !f->backward && !p->running_mean)
+        return BAD("running_mean: NULL; batch_renorm measures a batch by it");
     if ((f->statistic == FORM_GIVEN || f->mix == FORM_MIX_RUNNING) && !p->running_mean)
         return BAD("running_mean: NULL; without %s it has the statistics",
                    p->op == NORMA_INSTANCE_NORM ? "use_input_stats" : "training");
@@ -536,6 +544,11 @@ static void fill_numbers(const norma_problem *p, const norma_tensor *space, stru
     f->running_var_biased = p->running_var_biased != 0;
     f->update_running = p->running_mean && norma_arg_is_output(p, NORMA_ARG_RUNNING_MEAN);
     f->in_order = has_virtual_batches(p);
+    f->renorm = p->op == NORMA_BATCH_RENORM && p->training;
+    f->r_max64 = p->r_max;
+    f->r_max = (float)p->r_max;
+    f->d_max64 = p->d_max;
+    f->d_max = (float)p->d_max;
     f->cumulative = f->update_running && p->cumulative;
     f->count_batches = p->num_batches_tracked && norma_arg_is_output(p, NORMA_ARG_NUM_BATCHES_TRACKED);
     f->batches = f->in_order ? p->x->shape[0] / p->virtual_batch : 1;

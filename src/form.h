@@ -71,6 +71,9 @@ struct norma_form {
     bool update_running, running_var_biased;
     bool cumulative, count_batches; // num_batches_tracked says the momentum; grows by `batches`
     int64_t batches;
+    bool renorm; // xhat*r + d in the place of xhat
+    float r_max, d_max;
+    double r_max64, d_max64;
     bool in_order;      // groups that share a running statistic go into it one after the other, not as their mean
     bool dynamic_scale; // y_scale is an output
     bool no_elements;   // x is empty, but statistics go out: as one element that no tensor has

@@ -198,7 +198,8 @@ static norma_status check_same(const norma_plan *plan, const struct norma_work *
         a->weight_offset64 != b->weight_offset64 || a->statistic != b->statistic || a->scale != b->scale ||
         a->mix != b->mix || a->activation != b->activation || a->z_activation != b->z_activation ||
         a->z_first != b->z_first || a->slope64 != b->slope64 || a->momentum64 != b->momentum64 ||
-        a->dynamic_scale != b->dynamic_scale || a->cumulative != b->cumulative)
+        a->dynamic_scale != b->dynamic_scale || a->cumulative != b->cumulative || a->renorm != b->renorm ||
+        a->r_max64 != b->r_max64 || a->d_max64 != b->d_max64)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT,
                           "op: the plan was made for another operator, direction, eps, weight_offset, momentum, "
                           "activation or dynamic_scale");

@@ -26,6 +26,8 @@ static const struct {
     ARG(NORMA_ARG_RUNNING_MEAN, running_mean),
     ARG(NORMA_ARG_RUNNING_VAR, running_var),
     ARG(NORMA_ARG_NUM_BATCHES_TRACKED, num_batches_tracked),
+    ARG(NORMA_ARG_R, r),
+    ARG(NORMA_ARG_D, d),
     ARG(NORMA_ARG_Y_SCALE, y_scale),
     ARG(NORMA_ARG_NONFINITE, nonfinite),
     ARG(NORMA_ARG_MEAN_WEIGHTS, mean_weights),
@@ -67,6 +69,7 @@ static const struct {
     [NORMA_ADA_GROUP_NORM] = {"ada_group_norm", 1e-6},
     [NORMA_ADA_INSTANCE_NORM] = {"ada_instance_norm", 1e-6},
     [NORMA_LOCAL_RESPONSE_NORM] = {"local_response_norm", 0},
+    [NORMA_BATCH_RENORM] = {"batch_renorm", 1e-5},
     [NORMA_GHOST_BATCH_NORM] = {"ghost_batch_norm", 1e-5},
     [NORMA_SWITCHABLE_NORM] = {"switchable_norm", 1e-5},
     [NORMA_BATCH_NORM_STATS] = {"batch_norm_stats", 1e-5},
@@ -115,7 +118,7 @@ bool norma_arg_is_gradient(norma_arg arg)
 
 bool norma_op_is_batch(norma_op op)
 {
-    return op == NORMA_BATCH_NORM || op == NORMA_GHOST_BATCH_NORM;
+    return op == NORMA_BATCH_NORM || op == NORMA_BATCH_RENORM || op == NORMA_GHOST_BATCH_NORM;
 }
 
 bool norma_op_has_running(norma_op op)
@@ -140,6 +143,12 @@ static bool is_running(norma_arg arg)
     return arg == NORMA_ARG_RUNNING_MEAN || arg == NORMA_ARG_RUNNING_VAR || arg == NORMA_ARG_NUM_BATCHES_TRACKED;
 }
 
+// Of a group; outputs of forward that backward reads.
+static bool is_statistic(norma_arg arg)
+{
+    return arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD || arg == NORMA_ARG_R || arg == NORMA_ARG_D;
+}
+
 bool norma_arg_is_output(const norma_problem *p, norma_arg arg)
 {
     if (arg == NORMA_ARG_STATS || arg == NORMA_ARG_SUMS)
@@ -147,7 +156,7 @@ bool norma_arg_is_output(const norma_problem *p, norma_arg arg)
                p->direction == (arg == NORMA_ARG_STATS ? NORMA_FORWARD : NORMA_BACKWARD);
     if (is_running(arg))
         return updates_running(p);
-    if (arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD)
+    if (is_statistic(arg))
         return p->direction == NORMA_FORWARD;
     if (arg == NORMA_ARG_Y_SCALE)
         return p->dynamic_scale != 0;
@@ -162,7 +171,7 @@ const void *norma_empty_value(const norma_problem *p, norma_arg arg)
     const norma_tensor *t = norma_problem_tensor(p, arg);
     if (!t || !norma_arg_is_output(p, arg))
         return NULL;
-    if (arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD)
+    if (is_statistic(arg))
         return t->dtype == NORMA_FLOAT64 ? (const void *)&nan64 : (const void *)&nan32;
     if (arg == NORMA_ARG_Y_SCALE)
         return t->dtype == NORMA_FLOAT64 ? (const void *)&one64 : (const void *)&one32;
@@ -319,6 +328,10 @@ static norma_status check_numbers(const norma_problem *p)
         return BAD("dynamic_scale: %d; 0 or 1 is right", (int)p->dynamic_scale);
     if (!norma_activation_name(p->z_activation))
         return BAD("z_activation: unknown activation %d", (int)p->z_activation);
+    if (p->op == NORMA_BATCH_RENORM && (!(p->r_max >= 1) || !isfinite((float)p->r_max)))
+        return BAD("r_max: %g; a finite float32 of 1 or more is right", p->r_max);
+    if (p->op == NORMA_BATCH_RENORM && (!(p->d_max >= 0) || !isfinite((float)p->d_max)))
+        return BAD("d_max: %g; a finite float32 of 0 or more is right", p->d_max);
     return p->op == NORMA_NORMALIZE             ? check_normalize(p)
            : p->op == NORMA_LOCAL_RESPONSE_NORM ? check_window(p)
                                                 : NORMA_OK;
@@ -436,7 +449,10 @@ static norma_status check_presence(const norma_problem *p, norma_arg arg)
         arg == NORMA_ARG_WEIGHT || arg == NORMA_ARG_BIAS || arg == NORMA_ARG_DWEIGHT || arg == NORMA_ARG_DBIAS;
     if ((scales && !is_adaptive(p->op)) || (weights && (is_adaptive(p->op) || p->op == NORMA_NORMALIZE)))
         return BAD("%s: %s has none", name, op);
-    if (is_running(arg) && !norma_op_has_running(p->op))
+    const bool renorm = arg == NORMA_ARG_R || arg == NORMA_ARG_D;
+    if (renorm && p->op == NORMA_BATCH_RENORM && !p->training)
+        return BAD("%s: in training alone", name);
+    if ((is_running(arg) && !norma_op_has_running(p->op)) || (renorm && p->op != NORMA_BATCH_RENORM))
         return BAD("%s: %s has none", name, op);
     const bool mixes = arg == NORMA_ARG_MEAN_WEIGHTS || arg == NORMA_ARG_VAR_WEIGHTS ||
                        arg == NORMA_ARG_DMEAN_WEIGHTS || arg == NORMA_ARG_DVAR_WEIGHTS;

@@ -79,7 +79,11 @@
 #define ST_ROW 184
 #define ST_SUMS_ROW 185
 #define ST_COUNTS 186
-#define ST_WORDS 187
+// Batch renorm: where the (r, d, 0, 0) of the groups are, as CELLS; all ones: nowhere. Float32's bits of the limits.
+#define ST_RENORM 187
+#define ST_R_MAX 188
+#define ST_D_MAX 189
+#define ST_WORDS 190
 
 #define ST_KINDS 3 // instance, layer, batch
 
@@ -97,12 +101,14 @@
 #define ST_WORKSPACE 10
 #define ST_DY 11
 #define ST_Y_SCALE 11 // forward: the scale of a quantised y that is given; else it is at COEFFICIENTS + g
-// Slots of finish, those of running and count among them. (The workspace as above.)
+// Slots of finish, those of running, count and renorm among them. (The workspace as above.)
 #define ST_MEAN 0
 #define ST_RSTD 1
 #define ST_RUNNING_MEAN 2
 #define ST_RUNNING_VAR 3
 #define ST_NUM_BATCHES_TRACKED 4 // two words, the low one first
+#define ST_R 5
+#define ST_D 6
 // Slots of the mix: those of finish, and these, whose first stride is the step between the kinds.
 #define ST_MEAN_WEIGHTS 4
 #define ST_VAR_WEIGHTS 5

@@ -26,6 +26,7 @@ typedef enum norma_op {
     // x / (k + alpha/local_size * sum of x^2 over a window of channels)^beta; x, y and a given y_scale alone, forward
     // alone.
     NORMA_LOCAL_RESPONSE_NORM,
+    NORMA_BATCH_RENORM,     // a batch norm for small batches (arXiv:1702.03275)
     NORMA_GHOST_BATCH_NORM, // in training a channel over space and virtual_batch samples (arXiv:1705.08741)
     // A softmax-weighted mix of the statistics of instance, layer and batch norm (Luo et al., arXiv:1806.10779).
     NORMA_SWITCHABLE_NORM,
@@ -83,6 +84,8 @@ typedef enum norma_arg {
     NORMA_ARG_RUNNING_MEAN,
     NORMA_ARG_RUNNING_VAR,
     NORMA_ARG_NUM_BATCHES_TRACKED,
+    NORMA_ARG_R,
+    NORMA_ARG_D,
     NORMA_ARG_Y_SCALE,
     NORMA_ARG_NONFINITE,
     NORMA_ARG_MEAN_WEIGHTS,
@@ -150,16 +153,23 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 // A dimension of 0 is no error: nothing is computed, outputs that are not empty are written: gradients of parameters 0,
 // mean and rstd NaN, a dynamic y_scale 1, nonfinite 0.
 //
-// batch_norm, ghost_batch_norm and instance_norm. training (batch norms) or use_input_stats (instance_norm): statistics
-// are x's, and
-// running_mean and running_var, where given, become (1 - momentum)*running + momentum*batch; the variance that goes in
-// is the unbiased one unless running_var_biased (ONNX). Otherwise running_mean and running_var are the statistics.
-// instance_norm's batch is the mean over the samples. ghost_batch_norm is batch_norm of each virtual_batch samples, one
-// virtual batch after the other, and so are the running statistics updated (Hoffer et al., algorithm 1; TensorFlow's
-// virtual_batch_size instead takes the mean of the virtual batches once). num_batches_tracked, where given, is the
-// number of batches that running_mean and running_var have seen, not negative; it grows by 1 (by N/virtual_batch)
-// wherever they are updated or would be. cumulative is PyTorch's momentum=None: momentum is 1/(num_batches_tracked +
-// 1), that of the next virtual batch 1/(num_batches_tracked + 2), and so on.
+// batch_renorm in training: mean_b and sd_b = sqrt(var + eps) are those of the batch, mean_run and sd_run =
+// sqrt(running_var + eps) those of the running statistics before they are updated. xhat*r + d takes the place of xhat
+// in v; r and d, which are outputs in the shape of mean and constants for gradients, need running_mean and running_var:
+//   r = sd_b / sd_run, at least 1/r_max and at most r_max
+//   d = (mean_b - mean_run) / sd_run, at least -d_max and at most d_max
+// Backward of training must be given the r and d of forward. Otherwise batch_renorm is batch_norm.
+//
+// batch_norm, batch_renorm, ghost_batch_norm and instance_norm. training (batch norms) or use_input_stats
+// (instance_norm): statistics are x's, and running_mean and running_var, where given, become (1 - momentum)*running +
+// momentum*batch; the variance that goes in is the unbiased one unless running_var_biased (ONNX). Otherwise
+// running_mean and running_var are the statistics. instance_norm's batch is the mean over the samples. ghost_batch_norm
+// is batch_norm of each virtual_batch samples, one virtual batch after the other, and so are the running statistics
+// updated (Hoffer et al., algorithm 1; TensorFlow's virtual_batch_size instead takes the mean of the virtual batches
+// once). num_batches_tracked, where given, is the number of batches that running_mean and running_var have seen, not
+// negative; it grows by 1 (by N/virtual_batch) wherever they are updated or would be. cumulative is PyTorch's
+// momentum=None: momentum is 1/(num_batches_tracked + 1), that of the next virtual batch 1/(num_batches_tracked + 2),
+// and so on.
 //
 // switchable_norm (arXiv:1806.10779, equations 3 to 5). With alpha = softmax(mean_weights) and beta =
 // softmax(var_weights), both required and in the order instance, layer, batch, channel c of sample n has
@@ -226,6 +236,8 @@ typedef struct norma_problem {
     double k;
     double activation_slope;
     double momentum;
+    double r_max;         // batch_renorm: 1 or more
+    double d_max;         // batch_renorm: 0 or more
     double eps;           // not negative, not NaN
     double weight_offset; // 1 is Gemma's
     const norma_tensor *x;
@@ -245,6 +257,8 @@ typedef struct norma_problem {
     const norma_tensor *running_mean; // read; training: updated in place
     const norma_tensor *running_var;
     const norma_tensor *num_batches_tracked; // the same
+    const norma_tensor *r;                   // batch_renorm in training: output; backward: input
+    const norma_tensor *d;                   // the same
     const norma_tensor *y_scale;             // of a quantised y; output with dynamic_scale
     const norma_tensor *nonfinite;           // output
     const norma_tensor *mean_weights;        // switchable_norm: [3], before the softmax: of instance, layer, batch
@@ -269,21 +283,21 @@ typedef struct norma_problem {
 } norma_problem;
 
 // The operator's defaults, no tensors: eps 1e-5 (rms_norm 1e-6, weight_standardization 1e-10, normalize 1e-12, adaptive
-// norms 1e-6, mean_variance_normalization 1e-9), normalized_dims 1, num_groups 1, momentum 0.1, norm_order 2,
-// use_input_stats 1, activation_slope 0.01, z_activation silu, local_size 5, alpha 1e-4, beta 0.75, k 1.
+// norms 1e-6, mean_variance_normalization 1e-9), normalized_dims 1, num_groups 1, momentum 0.1, r_max 3, d_max 5,
+// norm_order 2, use_input_stats 1, activation_slope 0.01, z_activation silu, local_size 5, alpha 1e-4, beta 0.75, k 1.
 NORMA_API norma_problem norma_problem_defaults(norma_op op);
 
 #define NORMA_LAYER_NORM_DEFAULTS                                                                                     \
     {                                                                                                                 \
         .size = sizeof(norma_problem), .op = NORMA_LAYER_NORM, .normalized_dims = 1, .num_groups = 1,                 \
         .use_input_stats = 1, .norm_order = 2, .z_activation = NORMA_SILU, .activation_slope = 0.01, .local_size = 5, \
-        .alpha = 1e-4, .beta = 0.75, .k = 1, .momentum = 0.1, .eps = 1e-5                                             \
+        .alpha = 1e-4, .beta = 0.75, .k = 1, .momentum = 0.1, .r_max = 3, .d_max = 5, .eps = 1e-5                     \
     }
 #define NORMA_RMS_NORM_DEFAULTS                                                                                       \
     {                                                                                                                 \
         .size = sizeof(norma_problem), .op = NORMA_RMS_NORM, .normalized_dims = 1, .num_groups = 1,                   \
         .use_input_stats = 1, .norm_order = 2, .z_activation = NORMA_SILU, .activation_slope = 0.01, .local_size = 5, \
-        .alpha = 1e-4, .beta = 0.75, .k = 1, .momentum = 0.1, .eps = 1e-6                                             \
+        .alpha = 1e-4, .beta = 0.75, .k = 1, .momentum = 0.1, .r_max = 3, .d_max = 5, .eps = 1e-6                     \
     }
 
 #ifdef __cplusplus

@@ -225,6 +225,8 @@ static norma_status append_statistics(struct nst *plan, const struct nst_view *v
         TRY(append_reduction(plan, view, saved ? kernel_sums : kernel_stats, saved ? ST_SUM_ABOUT_MEAN : 0, group, end,
                              &in));
         TRY(append_finish(plan, view, group, end, in, saved ? ST_FINISH_SAVED : ST_FINISH_LISTS));
+        if (f->renorm)
+            TRY(nst_append_renorm(plan, view, group, end));
         if (f->update_running)
             TRY(nst_append_running(plan, view, in));
     }
@@ -521,6 +523,8 @@ static norma_status lay_out(struct nst *plan, const struct nst_view *view)
         plan->sums_at = (uint32_t)(plan->cells + kinds);
         plan->cells += f->backward ? 2 * kinds : kinds;
     }
+    plan->renorm_at = (uint32_t)plan->cells;
+    plan->cells += f->renorm ? groups : 0;
     plan->lists_at = (uint32_t)plan->cells;
     // Lists of all groups at once, and of a parameter's whole sum: a chunk of it has 2048 elements at least.
     const bool counted = f->statistic == FORM_PARTS && !f->backward;

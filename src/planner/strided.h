@@ -31,7 +31,7 @@ struct nst {
     struct norma_schedule *schedule;
     size_t dispatch_capacity;
     uint64_t cells, lists; // of the workspace, in cells of four floats
-    uint32_t cells_at, coefficients_at, lists_at;
+    uint32_t cells_at, coefficients_at, renorm_at, lists_at;
     uint32_t counts;              // merging parts: lists of as many cells lie behind the lists, with the counts; else 0
     uint32_t moments_at, sums_at; // of a mix
     uint32_t kept_at;             // 0, or where a reduction leaves its results, a cell a group, beside the lists
@@ -54,6 +54,9 @@ void nst_range(const struct nst_view *view, const struct nst_tile *tile, const s
 // running statistics. The groups that share one are one invocation's; as many at a time as it has iterations for.
 extern const char nst_kernel_running[];
 norma_status nst_append_running(struct nst *plan, const struct nst_view *view, uint32_t in);
+// r and d of the groups, computed from their finished cells or read.
+extern const char nst_kernel_renorm[];
+norma_status nst_append_renorm(struct nst *plan, const struct nst_view *view, int64_t group0, int64_t group1);
 // num_batches_tracked grows, once nobody else reads it.
 extern const char nst_kernel_count[];
 norma_status nst_append_count(struct nst *plan, const struct nst_view *view);

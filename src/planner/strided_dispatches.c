@@ -46,6 +46,8 @@ static void fill_operator(const struct nst_job *job, uint32_t *w)
     w[ST_SLOPE] = bits_of(f->slope);
     w[ST_MOMENTUM] = bits_of(job->momentum);
     w[ST_UPDATE] = job->update;
+    w[ST_R_MAX] = bits_of(f->r_max);
+    w[ST_D_MAX] = bits_of(f->d_max);
     w[ST_MEMBER] = job->member;
     w[ST_MEMBERS] = job->members;
     w[ST_OUTPUT] = job->output;
@@ -94,6 +96,7 @@ static void fill_space(const struct nst *plan, const struct nst_job *job, uint32
     w[ST_MOMENTS] = plan->moments_at;
     w[ST_SUMS] = plan->sums_at;
     w[ST_COUNTS] = plan->counts;
+    w[ST_RENORM] = f->renorm ? plan->renorm_at : UINT32_MAX;
     for (int32_t d = 0; d < f->rank; d++) {
         w[ST_CELL_STRIDE + d] = (uint32_t)view->cell_stride[d];
         w[ST_EXTENT + d] = (uint32_t)f->extent[d];

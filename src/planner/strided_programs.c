@@ -34,8 +34,11 @@ size_t norma_form_programs(const struct norma_form *form, const struct norma_cap
     }
     const bool scans = form->dynamic_scale || form->arg[NORMA_ARG_NONFINITE].present;
     const char *const more[] = {form->update_running ? nst_kernel_running : NULL,
-                                form->count_batches ? nst_kernel_count : NULL, scans ? "strided_scan" : NULL,
-                                scans ? "strided_fold" : NULL, scans ? "strided_result" : NULL};
+                                form->count_batches ? nst_kernel_count : NULL,
+                                scans ? "strided_scan" : NULL,
+                                scans ? "strided_fold" : NULL,
+                                scans ? "strided_result" : NULL,
+                                form->renorm ? nst_kernel_renorm : NULL};
     for (size_t i = 0; i < sizeof(more) / sizeof(*more); i++) {
         if (!more[i])
             continue;

@@ -1,10 +1,11 @@
-// The dispatches that update running statistics.
+// The dispatches of running statistics: their update, and what batch renorm makes of them.
 #include "strided.h"
 #include "strided_table.h"
 
 #define NONE NORMA_ARG_COUNT
 
-const char nst_kernel_running[] = "strided_running", nst_kernel_count[] = "strided_count";
+const char nst_kernel_running[] = "strided_running", nst_kernel_count[] = "strided_count",
+           nst_kernel_renorm[] = "strided_renorm";
 
 norma_status nst_append_running(struct nst *plan, const struct nst_view *view, uint32_t in)
 {
@@ -49,6 +50,22 @@ norma_status nst_append_count(struct nst *plan, const struct nst_view *view)
         .slots = {NONE, NONE, NONE, NONE, NORMA_ARG_NUM_BATCHES_TRACKED, NONE, NONE, NONE, NONE, NONE, NONE, NONE},
         .written = 1u << ST_NUM_BATCHES_TRACKED,
         .members = (uint32_t)view->form->batches};
+    plan->barrier = true;
+    return nst_append(plan, &job);
+}
+
+norma_status nst_append_renorm(struct nst *plan, const struct nst_view *view, int64_t group0, int64_t group1)
+{
+    const bool given = view->form->backward;
+    const norma_arg mean = given ? NONE : NORMA_ARG_RUNNING_MEAN, var = given ? NONE : NORMA_ARG_RUNNING_VAR;
+    const struct nst_job job = {
+        .kernel = nst_kernel_renorm,
+        .view = view,
+        .tile = {group0, group1, 0, view->chunks},
+        .units = (uint64_t)(group1 - group0),
+        .slots = {NONE, NONE, mean, var, NONE, NORMA_ARG_R, NORMA_ARG_D, NONE, NONE, NONE, NONE, NONE},
+        .written = given ? 0 : 1u << ST_R | 1u << ST_D,
+        .output = given};
     plan->barrier = true;
     return nst_append(plan, &job);
 }

@@ -198,8 +198,7 @@ void nsc_strided_store_kinds(const struct strided *s, norma_arg arg, const doubl
     store_values(a->dtype, s->base[arg], a->step, FORM_KINDS, values);
 }
 
-// One element of a tensor that repeats over a group's elements.
-static double load_one(const struct strided *s, norma_arg arg, const struct strided_walk *group)
+double nsc_strided_load_one(const struct strided *s, norma_arg arg, const struct strided_walk *group)
 {
     struct strided_walk at = *group;
     double value;
@@ -208,7 +207,7 @@ static double load_one(const struct strided *s, norma_arg arg, const struct stri
     return value;
 }
 
-static void store_one(const struct strided *s, norma_arg arg, const struct strided_walk *group, double value)
+void nsc_strided_store_one(const struct strided *s, norma_arg arg, const struct strided_walk *group, double value)
 {
     struct strided_walk at = *group;
     at.count = 1;
@@ -264,11 +263,14 @@ void nsc_strided_evaluate(const struct strided *s, const struct strided_walk *at
     load_t(s, at, o);
     for (int64_t i = 0; i < count; i++)
         o->v0[i] = o->xhat[i] = ((o->t[i] - cell->mean) - cell->mean_low) * cell->rstd;
+    for (int64_t i = 0; i < count && s->form->renorm; i++)
+        o->v0[i] = o->xhat[i] * cell->r + cell->d;
+    memcpy(o->normalised, o->v0, (size_t)count * sizeof o->normalised[0]);
     if (nsc_strided_has(s, NORMA_ARG_WEIGHT)) {
         nsc_strided_load(s, NORMA_ARG_WEIGHT, at, o->factor);
         for (int64_t i = 0; i < count; i++) {
             o->factor[i] = s->weight_offset + o->factor[i];
-            o->v0[i] = o->xhat[i] * o->factor[i];
+            o->v0[i] = o->normalised[i] * o->factor[i];
         }
     }
     if (nsc_strided_has(s, NORMA_ARG_BIAS)) {
@@ -388,8 +390,8 @@ void nsc_strided_statistics(const struct strided *s, int64_t group, struct strid
         return;
     }
     if (f->statistic == FORM_GIVEN) {
-        cell->mean = load_one(s, NORMA_ARG_RUNNING_MEAN, &at);
-        cell->rstd = 1 / sqrt(load_one(s, NORMA_ARG_RUNNING_VAR, &at) + s->eps);
+        cell->mean = nsc_strided_load_one(s, NORMA_ARG_RUNNING_MEAN, &at);
+        cell->rstd = 1 / sqrt(nsc_strided_load_one(s, NORMA_ARG_RUNNING_VAR, &at) + s->eps);
         return;
     }
     if (f->statistic == FORM_MOMENTS)
@@ -400,7 +402,9 @@ void nsc_strided_statistics(const struct strided *s, int64_t group, struct strid
         nsc_strided_finish(s, cell);
     }
     if (saved)
-        cell->rstd = load_one(s, NORMA_ARG_RSTD, &at);
+        cell->rstd = nsc_strided_load_one(s, NORMA_ARG_RSTD, &at);
+    if (f->renorm)
+        nsc_strided_renorm(s, &at, cell);
 }
 
 void nsc_strided_find_y(const struct strided *s, const struct strided_walk *at, const struct strided_cell *cell,
@@ -427,13 +431,17 @@ static void write_statistics(const struct strided *s, int64_t group, const struc
 {
     const struct strided_walk at = nsc_strided_group(s->form, group);
     if (nsc_strided_has(s, NORMA_ARG_MEAN))
-        store_one(s, NORMA_ARG_MEAN, &at, cell->mean);
+        nsc_strided_store_one(s, NORMA_ARG_MEAN, &at, cell->mean);
     if (nsc_strided_has(s, NORMA_ARG_RSTD))
-        store_one(s, NORMA_ARG_RSTD, &at, cell->rstd);
+        nsc_strided_store_one(s, NORMA_ARG_RSTD, &at, cell->rstd);
     if (s->form->dynamic_scale)
-        store_one(s, NORMA_ARG_Y_SCALE, &at, cell->y_scale);
+        nsc_strided_store_one(s, NORMA_ARG_Y_SCALE, &at, cell->y_scale);
     if (nsc_strided_has(s, NORMA_ARG_NONFINITE))
-        store_one(s, NORMA_ARG_NONFINITE, &at, (double)cell->nonfinite);
+        nsc_strided_store_one(s, NORMA_ARG_NONFINITE, &at, (double)cell->nonfinite);
+    if (nsc_strided_has(s, NORMA_ARG_R))
+        nsc_strided_store_one(s, NORMA_ARG_R, &at, cell->r);
+    if (nsc_strided_has(s, NORMA_ARG_D))
+        nsc_strided_store_one(s, NORMA_ARG_D, &at, cell->d);
     if (nsc_strided_has(s, NORMA_ARG_STATS) && s->form->statistic == FORM_MOMENTS)
         nsc_strided_store_stats(s, &at, cell);
 }
@@ -474,60 +482,6 @@ void nsc_strided_run(struct norma_device *device, struct strided *s,
     nsc_run(device, &(struct nsc_job){run, s, groups, piece}, groups * n * BYTES);
 }
 
-static int64_t load_count(const struct strided *s)
-{
-    int64_t count;
-    memcpy(&count, s->base[NORMA_ARG_NUM_BATCHES_TRACKED], sizeof count);
-    return count;
-}
-
-double nsc_strided_blended(const struct strided *s, double running, double batch, int64_t member)
-{
-    const double momentum = s->form->cumulative ? 1 / (double)(load_count(s) + member + 1) : s->momentum;
-    return (1 - momentum) * running + momentum * batch;
-}
-
-// Groups that share a running statistic go in with their mean (the samples of instance norm) or in their order, rounded
-// to the tensor's type after each (virtual batches).
-static void update_running(const struct strided *s, norma_arg arg, bool variance)
-{
-    const struct norma_form *f = s->form;
-    const uint32_t groups = nsc_strided_group_dims(f), own = nsc_strided_own_dims(f, arg);
-    const int64_t size = nsc_strided_size(f, own), share = nsc_strided_size(f, groups & ~own);
-    for (int64_t i = 0; i < size; i++) {
-        int64_t index[FORM_RANK] = {0}, member = 0;
-        long double sum = 0;
-        bool trained = true;
-        nsc_strided_set_index(f, own, i, index);
-        struct strided_walk at = nsc_strided_walk(f, groups & ~own, index);
-        do {
-            const struct strided_cell *cell = &s->cells[nsc_strided_number(f, groups, at.index)];
-            const double batch = variance ? cell->variance : cell->mean;
-            sum += batch;
-            trained = trained && !(f->statistic == FORM_MERGED && cell->count < 2 - f->running_var_biased);
-            if (f->in_order)
-                store_one(s, arg, &at, nsc_strided_blended(s, load_one(s, arg, &at), batch, member++));
-        } while (nsc_strided_next(&at));
-        if (!trained)
-            continue;
-        const double batch = (double)(sum / (long double)share);
-        if (!f->in_order)
-            store_one(s, arg, &at, nsc_strided_blended(s, load_one(s, arg, &at), batch, 0));
-    }
-}
-
-static void update_all_running(const struct strided *s)
-{
-    if (s->form->mix) {
-        nsc_switch_update_running(s);
-        return;
-    }
-    if (nsc_strided_has(s, NORMA_ARG_RUNNING_MEAN))
-        update_running(s, NORMA_ARG_RUNNING_MEAN, false);
-    if (nsc_strided_has(s, NORMA_ARG_RUNNING_VAR))
-        update_running(s, NORMA_ARG_RUNNING_VAR, true);
-}
-
 // True where mean or rstd lies in the place of an input, which other groups may have yet to read.
 static bool statistics_in_place(const struct strided *s)
 {
@@ -555,12 +509,7 @@ static norma_status forward(struct norma_device *device, struct strided *s)
         nsc_strided_run(device, s, run_forward);
         for (int64_t group = 0; group < f->groups && s->cells; group++)
             write_statistics(s, group, &s->cells[group]);
-        if (f->update_running && f->n > 0)
-            update_all_running(s);
-        if (f->count_batches) {
-            const int64_t count = load_count(s) + f->batches;
-            memcpy(s->base[NORMA_ARG_NUM_BATCHES_TRACKED], &count, sizeof count);
-        }
+        nsc_strided_running(s);
     }
     free(s->cells);
     free(s->moments);

@@ -15,6 +15,7 @@ struct strided_cell {
     long double spread; // the sum of squares about the mean, or of absolutes
     double variance;    // what running_var takes
     double norm;        // of normalize
+    double r, d;        // of batch renorm
     double y_scale;     // of a quantised y, where it is not given
     int64_t nonfinite;  // elements of x
     double c0, c1, c2;  // backward: dt = rstd*((g - c0) - xhat*c1 - sign(t)*c2)
@@ -49,9 +50,10 @@ struct strided_stretch {
     double u[STRIDED_STRETCH]; // x + input_bias
     double gate[STRIDED_STRETCH], h[STRIDED_STRETCH], z[STRIDED_STRETCH], act_z[STRIDED_STRETCH], t[STRIDED_STRETCH];
     double xhat[STRIDED_STRETCH];
-    double factor[STRIDED_STRETCH]; // weight_offset + weight
-    double v0[STRIDED_STRETCH];     // before act_z(z)
-    double v2[STRIDED_STRETCH];     // before the activation
+    double normalised[STRIDED_STRETCH]; // xhat; of batch renorm xhat*r + d
+    double factor[STRIDED_STRETCH];     // weight_offset + weight
+    double v0[STRIDED_STRETCH];         // before act_z(z)
+    double v2[STRIDED_STRETCH];         // before the activation
     double dv2[STRIDED_STRETCH], dv1[STRIDED_STRETCH];
     double g[STRIDED_STRETCH]; // of xhat
     double dt[STRIDED_STRETCH], dh[STRIDED_STRETCH];
@@ -110,6 +112,10 @@ void nsc_strided_count_nonfinite(const struct strided *s, const struct strided_w
 void nsc_strided_load_kinds(const struct strided *s, norma_arg arg, double out[FORM_KINDS]);
 void nsc_strided_store_kinds(const struct strided *s, norma_arg arg, const double values[FORM_KINDS]);
 
+// One element of a tensor that repeats over a group's elements.
+double nsc_strided_load_one(const struct strided *s, norma_arg arg, const struct strided_walk *group);
+void nsc_strided_store_one(const struct strided *s, norma_arg arg, const struct strided_walk *group, double value);
+
 double nsc_activation(norma_activation activation, double slope, double v);
 double nsc_activation_derivative(norma_activation activation, double slope, double v);
 
@@ -129,6 +135,10 @@ void nsc_strided_find_y(const struct strided *s, const struct strided_walk *at, 
 // The sums of g and of g*xhat.
 void nsc_strided_group_sums(const struct strided *s, int64_t group, const struct strided_cell *cell,
                             struct strided_stretch *o, double *sum_g, double *sum_gx);
+// After forward: from the cells of all groups into the running statistics, and their count.
+void nsc_strided_running(const struct strided *s);
+// r and d of a group whose other statistics are in the cell, or as they are given.
+void nsc_strided_renorm(const struct strided *s, const struct strided_walk *group, struct strided_cell *cell);
 
 // Runs a job over all groups.
 void nsc_strided_run(struct norma_device *device, struct strided *s,

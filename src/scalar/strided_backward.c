@@ -23,6 +23,7 @@ static void evaluate_g(const struct strided *s, const struct strided_walk *at, c
         o->dv2[i] *= nsc_activation_derivative(f->activation, s->slope, o->v2[i]);
         o->dv1[i] = z_behind ? o->dv2[i] * o->act_z[i] : o->dv2[i];
         o->g[i] = weight ? o->dv1[i] * o->factor[i] : o->dv1[i];
+        o->g[i] = f->renorm ? o->g[i] * cell->r : o->g[i];
     }
 }
 
@@ -61,7 +62,7 @@ static const double *gradient(const struct strided *s, norma_arg arg, int64_t co
         return o->dv1;
     case NORMA_ARG_DWEIGHT:
         for (int64_t i = 0; i < count; i++)
-            o->term[i] = o->dv1[i] * o->xhat[i];
+            o->term[i] = o->dv1[i] * o->normalised[i];
         return o->term;
     case NORMA_ARG_DGATE:
         for (int64_t i = 0; i < count; i++)

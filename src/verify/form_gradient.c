@@ -9,7 +9,7 @@ struct sums gradient_sums(const struct task *k, const struct statistics *st, int
     for (int64_t j = 0; j < k->form->n; j++) {
         point_begin(k, group, j, &p);
         point_forward(k, st, &p);
-        point_backward(k, &p);
+        point_backward(k, st, &p);
         sums.g += p.g;
         sums.gx += p.g * p.xhat;
         sums.gt += p.g * p.t;
@@ -134,8 +134,9 @@ void gradient_write(const struct task *k, const struct point *p)
     point_add(k, NORMA_ARG_DINPUT_BIAS, p->index, dh_gate, 16 * u * fabsl(dh_gate) + p->e_dh * fabsl(p->gate));
     point_add(k, NORMA_ARG_DADDEND, p->index, p->dv2, 16 * u * fabsl(p->dv2) + p->e_dv2);
     point_add(k, NORMA_ARG_DBIAS, p->index, p->dv1, 16 * u * fabsl(p->dv1) + p->e_dv1);
-    point_add(k, NORMA_ARG_DWEIGHT, p->index, p->dv1 * p->xhat,
-              16 * u * fabsl(p->dv1) * (fabsl(p->xhat) + 1) + p->e_dv1 * fabsl(p->xhat) + fabsl(p->dv1) * p->e_xhat);
+    point_add(k, NORMA_ARG_DWEIGHT, p->index, p->dv1 * p->normalised,
+              16 * u * fabsl(p->dv1) * p->normalised_size + p->e_dv1 * fabsl(p->normalised) +
+                  fabsl(p->dv1) * p->e_normalised);
     if (k->out[NORMA_ARG_DZ].value)
         write_dz(k, p);
 }

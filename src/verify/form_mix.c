@@ -115,7 +115,8 @@ static struct mixed mix_group(const struct form_mixture *mix, int64_t group)
 {
     const struct task *k = mix->task;
     const struct norma_form *f = k->form;
-    struct mixed m = {.kind = {group, f->groups + group / f->sample_step % f->samples,
+    struct mixed m = {.st = {.r = 1},
+                      .kind = {group, f->groups + group / f->sample_step % f->samples,
                                f->groups + f->samples + group / f->channel_step % f->channels}};
     const struct kind *own = &mix->kinds[group];
     long double shift = 0, e_var = 0, e_t = 0;

@@ -206,14 +206,17 @@ void point_forward(const struct task *k, const struct statistics *st, struct poi
     p->xhat = ((p->t - st->mean) - st->mean_rest) * st->s;
     p->e_xhat = (p->e_t + st->e_mean) * st->s + fabsl(p->xhat) * st->e_s;
     p->weight = f->arg[NORMA_ARG_WEIGHT].present ? k->weight_offset + point_load(k, NORMA_ARG_WEIGHT, p->index, 0) : 1;
-    p->v0 = p->xhat * p->weight + bias;
-    p->e_v0 = 8 * k->u * ((fabsl(p->xhat) + 1) * fabsl(p->weight) + fabsl(bias));
-    p->e_v0 += p->e_xhat * fabsl(p->weight) + k->least;
+    p->normalised = p->xhat * st->r + st->d;
+    p->e_normalised = p->e_xhat * st->r + fabsl(p->xhat) * st->e_r + st->e_d;
+    p->normalised_size = (fabsl(p->xhat) + 1) * st->r + fabsl(st->d);
+    p->v0 = p->normalised * p->weight + bias;
+    p->e_v0 = 8 * k->u * (p->normalised_size * fabsl(p->weight) + fabsl(bias));
+    p->e_v0 += p->e_normalised * fabsl(p->weight) + k->least;
     p->v2 = (point_z_is_last(f) ? p->v0 * p->act_z : p->v0) + addend;
     p->e_v2 = (point_z_is_last(f) ? p->e_v0 * p->act_z_size : p->e_v0) + 8 * k->u * fabsl(addend);
 }
 
-void point_backward(const struct task *k, struct point *p)
+void point_backward(const struct task *k, const struct statistics *st, struct point *p)
 {
     const struct norma_form *f = k->form;
     const long double dy = point_load(k, NORMA_ARG_DY, p->index, 0), u = k->u;
@@ -229,6 +232,6 @@ void point_backward(const struct task *k, struct point *p)
         p->dv1 = p->dv2 * p->act_z;
         p->e_dv1 = p->e_dv2 * fabsl(p->act_z) + fabsl(p->dv2) * 8 * u * p->act_z_size + k->least;
     }
-    p->g = p->dv1 * p->weight;
-    p->e_g = p->e_dv1 * fabsl(p->weight) + k->least;
+    p->g = p->dv1 * p->weight * st->r;
+    p->e_g = (p->e_dv1 * fabsl(p->weight) + k->least) * fmaxl(1, st->r);
 }

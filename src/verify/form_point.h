@@ -33,6 +33,7 @@ struct statistics {
     long double e_mean;             // what e_t adds, see above
     long double e_norm;             // of the root or sum that s follows from
     long double e_s;                // relative; 0 where s was saved
+    long double r, e_r, d, e_d;     // of batch renorm; else 1 and 0
 };
 
 // All about one element. In the order of the formulas; unused parts are left as they are.
@@ -41,6 +42,7 @@ struct point {
     long double shifted, gate, sum, sum_terms, h, e_h; // shifted: x + input_bias; sum: h unrounded
     long double z, act_z, act_z_size, t, e_t;          // act_z_size: |z| + 1, a bound of |act_z| and of its error / 8u
     long double xhat, e_xhat, weight, v0, e_v0, v2, e_v2;
+    long double normalised, e_normalised, normalised_size; // xhat*r + d; its size: what the contract's 8u are of
     long double dv2, e_dv2, dv1, e_dv1, g, e_g;
     long double dt, e_dt, dh, e_dh;
 };
@@ -63,7 +65,7 @@ long double point_activation_size(norma_activation activation, long double slope
 bool point_z_is_last(const struct norma_form *f);
 void point_begin(const struct task *k, int64_t group, int64_t element, struct point *p); // up to t
 void point_forward(const struct task *k, const struct statistics *st, struct point *p);  // from xhat to v2
-void point_backward(const struct task *k, struct point *p);                              // from dy to g
+void point_backward(const struct task *k, const struct statistics *st, struct point *p); // from dy to g
 
 struct sums gradient_sums(const struct task *k, const struct statistics *st, int64_t group);
 // From g to dh.
@@ -88,6 +90,15 @@ void point_add(const struct task *k, norma_arg arg, const int64_t index[FORM_RAN
                long double bound);
 void gradient_to_h(const struct task *k, struct point *p); // from dt to dh
 void gradient_write(const struct task *k, const struct point *p);
+// Where the entry of an output at this place is.
+int64_t point_entry(const struct norma_form *f, norma_arg arg, const int64_t index[FORM_RANK]);
+
+// A group's mean or variance for a running statistic. Before the groups and after them: its entries begin, and end.
+void running_write(const struct task *k, norma_arg arg, const int64_t index[FORM_RANK], long double batch,
+                   long double e_batch);
+void running_update(const struct task *k, norma_arg arg, bool before);
+// r and d, and their errors, of the group at this place, whose other statistics are known.
+void running_renorm(const struct task *k, const int64_t index[FORM_RANK], struct statistics *st);
 
 // form_mix.c: statistics that are mixed from those of several groups. NULL: out of memory.
 struct form_mixture *form_mix_create(const struct task *k);

@@ -23,6 +23,8 @@ static bool is_output(const struct norma_form *f, norma_arg arg)
     case NORMA_ARG_SUM:
     case NORMA_ARG_MEAN:
     case NORMA_ARG_RSTD:
+    case NORMA_ARG_R:
+    case NORMA_ARG_D:
     case NORMA_ARG_NONFINITE:
         return !f->backward;
     case NORMA_ARG_Y_SCALE:
@@ -57,7 +59,7 @@ static bool differs_along(const struct norma_form *f, norma_arg arg, int32_t d)
 {
     const bool of_group = arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD || arg == NORMA_ARG_RUNNING_MEAN ||
                           arg == NORMA_ARG_RUNNING_VAR || arg == NORMA_ARG_Y_SCALE || arg == NORMA_ARG_NONFINITE ||
-                          arg == NORMA_ARG_STATS || arg == NORMA_ARG_SUMS;
+                          arg == NORMA_ARG_STATS || arg == NORMA_ARG_SUMS || arg == NORMA_ARG_R || arg == NORMA_ARG_D;
     if (of_x_shape(arg))
         return true;
     return f->arg[arg].stride[d] != 0 && (!of_group || d < f->group_rank);
@@ -86,7 +88,7 @@ int64_t form_output_offset(const struct norma_form *form, norma_arg arg, int64_t
     return offset + index * form->arg[arg].row; // 0 rows are left where there is but one
 }
 
-static int64_t entry_of(const struct norma_form *f, norma_arg arg, const int64_t index[FORM_RANK])
+int64_t point_entry(const struct norma_form *f, norma_arg arg, const int64_t index[FORM_RANK])
 {
     int64_t entry = 0;
     for (int32_t d = 0; d < f->rank; d++)
@@ -100,7 +102,7 @@ void point_add(const struct task *k, norma_arg arg, const int64_t index[FORM_RAN
 {
     if (!k->out[arg].value)
         return;
-    const int64_t entry = entry_of(k->form, arg, index);
+    const int64_t entry = point_entry(k->form, arg, index);
     k->out[arg].value[entry] += value;
     k->out[arg].bound[entry] += bound;
 }
@@ -203,14 +205,14 @@ static void sum_group(const struct task *k, int64_t group, struct statistics *st
 static struct statistics find_statistics(const struct task *k, int64_t group)
 {
     const struct norma_form *f = k->form;
-    struct statistics st = {.n = f->n};
+    struct statistics st = {.n = f->n, .r = 1};
     int64_t index[FORM_RANK];
     if (f->statistic == FORM_MERGED) {
         find_scale(k, &st, merged_load(k, group, &st), 0);
         return st;
     }
     if (f->n == 0) {
-        st.mean = st.s = (long double)NAN;
+        st.mean = st.s = st.r = st.d = (long double)NAN;
         return st;
     }
     point_locate(f, group, 0, index);
@@ -227,50 +229,9 @@ static struct statistics find_statistics(const struct task *k, int64_t group)
     // A float64 mean need not be corrected.
     if (f->backward && f->float64 && f->statistic == FORM_MOMENTS && f->arg[NORMA_ARG_MEAN].present)
         st.e_mean += fabsl(point_load(k, NORMA_ARG_MEAN, index, 0) - st.mean);
+    if (f->renorm)
+        running_renorm(k, index, &st);
     return st;
-}
-
-// kept*running + momentum*batch in an entry that holds running (value, its error: bound) before and after. Two
-// products, of which one has 1 - momentum: 4u of the first, half a step each among the denormals and the batch's own
-// half. What overflows the tensor's type between two batches is an infinity; 0 times that is NaN, as in PyTorch, and no
-// bound is left where running is no number.
-static void blend_running(const struct task *k, int64_t member, long double *value, long double *bound,
-                          long double batch, long double e_batch)
-{
-    const bool cumulative = k->form->cumulative, finite = isfinite(*value);
-    const long double largest = k->form->float64 ? 0x1.fffffffffffff8p+1023L : 0x1.ffffffp+127L;
-    const int64_t no_index[FORM_RANK] = {0};
-    const long double batches = point_load(k, NORMA_ARG_NUM_BATCHES_TRACKED, no_index, 0) + member + 1;
-    const long double momentum = cumulative ? 1 / batches : k->momentum, kept = (1 - momentum) * *value;
-    // The number of batches is rounded twice and divided by, which is within 8u of the momentum.
-    const long double e_momentum = cumulative ? 8 * k->u * momentum * (fabsl(*value) + fabsl(batch)) : 0;
-    *value = kept + momentum * batch;
-    *bound = finite ? (1 - momentum) * *bound + 4 * k->u * fabsl(kept) + momentum * e_batch + e_momentum + k->least : 0;
-    if (fabsl(*value) >= largest)
-        *value = copysignl((long double)INFINITY, *value);
-}
-
-// Running statistics are gathered here as sums over the groups that share them, see update_running; groups in order
-// are put in at once.
-static void write_running(const struct task *k, norma_arg arg, int64_t member, const int64_t index[FORM_RANK],
-                          long double batch, long double e_batch)
-{
-    if (!k->out[arg].value || !k->form->in_order) {
-        point_add(k, arg, index, batch, e_batch);
-        return;
-    }
-    const int64_t entry = entry_of(k->form, arg, index);
-    blend_running(k, member, &k->out[arg].value[entry], &k->out[arg].bound[entry], batch, e_batch);
-}
-
-// Of a group among those that share its running statistics.
-static int64_t member_of(const struct norma_form *f, const int64_t index[FORM_RANK])
-{
-    int64_t member = 0;
-    for (int32_t d = 0; d < f->group_rank; d++)
-        if (f->arg[NORMA_ARG_RUNNING_MEAN].stride[d] == 0)
-            member = member * f->extent[d] + index[d];
-    return member;
 }
 
 static void write_statistics(const struct task *k, const struct statistics *st, int64_t group)
@@ -279,38 +240,19 @@ static void write_statistics(const struct task *k, const struct statistics *st, 
     const long double u = k->u, n = st->n;
     int64_t index[FORM_RANK];
     point_locate(f, group, 0, index);
-    const int64_t member = member_of(f, index);
     const long double mean = st->mean + st->mean_rest;
     const long double e_mean = 2 * u * (fabsl(mean) + st->deviation) + st->e_mean;
     point_add(k, NORMA_ARG_MEAN, index, mean, e_mean);
     point_add(k, NORMA_ARG_RSTD, index, st->s, (8 * u + st->e_s) * fabsl(st->s));
-    write_running(k, NORMA_ARG_RUNNING_MEAN, member, index, mean, e_mean + 4 * u * fabsl(mean));
+    point_add(k, NORMA_ARG_R, index, st->r, st->e_r);
+    point_add(k, NORMA_ARG_D, index, st->d, st->e_d);
+    running_write(k, NORMA_ARG_RUNNING_MEAN, index, mean, e_mean + 4 * u * fabsl(mean));
     // rstd's 8u are 16u of the variance.
     const long double divisor = f->running_var_biased ? n : n - 1, deviation = st->deviation;
     const long double e_squares = (2 * deviation + st->e_norm) * st->e_norm * n;
     const long double var = deviation * deviation * n / divisor;
-    write_running(k, NORMA_ARG_RUNNING_VAR, member, index, var, (4 * u + 16 * u) * var + e_squares / divisor);
+    running_write(k, NORMA_ARG_RUNNING_VAR, index, var, (4 * u + 16 * u) * var + e_squares / divisor);
     merged_write_stats(k, group, st);
-}
-
-// Where groups go in one after the other, an entry begins as what it was; elsewhere it ends as the old one and the mean
-// over the groups that share it (the samples of an instance norm).
-static void update_running(const struct task *k, norma_arg arg, bool before)
-{
-    const struct norma_form *f = k->form;
-    const struct form_reference_output *out = &k->out[arg];
-    const int64_t count = form_output_count(f, arg);
-    const bool empty = f->groups == 0 || f->n == 0; // nothing is computed
-    for (int64_t i = 0; i < count; i++) {
-        long double running = point_load_at(k, arg, form_output_offset(f, arg, i)), bound = 0;
-        if (before ? empty || !f->in_order : !empty && f->in_order)
-            continue;
-        if (!before && !empty && !merged_is_untrained(k, i))
-            blend_running(k, 0, &running, &bound, out->value[i] / (f->groups / count),
-                          out->bound[i] / (f->groups / count));
-        out->value[i] = running;
-        out->bound[i] = bound;
-    }
 }
 
 // Quantised outputs. What is written for y is y/scale with its bound: form_reference_error tells which steps that
@@ -470,7 +412,7 @@ static void do_group(const struct task *k, struct form_mixture *mix, int64_t gro
         point_begin(k, group, j, &p);
         point_forward(k, &st, &p);
         if (k->form->backward) {
-            point_backward(k, &p);
+            point_backward(k, &st, &p);
             if (mix)
                 form_mix_through(mix, group, &p);
             else
@@ -517,7 +459,7 @@ bool form_reference(const struct norma_form *form, const void *const data[NORMA_
         return false;
     }
     for (int arg = NORMA_ARG_RUNNING_MEAN; arg <= NORMA_ARG_RUNNING_VAR; arg++)
-        update_running(&task, (norma_arg)arg, true);
+        running_update(&task, (norma_arg)arg, true);
     for (int64_t group = 0; group < form->groups; group++)
         if (form->statistic == FORM_WINDOW)
             do_window(&task, group);
@@ -526,7 +468,7 @@ bool form_reference(const struct norma_form *form, const void *const data[NORMA_
         else
             do_group(&task, mix, group);
     for (int arg = NORMA_ARG_RUNNING_MEAN; arg <= NORMA_ARG_RUNNING_VAR; arg++)
-        update_running(&task, (norma_arg)arg, false);
+        running_update(&task, (norma_arg)arg, false);
     if (out[NORMA_ARG_NUM_BATCHES_TRACKED].value)
         out[NORMA_ARG_NUM_BATCHES_TRACKED].value[0] = point_load_at(&task, NORMA_ARG_NUM_BATCHES_TRACKED, 0) +
                                                       (form->groups > 0 && form->n > 0 ? form->batches : 0);

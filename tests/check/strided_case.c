@@ -26,7 +26,7 @@ static bool is_group_op(norma_op op)
 
 bool strided_is_batch_op(norma_op op)
 {
-    return op == NORMA_BATCH_NORM || op == NORMA_GHOST_BATCH_NORM;
+    return op == NORMA_BATCH_NORM || op == NORMA_BATCH_RENORM || op == NORMA_GHOST_BATCH_NORM;
 }
 
 static bool has_running(norma_op op)
@@ -81,6 +81,8 @@ bool strided_is_output(const struct strided_case *c, norma_arg arg)
         return true;
     case NORMA_ARG_MEAN:
     case NORMA_ARG_RSTD:
+    case NORMA_ARG_R:
+    case NORMA_ARG_D:
         return p->direction == NORMA_FORWARD;
     case NORMA_ARG_NONFINITE:
         return true;
@@ -272,7 +274,8 @@ static void pick_inputs(struct strided_case *c, uint64_t *s)
     set(c, NORMA_ARG_INPUT_BIAS, fused && chance(s, 0.4));
     set(c, NORMA_ARG_Z, fused && chance(s, 0.4));
     set(c, NORMA_ARG_ADDEND, fused && chance(s, 0.35));
-    const bool running = strided_is_given(c) || chance(s, 0.5), mixed = p->op == NORMA_SWITCHABLE_NORM;
+    const bool mixed = p->op == NORMA_SWITCHABLE_NORM;
+    const bool running = strided_is_given(c) || p->op == NORMA_BATCH_RENORM || chance(s, 0.5);
     set(c, NORMA_ARG_RUNNING_MEAN, running && has_running(p->op));
     set(c, NORMA_ARG_MEAN_WEIGHTS, mixed);
     set(c, NORMA_ARG_VAR_WEIGHTS, mixed);
@@ -294,6 +297,9 @@ static void pick_outputs(struct strided_case *c, uint64_t *s)
     const bool statistics = !is_step(c->problem.op) || (applies && !backward);
     set(c, NORMA_ARG_MEAN, statistics && chance(s, 0.5));
     set(c, NORMA_ARG_RSTD, statistics && (has(c, NORMA_ARG_MEAN) ? chance(s, 0.85) : chance(s, 0.15)));
+    const bool renorm = c->problem.op == NORMA_BATCH_RENORM && c->problem.training;
+    set(c, NORMA_ARG_R, renorm && (backward || chance(s, 0.6)));
+    set(c, NORMA_ARG_D, renorm && (backward || chance(s, 0.6)));
     if (!backward) {
         set(c, NORMA_ARG_SUM, fused && chance(s, 0.6));
         return;
@@ -332,7 +338,7 @@ static void pick_types(struct strided_case *c, norma_dtype x, uint64_t *s)
     c->float64 = x == NORMA_FLOAT64;
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
         const norma_dtype own = types[check_pick(s, 4)];
-        const bool fixed = arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD ||
+        const bool fixed = arg == NORMA_ARG_MEAN || arg == NORMA_ARG_RSTD || arg == NORMA_ARG_R || arg == NORMA_ARG_D ||
                            (arg >= NORMA_ARG_RUNNING_MEAN && arg <= NORMA_ARG_SUMS && arg != NORMA_ARG_NONFINITE) ||
                            (arg == NORMA_ARG_X && c->problem.op == NORMA_BATCH_NORM_MERGE); // that of the parts
         c->tensor[arg].dtype = c->float64 ? NORMA_FLOAT64 : fixed ? NORMA_FLOAT32 : alike || arg == 0 ? x : own;
@@ -386,6 +392,7 @@ static void pick_values(struct strided_case *c, uint64_t *s)
 static void pick_numbers(struct strided_case *c, uint64_t *s)
 {
     static const double slopes[] = {0.01, 0.2, -0.5, 0, 1.5}, momenta[] = {0.1, 0.01, 0, 1, 0.7};
+    static const double r_max[] = {1, 1.5, 3, 30, 1e30}, d_max[] = {0, 0.5, 5, 100, 1e30};
     norma_problem *p = &c->problem;
     p->training = chance(s, 0.7);
     p->use_input_stats = chance(s, 0.75);
@@ -397,6 +404,8 @@ static void pick_numbers(struct strided_case *c, uint64_t *s)
     p->z_first = chance(s, 0.4);
     p->activation_slope = slopes[check_pick(s, 5)];
     p->momentum = momenta[check_pick(s, 5)];
+    p->r_max = r_max[check_pick(s, 5)];
+    p->d_max = d_max[check_pick(s, 5)];
     p->weight_offset = p->op == NORMA_RMS_NORM && chance(s, 0.3) ? 1 : 0;
 }
 

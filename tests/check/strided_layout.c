@@ -16,6 +16,8 @@ static enum role role_of(norma_arg arg)
     switch (arg) {
     case NORMA_ARG_MEAN:
     case NORMA_ARG_RSTD:
+    case NORMA_ARG_R:
+    case NORMA_ARG_D:
     case NORMA_ARG_Y_SCALE: // or, where it is given, another: set_scale
     case NORMA_ARG_NONFINITE:
         return ROLE_STATISTIC;
@@ -78,6 +80,7 @@ static int32_t natural_axes(const struct strided_case *c, int32_t axes[NORMA_MAX
     int32_t count = 0;
     switch (c->problem.op) {
     case NORMA_BATCH_NORM:
+    case NORMA_BATCH_RENORM:
     case NORMA_GHOST_BATCH_NORM:
     case NORMA_BATCH_NORM_STATS:
     case NORMA_BATCH_NORM_APPLY:
@@ -410,6 +413,8 @@ norma_problem strided_problem(const struct strided_case *c, const norma_tensor v
         [NORMA_ARG_RUNNING_MEAN] = &p.running_mean,
         [NORMA_ARG_RUNNING_VAR] = &p.running_var,
         [NORMA_ARG_NUM_BATCHES_TRACKED] = &p.num_batches_tracked,
+        [NORMA_ARG_R] = &p.r,
+        [NORMA_ARG_D] = &p.d,
         [NORMA_ARG_Y_SCALE] = &p.y_scale,
         [NORMA_ARG_NONFINITE] = &p.nonfinite,
         [NORMA_ARG_MEAN_WEIGHTS] = &p.mean_weights,
@@ -481,6 +486,8 @@ static size_t append_numbers(const struct strided_case *c, char *text, size_t si
     if (c->tensor[NORMA_ARG_RUNNING_MEAN].present)
         used = check_append(text, size, used, " momentum %g%s%s", p->momentum, p->cumulative ? " cumulative" : "",
                             p->running_var_biased ? " biased" : "");
+    if (p->op == NORMA_BATCH_RENORM)
+        used = check_append(text, size, used, " r_max %g d_max %g", p->r_max, p->d_max);
     if (p->activation != NORMA_ACTIVATION_NONE)
         used = check_append(text, size, used, " %s", norma_activation_name(p->activation));
     if (c->tensor[NORMA_ARG_Z].present)

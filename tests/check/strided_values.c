@@ -231,13 +231,15 @@ static bool save_statistics(const struct strided_case *c, struct norma_form *for
             data[arg] = c->arena + c->tensor[form->arg[arg].source].begin;
     if (!form_reference(form, data, out))
         return false;
-    for (int arg = NORMA_ARG_MEAN; arg <= NORMA_ARG_RSTD; arg++) {
+    static const norma_arg statistics[] = {NORMA_ARG_MEAN, NORMA_ARG_RSTD, NORMA_ARG_R, NORMA_ARG_D};
+    for (size_t k = 0; k < sizeof statistics / sizeof *statistics; k++) {
+        const norma_arg arg = statistics[k];
         const struct strided_tensor *t = &c->tensor[arg];
         for (int64_t i = 0; i < form_output_count(form, (norma_arg)arg); i++) {
             double value = (double)out[arg].value[i];
             if (nudged && arg == NORMA_ARG_MEAN && !c->float64)
                 value = (double)nextafterf((float)value, check_pick(&s, 2) ? INFINITY : -INFINITY);
-            const uint64_t at = (uint64_t)form_output_offset(form, (norma_arg)arg, i);
+            const uint64_t at = (uint64_t)form_output_offset(form, arg, i);
             strided_store(t->dtype, c->arena + t->begin + at * norma_dtype_size(t->dtype), value);
         }
     }
@@ -266,6 +268,7 @@ bool strided_case_fill(struct strided_case *c)
         spoil(c, &form);
     if (given && !make_stats(c, &form))
         return false;
-    const bool saved = c->tensor[NORMA_ARG_MEAN].present || c->tensor[NORMA_ARG_RSTD].present;
+    const bool saved =
+        c->tensor[NORMA_ARG_MEAN].present || c->tensor[NORMA_ARG_RSTD].present || c->tensor[NORMA_ARG_R].present;
     return !saved || forward || save_statistics(c, &form);
 }
