@@ -53,6 +53,8 @@ static bool check_numbers(const norma_problem *problem)
         probe.running_mean = probe.running_var = &running;
     if (probe.op == NORMA_SWITCHABLE_NORM)
         probe.mean_weights = probe.var_weights = &kinds;
+    if (probe.op == NORMA_BATCH_RENORM && probe.training && probe.x->rank > 1)
+        probe.r = probe.d = &running;
     return succeeded(norma_work_from_problem(&probe, NORMA_PLACE_NONE, &work));
 }
 
@@ -130,7 +132,8 @@ void made_fill(const norma_tensor *tensor, norma_arg arg, uint64_t seed, void *d
     uint64_t state = seed * NORMA_ARG_COUNT + (uint64_t)arg;
     for (int64_t i = 0; i < first; ++i) {
         float value = random_normal(&state);
-        if (arg == NORMA_ARG_RUNNING_VAR || arg == NORMA_ARG_RSTD || arg == NORMA_ARG_NUM_BATCHES_TRACKED)
+        if (arg == NORMA_ARG_RUNNING_VAR || arg == NORMA_ARG_RSTD || arg == NORMA_ARG_NUM_BATCHES_TRACKED ||
+            arg == NORMA_ARG_R)
             value = 0.5f + value * value;
         if (arg == NORMA_ARG_Y_SCALE)
             value = 0.02f + 0.01f * value * value;

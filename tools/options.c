@@ -196,7 +196,9 @@ static uint64_t usual_tensors(const norma_problem *p)
         if (argument_has_tensor(p->op, p->direction, arg) &&
             (arg == NORMA_ARG_DX || with >> tensor_of_gradient(arg) & 1))
             gradients |= TENSOR_BIT(arg);
-    if (norma_running_are_given(p))
+    if (p->op == NORMA_BATCH_RENORM && p->training && p->direction == NORMA_BACKWARD)
+        with |= TENSOR_BIT(NORMA_ARG_R) | TENSOR_BIT(NORMA_ARG_D);
+    if (norma_running_are_given(p) || p->op == NORMA_BATCH_RENORM)
         with |= TENSOR_BIT(NORMA_ARG_RUNNING_MEAN) | TENSOR_BIT(NORMA_ARG_RUNNING_VAR);
     return p->direction == NORMA_BACKWARD ? with | gradients : with;
 }

@@ -40,6 +40,8 @@ enum tensor_role tensor_role(norma_arg arg)
         return TENSOR_PARAMETER;
     case NORMA_ARG_MEAN:
     case NORMA_ARG_RSTD:
+    case NORMA_ARG_R:
+    case NORMA_ARG_D:
     case NORMA_ARG_Y_SCALE:
     case NORMA_ARG_NONFINITE:
         return TENSOR_STATISTIC;
@@ -93,6 +95,7 @@ uint32_t group_axes(const norma_problem *p)
     const uint32_t all = (1u << p->x->rank) - 1;
     switch (p->op) {
     case NORMA_BATCH_NORM:
+    case NORMA_BATCH_RENORM:
     case NORMA_BATCH_NORM_STATS:
     case NORMA_BATCH_NORM_APPLY:
         return all & ~2u;
@@ -120,6 +123,7 @@ static uint32_t parameter_axes(const norma_problem *p)
 {
     switch (p->op) {
     case NORMA_BATCH_NORM:
+    case NORMA_BATCH_RENORM:
     case NORMA_GHOST_BATCH_NORM:
     case NORMA_BATCH_NORM_STATS:
     case NORMA_BATCH_NORM_APPLY:

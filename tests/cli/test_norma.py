@@ -224,7 +224,7 @@ class Program(Room):
         self.assertFalse(os.path.exists(self.out))
 
 
-BATCH = ("batch_norm", "ghost_batch_norm")
+BATCH = ("batch_norm", "batch_renorm", "ghost_batch_norm")
 TRAINED = (*BATCH, "switchable_norm")
 RUNNING = (*TRAINED, "instance_norm")
 ADAPTIVE = ("ada_layer_norm", "ada_rms_norm", "ada_group_norm", "ada_instance_norm")
@@ -237,6 +237,8 @@ CASES = [
     ("rms_norm", {"weight_offset": 1.0}, "weight z", (3,), (3,)),
     ("batch_norm", {"training": True, "momentum": 0.25}, "weight bias addend", (0, 2, 3), (1,)),
     ("batch_norm", {"activation": "relu"}, "weight bias", (0, 2, 3), (1,)),
+    ("batch_renorm", {"training": True, "r_max": 1.25, "d_max": 0.5, "momentum": 0.3}, "weight bias z", (0, 2, 3), (1,)),
+    ("batch_renorm", {}, "weight bias", (0, 2, 3), (1,)),
     ("ghost_batch_norm", {"training": True, "virtual_batch": 1, "momentum": 0.3}, "weight bias gate", (2, 3), (1,)),
     ("ghost_batch_norm", {"training": True, "virtual_batch": 3}, "weight bias", (2, 3), (1,)),
     ("ghost_batch_norm", {}, "weight bias", (0, 2, 3), (1,)),
@@ -336,7 +338,15 @@ def formulas(op, numbers, axes, own, x, tensors):
     else:
         rstd = 1 / numpy.sqrt(var + eps)
     factor = 1 + wide("scale", 0) if op in ADAPTIVE else numbers.get("weight_offset", 0) + wide("weight", 1)
-    v = (t - mean) * rstd * factor + wide("bias", 0) + wide("shift", 0)
+    xhat = (t - mean) * rstd
+    if op == "batch_renorm" and numbers.get("training"):
+        sd = numpy.sqrt(tensors["running_var"] + eps)
+        apart = (mean.reshape(-1) - tensors["running_mean"]) / sd
+        most, far = numbers["r_max"], numbers["d_max"]
+        for name, value in (("r", (1 / rstd.reshape(-1) / sd).clip(1 / most, most)), ("d", apart.clip(-far, far))):
+            result[name] = tensors.get(name, value)  # constants in backward
+        xhat = xhat * result["r"].reshape(1, -1, 1, 1) + result["d"].reshape(1, -1, 1, 1)
+    v = xhat * factor + wide("bias", 0) + wide("shift", 0)
     if "z" in tensors and not numbers.get("z_first"):
         v = v * act_z
     y = activate(numbers.get("activation", "none"), v + wide("addend", 0), numbers.get("activation_slope", 0.01))
@@ -394,7 +404,7 @@ class Operators(Room):
     def check_forward(self, case, device, dtype, tolerance, *more):
         op, numbers, _, axes, own = case
         words, tensors = self.prepare(case, dtype)
-        names = ["sum", "mean", "rstd"]
+        names = ["sum", "mean", "rstd"] + ["r", "d"] * (op == "batch_renorm" and "training" in numbers)
         updates = "training" in numbers or (op == "instance_norm" and "use_input_stats" not in numbers)
         if updates:
             names += ["running_mean", "running_var"]
@@ -409,9 +419,11 @@ class Operators(Room):
         kept = [d for d in range(4) if d not in axes]
         axis, parts = cut_of(op, numbers) or (0, SHAPE[0])
         shape = tuple(parts if d == axis else SHAPE[d] for d in kept)
-        for name in ("mean", "rstd"):
+        for name in names[1:]:
+            if name.startswith("running_"):
+                continue
             expected = right[name]
-            if axis in kept:
+            if axis in kept and expected.ndim == 4:
                 expected = expected.take(range(0, SHAPE[axis], SHAPE[axis] // parts), axis)
             self.assertEqual(self.load(name).shape, shape, (about, name))
             self.close(self.load(name), expected.reshape(shape), tolerance, (about, name))
@@ -440,12 +452,16 @@ class Operators(Room):
     def check_backward(self, case, device, dtype, tolerance, *more):
         op, numbers, names, axes, own = case
         words, tensors = self.prepare(case, dtype)
+        if op == "batch_renorm" and "training" in numbers:
+            self.good(*words, "-o", self.path("y_out.npy"), *self.outputs("r", "d"), "--device", device, *more)
+            tensors.update((n, self.load(n)) for n in "rd")
         fixed = {n: t.astype(float) for n, t in tensors.items()}
         dy = numpy.random.default_rng(5).normal(0, 1, SHAPE).astype(dtype)
         dsum = numpy.random.default_rng(6).normal(0, 1, SHAPE).astype(dtype)
         wanted = ["x"] + names.split()
-        skipped = [w for n in ("momentum", "running_var_biased") if n in numbers for w in words_of({n: numbers[n]})]
+        skipped = [w for n in ("momentum", "running_var_biased", "r_max", "d_max") if n in numbers for w in words_of({n: numbers[n]})]
         words = [w for w in words if w not in skipped]
+        words += [w for n in "rd" if n in tensors for w in ("--" + n, self.path(n + "_out.npy"))]
         self.good(*words, "--backward", "--dy", self.save("dy", dy), "--dsum", self.save("dsum", dsum), "--device",
                   device, *self.outputs(*("d" + n for n in wanted)), "--verify", *more)
 
@@ -606,6 +622,7 @@ class Operators(Room):
                  "--mean-weights": lambda op: op == "switchable_norm",
                  "--dvar-weights-out": lambda op: op == "switchable_norm",
                  "--virtual-batch": lambda op: op == "ghost_batch_norm",
+                 "--r-max": lambda op: op == "batch_renorm", "--d-out": lambda op: op == "batch_renorm",
                  "--running-mean": lambda op: op in RUNNING,
                  "--use-input-stats": lambda op: op == "instance_norm", "--weight-offset": lambda op: op == "rms_norm",
                  "--z-first": lambda op: True, "--dx-out": lambda op: True, "--residual": lambda op: True}
@@ -653,6 +670,13 @@ class Operators(Room):
             (1, "virtual_batch", run("ghost_batch_norm", "--training", "-o", self.out)),
             (1, "virtual_batch", run("ghost_batch_norm", "--training", "--virtual-batch", "2", "-o", self.out)),
             (2, "--virtual-batch", run("batch_norm", "--training", "--virtual-batch", "1", "-o", self.out)),
+            (1, "running_mean", run("batch_renorm", "--training", "-o", self.out)),
+            (1, "r_max", run("batch_renorm", "--training", *running, "--r-max", "0.5", "-o", self.out)),
+            (1, "d_max", run("batch_renorm", "--training", *running, "--d-max", "-1", "-o", self.out)),
+            (1, "r", run("batch_renorm", "--training", "--backward", "--dy", x, *dx)),
+            (1, "d", run("batch_renorm", "--training", "--backward", "--dy", x, "--r", channel, *dx)),
+            (1, "r", run("batch_renorm", *running, "-o", self.out, "--r-out", self.path("out_r.npy"))),
+            (2, "--r-out", run("batch_norm", "--training", "-o", self.out, "--r-out", self.path("out_r.npy"))),
             (1, "num_batches_tracked", run("batch_norm", "--training", *running, "--momentum", "none", "-o", self.out)),
             (1, "num_batches_tracked", run("batch_norm", "--training", *running, "--num-batches-tracked", count, "-o",
                                            self.out)),

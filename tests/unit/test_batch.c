@@ -1,5 +1,6 @@
 // Batch norm and its relatives: what they refuse, and the canonical form of virtual batches.
 #include "problem.h"
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -163,12 +164,72 @@ static void a_count_is_not_negative(void **state)
     assert_int_equal(norma_work_from_problem(&p, NORMA_PLACE_HOST, &work), NORMA_OK);
 }
 
+static void renorm_needs_the_running_statistics(void **state)
+{
+    (void)state;
+    struct room r;
+    norma_problem p = start(&r, NORMA_BATCH_RENORM);
+    refused(&p, "running_mean");
+    p.running_mean = p.running_var = &r.channels;
+    taken(&p);
+    const double bad[] = {0, 0.99, -3, NAN, INFINITY, 1e39};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        p.r_max = bad[i];
+        refused(&p, "r_max");
+    }
+    p.r_max = 1;
+    for (size_t i = 2; i < sizeof(bad) / sizeof(*bad); i++) {
+        p.d_max = bad[i];
+        refused(&p, "d_max");
+    }
+    p.d_max = 0;
+    p.r = p.d = &r.channels;
+    taken(&p);
+    p.r = &r.statistics;
+    refused(&p, "r");
+    p.r = &r.channels;
+    p.training = 0;
+    refused(&p, "r");
+    p.r = p.d = NULL;
+    taken(&p);
+    p.op = NORMA_BATCH_NORM;
+    p.training = 1;
+    p.r_max = 0; // nobody looks at it
+    taken(&p);
+    p.d = &r.channels;
+    refused(&p, "d");
+}
+
+static void renorm_goes_back_by_its_own_r_and_d(void **state)
+{
+    (void)state;
+    struct room r;
+    norma_problem p = start(&r, NORMA_BATCH_RENORM);
+    p.direction = NORMA_BACKWARD;
+    p.dy = &r.x;
+    p.dx = p.y;
+    p.y = NULL;
+    refused(&p, "r");
+    p.r = &r.channels;
+    refused(&p, "d");
+    p.d = &r.channels;
+    taken(&p); // without running statistics
+    p.training = 0;
+    refused(&p, "r");
+    p.r = p.d = NULL;
+    refused(&p, "running_mean");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(virtual_batches_divide_the_batch), cmocka_unit_test(one_element_cannot_train),
-        cmocka_unit_test(virtual_batches_are_groups),       cmocka_unit_test(batches_are_counted_by_one_integer),
+        cmocka_unit_test(virtual_batches_divide_the_batch),
+        cmocka_unit_test(one_element_cannot_train),
+        cmocka_unit_test(virtual_batches_are_groups),
+        cmocka_unit_test(batches_are_counted_by_one_integer),
         cmocka_unit_test(a_count_is_not_negative),
+        cmocka_unit_test(renorm_needs_the_running_statistics),
+        cmocka_unit_test(renorm_goes_back_by_its_own_r_and_d),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
