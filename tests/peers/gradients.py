@@ -9,7 +9,7 @@ max|gradient - difference| is at most 1e-6 of max|difference|. The two of fourth
 case fails as one that says nothing; so does one whose gradient vanishes. Numbers are drawn again until no kink
 of an activation, of |t| or of max(norm, eps) lies near.
 
-Backward runs for all gradients at once, with its statistics recomputed and with those of forward, and for each gradient
+Batch renorm's r and d are constants: the differences hold those of forward. Backward runs for all gradients at once, with its statistics recomputed and with those of forward, and for each gradient
 alone. Every operator is gone through with every activation, without z, with z behind the statistics and before them
 with every z_activation; the layouts, the shapes of parameters and the tensors that are there take turns. What an
 operator's cases leave out of that is a failure (`Coverage`), and so is an operator or a gradient unknown here. The
@@ -44,7 +44,7 @@ WHOLE = ("x", "residual", "z", "addend")
 PREFIX = ("gate", "input_bias")
 KINDS = ("mean_weights", "var_weights")  # of switchable_norm, which has them always
 GRADIENTS = {"d" + name for name in (*WHOLE, *PREFIX, "weight", "bias", "scale", "shift", *KINDS)}
-BATCH = ("batch_norm", "ghost_batch_norm")
+BATCH = ("batch_norm", "batch_renorm", "ghost_batch_norm")
 NO_BACKWARD = ("local_response_norm",)
 STEPS = ("batch_norm_stats", "batch_norm_merge", "batch_norm_apply")  # one after the other: steps.py
 
@@ -89,6 +89,10 @@ VARIANTS = {
     "batch_norm": [Variant((3, 4, 2, 2), training=1), Variant((3, 4, 5), training=1, running=True, eps=0.3),
                    Variant((9, 5), training=1), Variant((3, 4, 2, 2), running=True), Variant((9, 5), running=True),
                    Variant((5, 70), SMOOTH, training=1, eps=0.3), Variant((3, 70, 2), SMOOTH, running=True)],
+    "batch_renorm": [Variant((3, 4, 2, 2), training=1, running=True, momentum=0.0),
+                     Variant((9, 5), training=1, running=True, momentum=0.0, r_max=1.2, d_max=0.3, eps=0.3),
+                     Variant((5, 2, 3), training=1, running=True, momentum=0.0, r_max=1.5),
+                     Variant((3, 4, 5), running=True)],
     "ghost_batch_norm": [Variant((4, 3, 2, 2), training=1, virtual_batch=2),
                          Variant((6, 2, 3), training=1, running=True, virtual_batch=3, eps=0.3),
                          Variant((3, 4, 5), training=1, virtual_batch=1), Variant((9, 5), running=True)],
@@ -128,7 +132,7 @@ def element_axes(op, rank, settings):
         return [d for d in range(rank) if settings["axes"] >> d & 1]
     if op in BATCH and not (op == "ghost_batch_norm" and settings.get("training")):
         return [0, *range(2, rank)]
-    if op.endswith(("group_norm", "instance_norm", "batch_norm", "switchable_norm")):
+    if op.endswith(("group_norm", "instance_norm")) or op in ("ghost_batch_norm", "switchable_norm"):
         return list(range(2, rank))
     if op == "weight_standardization":
         return list(range(1, rank))
@@ -242,7 +246,8 @@ class Case:
         # gradients are 0.
         same = not self.given and any(self.is_constant(name) for name in PREFIX if name in self.names)
         self.has_sum = same or self.random.random_sample() < (0.5 if self.number else 0)
-        self.tensors, self.incoming = {}, {}
+        self.renorms = op == "batch_renorm" and not self.given
+        self.tensors, self.incoming, self.constants = {}, {}, {}
 
     def choose_names(self):
         """The inputs that have gradients: of a variant's cases one has x alone, one all, the others some."""
@@ -358,18 +363,45 @@ class Case:
         if self.has_sum:
             outputs["sum"] = self.empty("sum")
             pairs.append((self.incoming["dsum"], outputs["sum"]))
-        library.run(self.op, {**self.tensors, **outputs, **statistics}, **self.settings)
-        forward = Prepared(library, self.op, {**self.tensors, **outputs}, self.settings)
+        self.constants = {name: np.full(self.shape[1], np.nan) for name in "rd"} if self.renorms else {}
+        library.run(self.op, {**self.tensors, **outputs, **statistics, **self.constants}, **self.settings)
+        forward = self.held_constant(library, outputs) if self.renorms else \
+            Prepared(library, self.op, {**self.tensors, **outputs}, self.settings)
 
         def loss():
             forward.run()
             return sum(np.vdot(*pair) for pair in pairs)
         return {name: difference(loss, self.tensors[name]) for name in self.names}, statistics
 
+    def held_constant(self, library, outputs):
+        """Batch renorm with the r and d that forward had: batch norm with r and d within weight and bias."""
+        per_channel = (1, -1) + (1,) * (len(self.shape) - 2)
+        r, d = (self.constants[name].reshape(per_channel) for name in "rd")
+        merged = {"weight": np.empty(self.shape), "bias": np.empty(self.shape)}
+        natural = natural_axes(self.op, len(self.shape), self.settings)
+
+        def wide(name, absent):
+            v = self.tensors.get(name)
+            if v is None:
+                return absent
+            return v.reshape([n if d in natural else 1 for d, n in enumerate(self.shape)]) \
+                if v.ndim < len(self.shape) else v
+        settings = {name: value for name, value in self.settings.items() if name not in ("r_max", "d_max")}
+        tensors = {name: t for name, t in self.tensors.items() if not name.startswith("running_")}
+        forward = Prepared(library, "batch_norm", {**tensors, **merged, **outputs}, settings)
+        run = forward.run
+
+        def merge_and_run():
+            merged["weight"][...] = r * wide("weight", 1.0)
+            merged["bias"][...] = d * wide("weight", 1.0) + wide("bias", 0.0)
+            run()
+        forward.run = merge_and_run
+        return forward
+
     def backward(self, library, names, statistics):
         gradients = {"d" + name: self.empty("d" + name, self.tensors[name].shape) for name in names}
-        library.run(self.op, {**self.tensors, **self.incoming, **statistics, **gradients}, direction=1,
-                    **self.settings)
+        library.run(self.op, {**self.tensors, **self.constants, **self.incoming, **statistics, **gradients},
+                    direction=1, **self.settings)
         return gradients
 
     def backward_runs(self, saved):
