@@ -102,17 +102,37 @@ static bool take_histograms(struct inspection *i, struct blocks *b)
     return look(i, b, histogram_count);
 }
 
-// The norm itself on the device, with running statistics read and not updated.
+// A dense tensor in memory of its own, NULL where there is none; *memory is the caller's to free.
+static const norma_tensor *copy_tensor(const norma_tensor *t, norma_tensor *copy, void **memory)
+{
+    if (!t)
+        return NULL;
+    *copy = *t;
+    copy->data = *memory = malloc(tensor_bytes(t) + 1);
+    if (*memory)
+        memcpy(*memory, t->data, tensor_bytes(t));
+    return copy;
+}
+
+// The norm itself on the device. Running statistics that it would update are left out; batch renorm, which needs them,
+// has copies.
 static bool run_norm(struct inspection *i, norma_context *context)
 {
     struct blocks blocks;
     norma_problem p = i->in.problem;
-    if (norma_arg_is_output(&p, NORMA_ARG_RUNNING_MEAN))
-        p.running_mean = p.running_var = NULL;
+    norma_tensor running[2];
+    void *memory[2] = {NULL, NULL};
+    if (norma_arg_is_output(&p, NORMA_ARG_RUNNING_MEAN)) {
+        const bool needed = p.op == NORMA_BATCH_RENORM;
+        p.running_mean = needed ? copy_tensor(p.running_mean, &running[0], &memory[0]) : NULL;
+        p.running_var = needed ? copy_tensor(p.running_var, &running[1], &memory[1]) : NULL;
+    }
     const norma_dtype dtype = i->options.out_dtype ? i->options.out_dtype : p.x->dtype;
     const bool good =
         blocks_start(&blocks, context, &p, dtype) && name_device(i, context, &blocks) && take_histograms(i, &blocks);
     blocks_finish(&blocks);
+    free(memory[0]);
+    free(memory[1]);
     return good;
 }
 

@@ -533,6 +533,15 @@ class Operators(Room):
                 got = self.load("num_batches_tracked")
                 self.assertEqual((got.dtype, got.shape, int(got)), (numpy.int64, (), count + seen))
 
+    def test_renorm_inspected(self):
+        """Its running statistics, which the norm updates, are copied: the files stay as they are."""
+        x = self.save("x", numpy.random.default_rng(1).normal(0, 1, SHAPE).astype(numpy.float32))
+        mean, var = (self.save(n, numpy.full(4, 2, numpy.float32)) for n in ("mean", "var"))
+        self.good("inspect", "batch_renorm", x, "--training", "--running-mean", mean, "--running-var", var, "--device",
+                  "scalar")
+        for path in mean, var:
+            numpy.testing.assert_array_equal(numpy.load(path), 2)
+
     def test_broadcast_shapes(self):
         """A parameter of x's rank, with ones where it repeats, is as good as its vector; its gradient has its shape."""
         words, tensors = self.prepare(("group_norm", {"num_groups": 2}, "weight bias", (2, 3), (1,)))
