@@ -45,7 +45,7 @@ static bool is_plain(const struct kernel *kernel, const struct nst_job *job)
         return false;
     if (is_bound(job, ST_TO) && norma_dtype_size(f->arg[job->slots[ST_TO]].dtype) < 2) // a quantised y
         return false;
-    if (f->renorm && is_bound(job, ST_TO))
+    if (f->renorm && strcmp(kernel->strided, "strided_stats") != 0)
         return false;
     return f->statistic == FORM_MOMENTS || f->statistic == FORM_SQUARES || f->statistic == FORM_GIVEN ||
            f->statistic == FORM_MERGED;
