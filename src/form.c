@@ -322,10 +322,10 @@ static norma_status map_axes(const norma_problem *p, norma_arg arg, struct axes 
         stride[1] = t->strides[0];
         return check_extent(arg, t, 0, x->shape[1]);
     }
+    if (role == ROLE_COUNT && (t->rank > 1 || (t->rank == 1 && t->shape[0] != 1)))
+        return BAD("%s: one element, of rank 0 or 1, is right", norma_arg_name(arg));
     if (role == ROLE_COUNT)
-        return t->rank == 0 || (t->rank == 1 && t->shape[0] == 1)
-                   ? NORMA_OK
-                   : BAD("%s: one element, of rank 0 or 1, is right", norma_arg_name(arg));
+        return NORMA_OK;
     if (t->rank != x->rank)
         return BAD("%s: rank %d, that of x is %d", norma_arg_name(arg), (int)t->rank, (int)x->rank);
     for (int32_t d = 0; d < x->rank; d++) {
@@ -507,10 +507,8 @@ static norma_status check_running(const norma_problem *p, const struct norma_for
                    p->running_mean ? "running_mean" : "running_var");
     if (p->cumulative && f->update_running && !p->num_batches_tracked)
         return BAD("num_batches_tracked: NULL; cumulative counts batches by it");
-    if (f->renorm && f->backward && !(p->r && p->d))
-        return BAD("%s: NULL; backward needs that of forward", p->r ? "d" : "r");
-    if (f->renorm && !f->backward && !p->running_mean)
-        return BAD("running_mean: NULL; batch_renorm measures a batch by it");
+    if (f->renorm && (f->backward ? !(p->r && p->d) : !p->running_mean))
+        return BAD("%s: NULL; batch_renorm needs it", !f->backward ? "running_mean" : p->r ? "d" : "r");
     if ((f->statistic == FORM_GIVEN || f->mix == FORM_MIX_RUNNING) && !p->running_mean)
         return BAD("running_mean: NULL; without %s it has the statistics",
                    p->op == NORMA_INSTANCE_NORM ? "use_input_stats" : "training");
