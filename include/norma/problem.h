@@ -263,9 +263,9 @@ typedef struct norma_problem {
     const norma_tensor *nonfinite;           // output
     const norma_tensor *mean_weights;        // switchable_norm: [3], before the softmax: of instance, layer, batch
     const norma_tensor *var_weights;
-    const norma_tensor *stats;               // batch_norm_stats, _merge, _apply
-    const norma_tensor *parts;               // batch_norm_merge
-    const norma_tensor *sums;                // the three's backward
+    const norma_tensor *stats; // batch_norm_stats, _merge, _apply
+    const norma_tensor *parts; // batch_norm_merge
+    const norma_tensor *sums;  // the three's backward
     const norma_tensor *dy;
     const norma_tensor *dsum;
     const norma_tensor *dx;
