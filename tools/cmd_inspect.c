@@ -19,6 +19,9 @@ static bool allowed(const struct options *o)
     if (o->problem.op >= NORMA_BATCH_NORM_STATS && o->problem.op <= NORMA_BATCH_NORM_APPLY)
         return complain("inspect: %s is a step of batch_norm: name batch_norm, with --training",
                         norma_op_name(o->problem.op));
+    if (o->problem.op == NORMA_SWITCHABLE_NORM)
+        return complain("inspect: switchable_norm mixes three kinds of groups: name instance_norm, layer_norm or "
+                        "batch_norm");
     if (o->out_dtype && norma_dtype_size(o->out_dtype) == 1)
         return complain("inspect: --out-dtype: it looks at y before it is quantised: leave out %s",
                         dtype_name(o->out_dtype));

@@ -76,14 +76,21 @@ static void summarise(const struct settings *o, const struct strided_table *tabl
         fail(driver, message);
 }
 
-static const struct option option_names[] = {
-    {"device", required_argument, 0, 'd'}, {"seed", required_argument, 0, 's'},
-    {"cases", required_argument, 0, 'n'},  {"only", required_argument, 0, 'o'},
-    {"filter", required_argument, 0, 'f'}, {"variant", required_argument, 0, 'v'},
-    {"time", no_argument, 0, 't'},         {"bits", no_argument, 0, 'b'},
-    {"digest", no_argument, 0, 'g'},       {"allow-missing", no_argument, 0, 'm'},
-    {"strided", no_argument, 0, 'r'},      {"table", required_argument, 0, 'T'},
-    {"op", required_argument, 0, 'p'},     {0}};
+static const struct option option_names[] = {{"device", required_argument, 0, 'd'},
+                                             {"seed", required_argument, 0, 's'},
+                                             {"cases", required_argument, 0, 'n'},
+                                             {"only", required_argument, 0, 'o'},
+                                             {"filter", required_argument, 0, 'f'},
+                                             {"variant", required_argument, 0, 'v'},
+                                             {"time", no_argument, 0, 't'},
+                                             {"bits", no_argument, 0, 'b'},
+                                             {"digest", no_argument, 0, 'g'},
+                                             {"allow-missing", no_argument, 0, 'm'},
+                                             {"strided", no_argument, 0, 'r'},
+                                             {"table", required_argument, 0, 'T'},
+                                             {"op", required_argument, 0, 'p'},
+                                             {"rounds", required_argument, 0, 'R'},
+                                             {0}};
 
 // Names of operators, between commas.
 static bool parse_ops(const char *text, uint32_t *ops)
@@ -108,8 +115,20 @@ static int parse(int argc, char **argv, struct settings *o)
     static const char usage[] =
         "usage: norma-check-suite [--device scalar|opencl|vulkan|...]... [--seed N] [--cases N] [--only CASE]\n"
         "                         [--filter TEXT] [--variant NAME] [--time] [--bits] [--allow-missing]\n"
-        "                         [--strided [--op OP,OP,...] [--table FILE]]\n";
+        "                         [--strided [--rounds N] [--op OP,OP,...] [--table FILE]]\n"
+        "A round of strided cases has each operator in each direction, type and layout of x.\n";
+    bool *const flags[] = {['t'] = &o->time,          ['b'] = &o->bits,    ['g'] = &o->digest,
+                           ['m'] = &o->allow_missing, ['r'] = &o->strided, ['z'] = NULL};
+    const char **const texts[] = {['f'] = &o->filter, ['v'] = &o->variant, ['T'] = &o->table, ['z'] = NULL};
     for (int option; (option = getopt_long(argc, argv, "", option_names, NULL)) != -1;) {
+        if (option < 'z' && flags[option]) {
+            *flags[option] = true;
+            continue;
+        }
+        if (option < 'z' && texts[option]) {
+            *texts[option] = optarg;
+            continue;
+        }
         switch (option) {
         case 'd':
             if (o->devices < MAX_DRIVERS)
@@ -121,33 +140,12 @@ static int parse(int argc, char **argv, struct settings *o)
         case 'n':
             o->cases = strtoull(optarg, NULL, 0);
             break;
+        case 'R':
+            o->cases = strtoull(optarg, NULL, 0) * STRIDED_ROUND;
+            break;
         case 'o':
             o->first = strtoull(optarg, NULL, 0);
             o->cases = 1;
-            break;
-        case 'f':
-            o->filter = optarg;
-            break;
-        case 'v':
-            o->variant = optarg;
-            break;
-        case 't':
-            o->time = true;
-            break;
-        case 'b':
-            o->bits = true;
-            break;
-        case 'g':
-            o->digest = true;
-            break;
-        case 'm':
-            o->allow_missing = true;
-            break;
-        case 'r':
-            o->strided = true;
-            break;
-        case 'T':
-            o->table = optarg;
             break;
         case 'p':
             if (!parse_ops(optarg, &o->ops))
@@ -188,13 +186,17 @@ static int run_bits(const struct settings *o)
     return check_bits(o->strided ? &strided_bits : &row_bits, o->device, o->devices, &bits);
 }
 
-// The page that the table option asks for, with the command that makes it again.
-static bool write_table(const struct settings *o, const struct strided_table *table, int count)
+// The page that the table option asks for. False after a message.
+static bool write_table(const struct settings *o, const struct strided_table *table, const struct check_driver *drivers,
+                        int count)
 {
-    char command[200];
-    snprintf(command, sizeof command, "norma-check-suite --strided --cases %llu --seed %llu --table FILE",
-             (unsigned long long)o->cases, (unsigned long long)o->seed);
-    if (strided_table_write(table, o->device, count, command, o->table))
+    const char *names[MAX_DRIVERS];
+    char how[100];
+    for (int i = 0; i < count; i++)
+        names[i] = drivers[i].name;
+    snprintf(how, sizeof how, "%llu cases a device, seed %llu", (unsigned long long)o->cases,
+             (unsigned long long)o->seed);
+    if (strided_table_write(table, names, count, how, o->table))
         return true;
     printf("FAIL the table cannot be written to %s\n", o->table);
     return false;
@@ -229,7 +231,7 @@ static int run_cases(const struct settings *o)
         failures += drivers[i].failures;
         check_driver_close(&drivers[i]);
     }
-    failures += o->table && !write_table(o, &table, count);
+    failures += o->table && !write_table(o, &table, drivers, count);
     printf("check suite: %llu passed, %llu failed\n", (unsigned long long)passed, (unsigned long long)failures);
     return failures > 0;
 }

@@ -214,6 +214,7 @@ class Inspect(Room):
             (2, "backward", ["inspect", file, "--backward"]),
             (1, "out-dtype", ["inspect", file, "--out-dtype", "int8"]),
             (1, "--groups", ["inspect", file, "--groups", "-1"]),
+            (1, "switchable_norm", ["inspect", "switchable_norm", file]),
             (1, "local_response_norm", ["inspect", "local_response_norm", file]),
             (1, "num_groups", ["inspect", "group_norm", file, "--num-groups", "4"]),
             (1, "running_mean", ["inspect", "batch_norm", file]),
