@@ -1,16 +1,8 @@
 // The canonical form of src/form.h from a problem, and the checks of shapes.
-#include "backend.h"
 #include "problem.h"
+#include "try.h"
 #include <stdlib.h>
 #include <string.h>
-
-#define BAD(...) norma_fail(NORMA_ERROR_INVALID_ARGUMENT, __VA_ARGS__)
-#define TRY(call)                      \
-    do {                               \
-        norma_status status_ = (call); \
-        if (status_ != NORMA_OK)       \
-            return status_;            \
-    } while (0)
 
 // How a tensor's shape relates to that of x.
 enum role { ROLE_WHOLE, ROLE_PARAMETER, ROLE_STATISTIC, ROLE_CHANNEL, ROLE_COUNT, ROLE_KINDS, ROLE_CELLS };

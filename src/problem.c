@@ -1,6 +1,6 @@
 #include "problem.h"
-#include "backend.h"
 #include "overlap.h"
+#include "try.h"
 #include <math.h>
 #include <string.h>
 
@@ -179,14 +179,6 @@ const void *norma_empty_value(const norma_problem *p, norma_arg arg)
                ? &zero
                : NULL;
 }
-
-#define BAD(...) norma_fail(NORMA_ERROR_INVALID_ARGUMENT, __VA_ARGS__)
-#define TRY(call)                      \
-    do {                               \
-        norma_status status_ = (call); \
-        if (status_ != NORMA_OK)       \
-            return status_;            \
-    } while (0)
 
 static bool has_elements(const norma_tensor *t)
 {

@@ -5,19 +5,12 @@
 //   backward: sums, add, ..., coefficients: a group's part of dx; sums, add, ..., write: parameters' gradients; grad;
 //   parts of several devices: gather, merge, ..., finish, and of backward gather, add, ..., write.
 #include "strided.h"
-#include "backend.h"
 #include "planner.h"
 #include "strided_table.h"
+#include "try.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define TRY(call)                      \
-    do {                               \
-        norma_status status_ = (call); \
-        if (status_ != NORMA_OK)       \
-            return status_;            \
-    } while (0)
 
 const char norma_variant_strided[] = "strided";
 

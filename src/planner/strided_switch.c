@@ -1,16 +1,9 @@
 // switchable_norm: what lies between the statistics of the groups and the outputs, and between the sums of backward and
 // the coefficients. Statistics of samples and channels are merged from those of their groups.
-#include "backend.h"
 #include "planner.h"
 #include "strided.h"
 #include "strided_table.h"
-
-#define TRY(call)                      \
-    do {                               \
-        norma_status status_ = (call); \
-        if (status_ != NORMA_OK)       \
-            return status_;            \
-    } while (0)
+#include "try.h"
 
 const char nst_switch_mix[] = "strided_switch_mix", nst_switch_add[] = "strided_switch_add",
            nst_switch_coefficients[] = "strided_switch_coefficients", nst_switch_write[] = "strided_switch_write";

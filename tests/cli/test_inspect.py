@@ -1,4 +1,4 @@
-"""norma inspect against NumPy in float64. Arguments as those of test_norma.py."""
+"""norma inspect against NumPy in float64. Arguments as those of program.py."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import xml.etree.ElementTree
 
 import numpy
 
-from test_norma import DEVICES, Room, data, norma
+from program import DEVICES, Room, data, norma
 
 SHAPE = (3, 4, 5, 6)
 EPS = 1e-5

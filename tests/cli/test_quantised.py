@@ -1,10 +1,10 @@
-"""Quantised outputs and counts of non-finite inputs of the norma program, beside NumPy. Arguments as of test_norma.py."""
+"""Quantised outputs and counts of non-finite inputs of the norma program, beside NumPy. Arguments as of program.py."""
 
 import unittest
 
 import numpy
 
-import test_norma as base
+import test_operators as base
 
 SHAPE = base.SHAPE
 

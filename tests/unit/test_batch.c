@@ -1,5 +1,5 @@
 // Batch norm and its relatives: what they refuse, and the canonical form of virtual batches.
-#include "problem.h"
+#include "refusal.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,26 +25,6 @@ static norma_problem start(struct room *r, norma_op op)
     p.x = &r->x;
     p.y = &r->y;
     return p;
-}
-
-static norma_status status_of(const norma_problem *p)
-{
-    struct norma_work work;
-    return norma_work_from_problem(p, NORMA_PLACE_NONE, &work);
-}
-
-static void taken(const norma_problem *p)
-{
-    if (status_of(p) != NORMA_OK)
-        fail_msg("%s", norma_last_error());
-}
-
-// The message begins with the name.
-static void refused(const norma_problem *p, const char *name)
-{
-    assert_int_equal(status_of(p), NORMA_ERROR_INVALID_ARGUMENT);
-    if (strncmp(norma_last_error(), name, strlen(name)) != 0 || norma_last_error()[strlen(name)] != ':')
-        fail_msg("\"%s\", not of %s", norma_last_error(), name);
 }
 
 static void virtual_batches_divide_the_batch(void **state)

@@ -1,5 +1,5 @@
 // Switchable norm: what it refuses, and which group of the canonical form is which sample's and channel's.
-#include "problem.h"
+#include "refusal.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,26 +26,6 @@ static norma_problem start(struct room *r)
     p.y = &r->y;
     p.mean_weights = p.var_weights = &r->kinds;
     return p;
-}
-
-static norma_status status_of(const norma_problem *p)
-{
-    struct norma_work work;
-    return norma_work_from_problem(p, NORMA_PLACE_NONE, &work);
-}
-
-static void taken(const norma_problem *p)
-{
-    if (status_of(p) != NORMA_OK)
-        fail_msg("%s", norma_last_error());
-}
-
-// The message begins with the name.
-static void refused(const norma_problem *p, const char *name)
-{
-    assert_int_equal(status_of(p), NORMA_ERROR_INVALID_ARGUMENT);
-    if (strncmp(norma_last_error(), name, strlen(name)) != 0 || norma_last_error()[strlen(name)] != ':')
-        fail_msg("\"%s\", not of %s", norma_last_error(), name);
 }
 
 static void both_weights_are_required(void **state)
