@@ -12,10 +12,11 @@
     X(strided_sums)                                                                                                  \
     X(strided_add)                                                                                                   \
     X(strided_coefficients)                                                                                          \
-    X(strided_grad) X(strided_window) X(strided_write) X(strided_running) X(strided_count) X(strided_renorm)         \
-        X(strided_scan) X(strided_fold) X(strided_result) X(strided_switch_mix) X(strided_switch_add)                \
-            X(strided_switch_coefficients) X(strided_switch_write) X(strided_gather) X(column_stats) X(column_apply) \
-                X(plane_stats) X(plane_apply) X(column_sums) X(column_grad) X(plane_sums) X(plane_grad)
+    X(strided_grad)                                                                                                  \
+    X(strided_window) X(strided_write) X(strided_running) X(strided_count) X(strided_renorm) X(strided_scan)         \
+        X(strided_fold) X(strided_result) X(strided_switch_mix) X(strided_switch_add) X(strided_switch_coefficients) \
+            X(strided_switch_write) X(strided_gather) X(column_stats) X(column_apply) X(plane_stats) X(plane_apply)  \
+                X(column_sums) X(column_grad) X(plane_sums) X(plane_grad)
 #define MODULE(name)                    \
     extern const uint32_t nvk_##name[]; \
     extern const size_t nvk_##name##_size;
