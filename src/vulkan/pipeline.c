@@ -2,28 +2,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Made by the build from shaders/*.comp: ROW modules without and with subgroup operations, the others once.
+// Made by the build from shaders/*.comp: ROW modules without and with subgroup operations, those of
+// strided_modules.h once.
 #define ROW_MODULES(X) X(row_whole) X(row_stats) X(row_merge) X(row_apply) X(copy) X(row_whole_lean) X(copy_lean)
-#define STRIDED_MODULES(X)                                                                                           \
-    X(strided_stats)                                                                                                 \
-    X(strided_merge)                                                                                                 \
-    X(strided_finish)                                                                                                \
-    X(strided_apply)                                                                                                 \
-    X(strided_sums)                                                                                                  \
-    X(strided_add)                                                                                                   \
-    X(strided_coefficients)                                                                                          \
-    X(strided_grad)                                                                                                  \
-    X(strided_window) X(strided_write) X(strided_running) X(strided_count) X(strided_renorm) X(strided_scan)         \
-        X(strided_fold) X(strided_result) X(strided_switch_mix) X(strided_switch_add) X(strided_switch_coefficients) \
-            X(strided_switch_write) X(strided_gather) X(column_stats) X(column_apply) X(plane_stats) X(plane_apply)  \
-                X(column_sums) X(column_grad) X(plane_sums) X(plane_grad)
 #define MODULE(name)                    \
     extern const uint32_t nvk_##name[]; \
     extern const size_t nvk_##name##_size;
 #define X(name) MODULE(name##_local) MODULE(name##_subgroup)
 ROW_MODULES(X)
 #undef X
-STRIDED_MODULES(MODULE)
+#define X(name) MODULE(name)
+#include "strided_modules.h"
+#undef X
 
 static const struct module {
     const char *kernel, *kind; // kind: "_local", "_subgroup", "_lean_local", "_lean_subgroup" or ""
@@ -38,7 +28,7 @@ static const struct module {
         X(row_whole) X(copy)
 #undef X
 #define X(name) {#name, "", nvk_##name, &nvk_##name##_size},
-            STRIDED_MODULES(X)
+#include "strided_modules.h"
 #undef X
 };
 
