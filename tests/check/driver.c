@@ -9,6 +9,11 @@ double check_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+bool check_driver_is_auto(const struct check_driver *driver)
+{
+    return !strcmp(driver->name, "auto");
+}
+
 norma_status check_driver_use(struct check_driver *driver, int slot)
 {
     if (driver->device[slot])
@@ -17,6 +22,7 @@ norma_status check_driver_use(struct check_driver *driver, int slot)
     params.device = driver->name;
     params.threads = driver->threads;
     params.memory_budget = driver->memory_budget;
+    params.invariant = check_driver_is_auto(driver);
     norma_device *device = NULL;
     norma_device_info info = {.size = sizeof info};
     norma_status status = norma_context_create(&params, &driver->context[slot]);

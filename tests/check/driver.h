@@ -39,6 +39,9 @@ struct check_options {
 // NORMA_ERROR_NO_DEVICE where there is none of that name. threads and memory_budget as in norma_context_params.
 norma_status check_driver_open(struct check_driver *driver, const char *name, int32_t threads, uint64_t memory_budget);
 void check_driver_close(struct check_driver *driver);
+// The library picks among all devices, with the promise `invariant`: then norma_run may use another than
+// driver->device.
+bool check_driver_is_auto(const struct check_driver *driver);
 // NULL behind the last.
 const char *check_driver_variant(const struct check_driver *driver, size_t index);
 // Of the operator's planned runs, or of its runs by named variants.

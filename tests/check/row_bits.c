@@ -34,11 +34,10 @@ static struct check_case one_row(const struct check_case *c, int64_t row)
     return one;
 }
 
-static void compare_ways(struct bits *b, const struct check_case *c)
+// On one device, whatever variant, threads and tiles.
+static void compare_on_device(struct bits *b, const struct check_case *c)
 {
     const struct check_subject whole = check_case_subject(c);
-    for (int i = 0; i < 2; i++)
-        bits_compare(b, &whole, check_run_host(&b->usual, c, b->arena), "again");
     bits_compare(b, &whole, check_run_host(&b->one_thread, c, b->arena), "1 thread");
     bits_compare(b, &whole, check_run_host(&b->two_threads, c, b->arena), "2 threads, small budget");
     bits_compare(b, &whole, check_run_plan(&b->usual, c, &(struct check_options){0}, b->arena), "plan");
@@ -50,13 +49,23 @@ static void compare_ways(struct bits *b, const struct check_case *c)
         if (status != NORMA_ERROR_UNSUPPORTED)
             bits_compare(b, &whole, status, variant);
     }
+}
+
+static void compare_ways(struct bits *b, const struct check_case *c)
+{
+    const bool automatic = check_driver_is_auto(&b->usual);
+    const struct check_subject whole = check_case_subject(c);
+    for (int i = 0; i < 2; i++)
+        bits_compare(b, &whole, check_run_host(&b->usual, c, b->arena), "again");
+    if (!automatic)
+        compare_on_device(b, c);
     // The first two cases, of 1000 rows each, every row; the others some.
     uint64_t s = c->seed + c->index;
     const int64_t alone = c->index < 2 ? c->rows : 4;
     for (int64_t i = 0; i < alone; i++) {
         const struct check_case one = one_row(c, c->index < 2 ? i : check_pick(&s, c->rows));
         const struct check_subject part = check_case_subject(&one);
-        const bool host = i % 2;
+        const bool host = automatic || i % 2;
         bits_compare(b, &part,
                      host ? check_run_host(&b->usual, &one, b->arena)
                           : check_run_plan(&b->usual, &one, &(struct check_options){0}, b->arena),

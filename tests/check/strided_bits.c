@@ -13,11 +13,10 @@ static void compare_tight(struct bits *b, const struct check_subject *s, norma_s
     bits_compare(b, s, status, way);
 }
 
-static void compare_ways(struct bits *b, const struct strided_case *c)
+// On one device, whatever kernels, threads and tiles.
+static void compare_on_device(struct bits *b, const struct strided_case *c)
 {
     const struct check_subject whole = strided_subject(c);
-    for (int i = 0; i < 2; i++)
-        bits_compare(b, &whole, strided_run_host(&b->usual, c, b->arena), "again");
     bits_compare(b, &whole, strided_run_host(&b->one_thread, c, b->arena), "1 thread");
     compare_tight(b, &whole, strided_run_host(&b->two_threads, c, b->arena), "2 threads, small budget");
     bits_compare(b, &whole, strided_run_plan(&b->usual, c, NULL, 0, b->arena), "plan");
@@ -26,14 +25,24 @@ static void compare_ways(struct bits *b, const struct strided_case *c)
     for (uint64_t part = 2; part <= 8; part *= 2)
         compare_tight(b, &whole, strided_run_plan(&b->usual, c, NULL, c->arena_size / part + 4096, b->arena),
                       "plan, small budget");
+}
+
+static void compare_ways(struct bits *b, const struct strided_case *c)
+{
+    const bool automatic = check_driver_is_auto(&b->usual);
+    const struct check_subject whole = strided_subject(c);
+    for (int i = 0; i < 2; i++)
+        bits_compare(b, &whole, strided_run_host(&b->usual, c, b->arena), "again");
+    if (!automatic)
+        compare_on_device(b, c);
     const int32_t axis = strided_slice_axis(c);
     uint64_t s = c->seed + c->index;
     for (int i = 0; axis >= 0 && i < 4; i++) {
         const struct strided_case one = strided_slice(c, axis, check_pick(&s, c->shape[axis]));
         const struct check_subject part = strided_subject(&one);
         bits_compare(b, &part,
-                     i % 2 ? strided_run_host(&b->usual, &one, b->arena)
-                           : strided_run_plan(&b->usual, &one, NULL, 0, b->arena),
+                     automatic || i % 2 ? strided_run_host(&b->usual, &one, b->arena)
+                                        : strided_run_plan(&b->usual, &one, NULL, 0, b->arena),
                      i % 2 ? "sample alone" : "sample alone, plan");
     }
 }

@@ -14,6 +14,7 @@ DEVICES = os.environ.get("NORMA_TEST_DEVICES", "scalar opencl vulkan").split()
 # are looked for in the other tests.
 if "ASAN_OPTIONS" in os.environ:
     os.environ["ASAN_OPTIONS"] += ":detect_leaks=0"
+    DEVICES = ["scalar"]  # the backends themselves run under the sanitizers in the check suite
 
 
 PRELOAD = os.environ.get("NORMA_TEST_PRELOAD")  # for the program alone, not for this interpreter

@@ -87,7 +87,7 @@ class Program(Room):
         self.refused(1, "device", "run", "layer_norm", x, "-o", self.out, "--device", "nonsense")
         self.refused(2, "eps", *run, "--eps", "small")
         self.refused(2, "frobnicate", *run, "--frobnicate")
-        self.refused(2, "batch_renorm", "run", "batch_renorm", x, "-o", self.out)
+        self.refused(2, "no_norm", "run", "no_norm", x, "-o", self.out)
         self.refused(2, "fly", "fly")
         self.refused(2, "o", "run", "layer_norm", x)
         self.assertEqual(norma().returncode, 2)
@@ -127,7 +127,7 @@ class Program(Room):
         self.assertIn("plot:", done.stderr)
 
     def test_check(self):
-        for device in DEVICES:
+        for device in DEVICES[:2]:  # the cases are those of the check suite, which runs more of them on every driver
             (done,) = json.loads(self.good("check", "--device", device, "--json"))["devices"]
             self.assertEqual(set(done["operators"]), operators())
             self.assertEqual((done["failures"], done["first_failure"]), (0, ""))
