@@ -8,9 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-// Rows that stand for any batch when the choice may not depend on their count.
-enum { NOMINAL_ROWS = 4096 };
-
 // Below this the scalar path is faster than any launch, so nothing else is opened or measured for it.
 #define SCALAR_BYTES (64 << 10)
 
@@ -32,27 +29,28 @@ static double handicap(const struct norma_device *device, bool quads)
     return 10;
 }
 
-static double predict(const norma_context *context, struct norma_device *device, const struct norma_work *work)
+static double predict(struct norma_device *device, const struct norma_work *work)
 {
     const bool impossible = work->form.float64 && !is_scalar(device);
     if (impossible || norma_figures_get(device, false) != NORMA_OK)
         return INFINITY;
-    if (work->strided && !context->invariant)
+    if (work->strided)
         return norma_predict_form(&work->form, &device->figures) *
                handicap(device, norma_form_takes_quads(&work->form));
-    struct row_problem nominal = work->rows;
-    if (work->strided) { // groups of that length, as many as rows below
-        nominal = (struct row_problem){.op = NORMA_LAYER_NORM, .n = work->n, .gate_rows = 1};
-        for (int a = NORMA_ARG_X; a <= NORMA_ARG_Y; a++)
-            nominal.arg[a] = (struct row_arg){
-                .present = true, .dtype = work->form.arg[NORMA_ARG_X].dtype, .stride = {work->n}, .length = work->n};
-    }
-    if (context->invariant) {
-        nominal.rows = NOMINAL_ROWS;
-        nominal.outer_rank = 1;
-        nominal.outer[0] = NOMINAL_ROWS;
-    }
-    return norma_predict(&nominal, &device->figures) * (work->strided ? handicap(device, false) : 1);
+    return norma_predict(&work->rows, &device->figures);
+}
+
+// With `invariant` nothing may count that is measured or that differs with the number of rows: the kinds of devices
+// have an order, GPUs first. On a CPU the row kernels of OpenCL are the fastest, and the scalar path of all else.
+static double preference(const struct norma_device *device, const struct norma_work *work)
+{
+    if (is_scalar(device))
+        return 3;
+    if (work->form.float64)
+        return INFINITY;
+    if (device->caps.kind != NORMA_DEVICE_CPU)
+        return device->caps.kind == NORMA_DEVICE_DISCRETE ? 0 : 1;
+    return device->caps.api == NORMA_DRIVER_OPENCL && !work->strided ? 2 : 4;
 }
 
 // The best usable device not in `tried`; *out is NULL where none is left.
@@ -83,9 +81,9 @@ static void choose(norma_context *context, const struct norma_work *work, const 
         struct norma_device *d = context->devices[i];
         if (tried[i] || !context->allowed[i] || norma_device_ready(d) != NORMA_OK)
             continue;
-        const double seconds = predict(context, d, work);
-        if (seconds < best || !*out) {
-            best = seconds;
+        const double cost = context->invariant ? preference(d, work) : predict(d, work);
+        if (cost < best || !*out) {
+            best = cost;
             *out = d;
         }
     }
@@ -181,7 +179,7 @@ static void explain_device(norma_context *context, struct norma_device *device, 
         return;
     }
     const double bytes = (double)norma_work_bytes(work);
-    p->seconds = predict(context, device, work);
+    p->seconds = predict(device, work);
     p->tiles = schedule.tiles;
     p->tile_rows = schedule.tile_rows;
     p->dispatches = (uint32_t)schedule.dispatch_count;
@@ -190,7 +188,7 @@ static void explain_device(norma_context *context, struct norma_device *device, 
     snprintf(p->memory, sizeof(p->memory), "%s", is_scalar(device) ? "direct" : import ? "import" : "copy");
     snprintf(p->why, sizeof(p->why), "%.1f us launch + %.4g MB at %.3g GB/s%s", device->figures.launch * 1e6,
              bytes * 1e-6, bytes / (p->seconds - device->figures.launch) * 1e-9,
-             context->invariant ? " (invariant: as for 4096 rows)" : "");
+             context->invariant ? " (invariant: the kind of device decides)" : "");
     norma_schedule_finish(&schedule);
 }
 

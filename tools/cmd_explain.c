@@ -118,7 +118,7 @@ static void print_text(const struct options *o, const struct made *made, const n
     for (size_t i = 0; i < count; ++i) {
         if (p[i].chosen)
             printf("%s is chosen: %s\n", info[i].id,
-                   o->invariant ? "by row length and type alone (--invariant)" : "the least predicted time");
+                   o->invariant ? "by its kind, whatever the size (--invariant)" : "the least predicted time");
     }
 }
 
