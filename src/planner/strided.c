@@ -306,63 +306,6 @@ static norma_status append_parts(struct nst *plan, const struct nst_view *view)
     return NORMA_OK;
 }
 
-// The same space seen by a parameter: its elements are the groups, what it repeats over are their elements.
-static void parameter_view(const struct nst_view *whole, norma_arg gradient, struct norma_form *form,
-                           struct nst_view *view)
-{
-    const struct norma_form *f = whole->form;
-    int64_t cell_stride[FORM_RANK] = {0};
-    *form = *f;
-    form->rank = 0;
-    form->groups = form->n = 1;
-    for (int part = 0; part < 2; part++) {
-        const int32_t begin = form->rank;
-        for (int32_t d = 0; d < f->rank; d++) {
-            if ((f->arg[gradient].stride[d] == 0) != (part == 1) || f->extent[d] == 1)
-                continue;
-            // Sorted by x's strides, as everywhere.
-            int32_t at = form->rank++;
-            const int64_t x = f->arg[NORMA_ARG_X].stride[d];
-            for (; at > begin && form->arg[NORMA_ARG_X].stride[at - 1] < x; at--) {
-                form->extent[at] = form->extent[at - 1];
-                cell_stride[at] = cell_stride[at - 1];
-                for (int a = 0; a < NORMA_ARG_COUNT; a++)
-                    form->arg[a].stride[at] = form->arg[a].stride[at - 1];
-            }
-            form->extent[at] = f->extent[d];
-            cell_stride[at] = whole->cell_stride[d];
-            for (int a = 0; a < NORMA_ARG_COUNT; a++)
-                form->arg[a].stride[at] = f->arg[a].stride[d];
-            *(part ? &form->n : &form->groups) *= f->extent[d];
-        }
-        if (form->rank == begin) {
-            form->extent[form->rank] = 1;
-            cell_stride[form->rank] = 0;
-            for (int a = 0; a < NORMA_ARG_COUNT; a++)
-                form->arg[a].stride[form->rank] = 0;
-            form->rank++;
-        }
-        if (part == 0)
-            form->group_rank = form->rank;
-    }
-    const int64_t *x = form->arg[NORMA_ARG_X].stride;
-    form->run = form->extent[form->rank - 1];
-    for (int32_t d = form->rank - 1; d > form->group_rank && x[d - 1] == x[d] * form->extent[d]; d--)
-        form->run *= form->extent[d - 1];
-    nst_view_init(view, form);
-    memcpy(view->cell_stride, cell_stride, sizeof(cell_stride));
-}
-
-// A part without dimensions gets one in parameter_view.
-static bool parts_fit(const struct norma_form *f, norma_arg gradient)
-{
-    int32_t dims[2] = {0, 0};
-    for (int32_t d = 0; d < f->rank; d++)
-        if (f->extent[d] != 1)
-            dims[f->arg[gradient].stride[d] == 0]++;
-    return (dims[0] ? dims[0] : 1) + (dims[1] ? dims[1] : 1) <= FORM_RANK;
-}
-
 static norma_status append_parameter(struct nst *plan, const struct nst_view *whole, norma_arg gradient,
                                      uint32_t output)
 {
@@ -370,9 +313,9 @@ static norma_status append_parameter(struct nst *plan, const struct nst_view *wh
     struct nst_view view;
     if (!whole->form->arg[gradient].present)
         return NORMA_OK;
-    if (!parts_fit(whole->form, gradient))
+    if (!nst_parameter_fits(whole->form, gradient))
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: over %d dimensions", norma_arg_name(gradient), FORM_RANK - 1);
-    parameter_view(whole, gradient, &form, &view);
+    nst_parameter_view(whole, gradient, &form, &view);
     if (form.n > INT32_MAX)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: sums of %lld elements; at most %d", norma_arg_name(gradient),
                           (long long)form.n, INT32_MAX);

@@ -42,6 +42,11 @@ struct nst {
 // Levels of merging lists of so many inputs.
 void nst_view_set_inputs(struct nst_view *view, int64_t inputs);
 void nst_view_init(struct nst_view *view, const struct norma_form *form);
+// The same space seen by a parameter: its elements are the groups, what it repeats over are their elements. Whether the
+// dimensions of both parts are few enough.
+void nst_parameter_view(const struct nst_view *whole, norma_arg gradient, struct norma_form *form,
+                        struct nst_view *view);
+bool nst_parameter_fits(const struct norma_form *f, norma_arg gradient);
 // Calls each(user, tile) for tiles of the groups [group0, group1) that the device can take; every chunk is in one.
 // mask: bit a: tensor a is bound.
 norma_status nst_tiles(const struct nst *plan, const struct nst_view *view, uint64_t mask, int64_t group0,

@@ -1,7 +1,8 @@
-// Cuts an iteration space into tiles whose tensors' ranges a device can bind.
+// Views of an iteration space, and their tiles, whose tensors' ranges a device can bind.
 #include "backend.h"
 #include "planner.h"
 #include "strided.h"
+#include <string.h>
 
 void nst_view_set_inputs(struct nst_view *view, int64_t inputs)
 {
@@ -17,6 +18,62 @@ void nst_view_init(struct nst_view *view, const struct norma_form *form)
 {
     *view = (struct nst_view){.form = form, .chunks = form_chunks(form->n, form->run)};
     nst_view_set_inputs(view, view->chunks);
+}
+
+void nst_parameter_view(const struct nst_view *whole, norma_arg gradient, struct norma_form *form,
+                        struct nst_view *view)
+{
+    const struct norma_form *f = whole->form;
+    int64_t cell_stride[FORM_RANK] = {0};
+    *form = *f;
+    form->rank = 0;
+    form->groups = form->n = 1;
+    for (int part = 0; part < 2; part++) {
+        const int32_t begin = form->rank;
+        for (int32_t d = 0; d < f->rank; d++) {
+            if ((f->arg[gradient].stride[d] == 0) != (part == 1) || f->extent[d] == 1)
+                continue;
+            // Sorted by x's strides, as everywhere.
+            int32_t at = form->rank++;
+            const int64_t x = f->arg[NORMA_ARG_X].stride[d];
+            for (; at > begin && form->arg[NORMA_ARG_X].stride[at - 1] < x; at--) {
+                form->extent[at] = form->extent[at - 1];
+                cell_stride[at] = cell_stride[at - 1];
+                for (int a = 0; a < NORMA_ARG_COUNT; a++)
+                    form->arg[a].stride[at] = form->arg[a].stride[at - 1];
+            }
+            form->extent[at] = f->extent[d];
+            cell_stride[at] = whole->cell_stride[d];
+            for (int a = 0; a < NORMA_ARG_COUNT; a++)
+                form->arg[a].stride[at] = f->arg[a].stride[d];
+            *(part ? &form->n : &form->groups) *= f->extent[d];
+        }
+        if (form->rank == begin) {
+            form->extent[form->rank] = 1;
+            cell_stride[form->rank] = 0;
+            for (int a = 0; a < NORMA_ARG_COUNT; a++)
+                form->arg[a].stride[form->rank] = 0;
+            form->rank++;
+        }
+        if (part == 0)
+            form->group_rank = form->rank;
+    }
+    const int64_t *x = form->arg[NORMA_ARG_X].stride;
+    form->run = form->extent[form->rank - 1];
+    for (int32_t d = form->rank - 1; d > form->group_rank && x[d - 1] == x[d] * form->extent[d]; d--)
+        form->run *= form->extent[d - 1];
+    nst_view_init(view, form);
+    memcpy(view->cell_stride, cell_stride, sizeof(cell_stride));
+}
+
+// A part without dimensions gets one in nst_parameter_view.
+bool nst_parameter_fits(const struct norma_form *f, norma_arg gradient)
+{
+    int32_t dims[2] = {0, 0};
+    for (int32_t d = 0; d < f->rank; d++)
+        if (f->extent[d] != 1)
+            dims[f->arg[gradient].stride[d] == 0]++;
+    return (dims[0] ? dims[0] : 1) + (dims[1] ? dims[1] : 1) <= FORM_RANK;
 }
 
 // The lowest and highest offset over the linear indices first .. last of dimensions [begin, end): a box around them.
