@@ -330,7 +330,7 @@ STRIDED(strided_apply)
     if (present(&view, ST_SUM))
         store(&view, ST_SUM, &index, e.h);
     if (present(&view, ST_TO))
-        store_y(&view, &index, activation(word(&view, ST_ACTIVATION), real(&view, ST_SLOPE), v.v2));
+        store_y(&view, &index, activated(&view, v.v2));
 }
 #endif
 
@@ -366,7 +366,7 @@ STRIDED(strided_grad)
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_window)
 #include "power.cl"
 
-// Local response norm: x / (k + alpha/size * the sum of squares over a window of channels)^beta.
+// Local response norm: x / (k + alpha/size * the sum of squares over a window of channels)^beta, and what comes behind.
 STRIDED(strided_window)
 {
     struct view view = VIEW;
@@ -396,7 +396,9 @@ STRIDED(strided_window)
     float root = inverse_power(inside, a == 1.0f ? 0 : 128, 0.5f * real(&view, ST_BETA));
     bool tiny = fabs(own) < 0x1p-60f;
     float y = (own * (tiny ? 0x1p64f : 1.0f) * root) * root;
-    store_y(&view, &index, y * (tiny ? 0x1p-64f : 1.0f));
+    y = y * (tiny ? 0x1p-64f : 1.0f);
+    float after = present(&view, ST_Z) ? activated_z(&view, load(&view, ST_Z, &index)) : 1.0f;
+    store_y(&view, &index, activated(&view, behind_norm(&view, &index, y, after)));
 }
 #endif
 

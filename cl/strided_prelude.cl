@@ -191,6 +191,11 @@ static inline uint cell_index(const struct view *view, const struct index *index
     return sum_of_strides(view, ST_CELL_STRIDE, word(view, ST_RANK), index);
 }
 
+static inline float activated_z(const struct view *view, float z)
+{
+    return activation(word(view, ST_Z_ACTIVATION), real(view, ST_SLOPE), z);
+}
+
 // An element before its statistics. Absent factors are 1, which changes no bits.
 struct element {
     float biased;        // x + input_bias
@@ -210,7 +215,7 @@ static inline struct element element_at(const struct view *view, const struct in
         e.h = load(view, ST_RESIDUAL, index) + e.h;
     if (present(view, ST_Z)) {
         e.z = load(view, ST_Z, index);
-        float factor = activation(word(view, ST_Z_ACTIVATION), real(view, ST_SLOPE), e.z);
+        float factor = activated_z(view, e.z);
         if (word(view, ST_Z_FIRST))
             e.before = factor;
         else
@@ -218,6 +223,18 @@ static inline struct element element_at(const struct view *view, const struct in
     }
     e.t = e.h * e.before;
     return e;
+}
+
+// What comes behind the norm: from v0 to the value that the activation is given, and on to y; after: act_z(z).
+static inline float behind_norm(const struct view *view, const struct index *index, float v0, float after)
+{
+    float v2 = v0 * after;
+    return present(view, ST_ADDEND) ? v2 + load(view, ST_ADDEND, index) : v2;
+}
+
+static inline float activated(const struct view *view, float v2)
+{
+    return activation(word(view, ST_ACTIVATION), real(view, ST_SLOPE), v2);
 }
 
 #define NO_RENORM 0xffffffffu // ST_RENORM
@@ -247,9 +264,7 @@ static inline struct value value_at(const struct view *view, const struct index 
     v.v0 = v.normalised * v.factor;
     if (present(view, ST_BIAS))
         v.v0 = v.v0 + load(view, ST_BIAS, index);
-    v.v2 = v.v0 * e->after;
-    if (present(view, ST_ADDEND))
-        v.v2 = v.v2 + load(view, ST_ADDEND, index);
+    v.v2 = behind_norm(view, index, v.v0, e->after);
     return v;
 }
 

@@ -22,7 +22,7 @@ static inline uint scanned(const struct view *view, const struct index *index)
         return isfinite(load(view, ST_X, index)) ? 0 : 1;
     struct element e = element_at(view, index);
     struct value v = value_at(view, index, &e, cell_at(view, index));
-    return as_uint(activation(word(view, ST_ACTIVATION), real(view, ST_SLOPE), v.v2)) & 0x7fffffff;
+    return as_uint(activated(view, v.v2)) & 0x7fffffff;
 }
 
 STRIDED(strided_scan)

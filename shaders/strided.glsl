@@ -265,6 +265,26 @@ bool z_is(bool first)
     return present(ST_Z) && z_first == first;
 }
 
+// The activation of z and its derivative.
+vec2 activated_z()
+{
+    vec2 result = vec2(1.0, 0.0);
+    if (present(ST_Z))
+        result = activate(z_activation, load_z(), slope);
+    return result;
+}
+
+// What comes behind the norm: from v0 to the value that the activation is given.
+float behind_norm(float v0, float act_z)
+{
+    precise float v = v0;
+    if (z_is(false))
+        v = v * act_z;
+    if (present(ST_ADDEND))
+        v = v + load_addend();
+    return v;
+}
+
 // h and t.
 element load_element()
 {
@@ -281,9 +301,7 @@ element load_element()
     }
     if (present(ST_RESIDUAL))
         h = load_residual() + h;
-    e.z = vec2(1.0, 0.0);
-    if (present(ST_Z))
-        e.z = activate(z_activation, load_z(), slope);
+    e.z = activated_z();
     precise float t = h;
     if (z_is(true))
         t = t * e.z.x;
@@ -316,11 +334,7 @@ void normalise(inout element e, vec4 cell)
     if (present(ST_BIAS))
         v = v + load_bias();
     e.v0 = v;
-    if (z_is(false))
-        v = v * e.z.x;
-    if (present(ST_ADDEND))
-        v = v + load_addend();
-    e.v2 = v;
+    e.v2 = behind_norm(v, e.z.x);
 }
 
 // Gradients of v2, of v0 (of what z multiplies), of xhat, and the derivatives of t and of h.

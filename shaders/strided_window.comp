@@ -1,4 +1,5 @@
-// Local response norm: x / (k + alpha/size * the sum of squares over a window of channels)^beta; an invocation an element.
+// Local response norm: x / (k + alpha/size * the sum of squares over a window of channels)^beta, and what comes behind; an
+// invocation an element.
 #version 450
 #include "strided.glsl"
 #include "power.glsl"
@@ -10,9 +11,10 @@ const float LARGE = 1.152921504606847e18;   // 2^60: squares are taken of x * SM
 const float SMALL = 5.421010862427522e-20;  // 2^-64
 const int EXPONENT = 128;                   // what a sum of such squares is to be multiplied by, as a power of two
 
-float element_of(uint element)
+// Channels are a group's only dimension. No loop: there are few of those to a window, see append_window().
+float x_of(uint channel, uint stride)
 {
-    take_elements(element);
+    places[ST_X] = bases[ST_X] + channel * stride;
     return load_x();
 }
 
@@ -29,13 +31,14 @@ void main()
     take_group(table[ST_GROUP0] + (groups_fast ? fast : slow));
     uint first = channel - min(channel, table[ST_BEFORE]);
     uint end = min(channel + table[ST_AFTER] + 1u, table[ST_N]);
+    uint stride = table_stride(ST_X, group_rank);
     float largest = 0.0;
     for (uint i = first; i < end; ++i)
-        largest = max(largest, abs(element_of(i)));
+        largest = max(largest, abs(x_of(i, stride)));
     float a = largest > LARGE ? SMALL : 1.0;
     precise float squares = 0.0;
     for (uint i = first; i < end; ++i) {
-        precise float scaled = element_of(i) * a;
+        precise float scaled = x_of(i, stride) * a;
         squares = squares + scaled * scaled;
     }
     precise float inside = (table_float(ST_K) * a) * a + table_float(ST_ALPHA) * squares;
@@ -43,10 +46,11 @@ void main()
     // and so may be x times the root alone.
     precise float half_beta = 0.5 * table_float(ST_BETA);
     float root = inverse_power(inside, a == 1.0 ? 0 : EXPONENT, half_beta);
-    float own = element_of(channel);
+    take_elements(channel);
+    float own = load_x();
     bool tiny = abs(own) < 1.0 / LARGE;
     precise float lifted = own * (tiny ? 1.0 / SMALL : 1.0);
     precise float y = (lifted * root) * root;
     y = y * (tiny ? SMALL : 1.0);
-    store_y(y);
+    store_y(activate(activation, behind_norm(y, activated_z().x), slope).x);
 }

@@ -282,8 +282,11 @@ static norma_status check_normalize(const norma_problem *p)
     return NORMA_OK;
 }
 
+#define BIT(arg) (UINT64_C(1) << NORMA_ARG_##arg)
+
 static norma_status check_window(const norma_problem *p)
 {
+    const uint64_t has = BIT(X) | BIT(Y) | BIT(Y_SCALE) | BIT(NONFINITE) | BIT(Z) | BIT(ADDEND);
     if (p->direction == NORMA_BACKWARD)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "direction: local_response_norm has no backward");
     if (p->local_size < 1)
@@ -295,11 +298,13 @@ static norma_status check_window(const norma_problem *p)
                                                     : !isfinite((float)p->beta) ? "beta"
                                                                                 : "k");
     for (int a = 0; a < NORMA_ARG_COUNT; a++)
-        if (a != NORMA_ARG_X && a != NORMA_ARG_Y && a != NORMA_ARG_Y_SCALE && norma_problem_tensor(p, a))
+        if (!(has >> a & 1) && norma_problem_tensor(p, a))
             return BAD("%s: local_response_norm has none", norma_arg_name(a));
+    if (p->z && p->z_first)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "z_first: local_response_norm has z behind the norm alone");
     if (p->dynamic_scale)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "dynamic_scale: local_response_norm has no statistics groups");
-    return p->activation ? BAD("activation: local_response_norm has none") : NORMA_OK;
+    return NORMA_OK;
 }
 
 static norma_status check_numbers(const norma_problem *p)
@@ -328,8 +333,6 @@ static norma_status check_numbers(const norma_problem *p)
            : p->op == NORMA_LOCAL_RESPONSE_NORM ? check_window(p)
                                                 : NORMA_OK;
 }
-
-#define BIT(arg) (UINT64_C(1) << NORMA_ARG_##arg)
 
 // Tensors that may not be absent.
 static uint64_t required(const norma_problem *p)
@@ -486,9 +489,9 @@ static norma_status check_scale(const norma_problem *p)
 }
 
 // Outputs with an element for each of x, which is written once all else that needs its place has been read.
-static bool may_lie_in_place(const norma_problem *p, norma_arg arg)
+static bool may_lie_in_place(const norma_problem *p, norma_arg arg, norma_arg input)
 {
-    if (p->op == NORMA_LOCAL_RESPONSE_NORM) // an element reads its neighbours
+    if (p->op == NORMA_LOCAL_RESPONSE_NORM && input == NORMA_ARG_X) // an element reads its neighbours
         return false;
     return arg == NORMA_ARG_Y || arg == NORMA_ARG_SUM || arg == NORMA_ARG_DX || arg == NORMA_ARG_DRESIDUAL ||
            arg == NORMA_ARG_DZ || arg == NORMA_ARG_DADDEND;
@@ -508,7 +511,7 @@ static norma_status check_overlaps(const norma_problem *p, norma_arg *in_place)
                 continue; // two outputs are compared once
             if (!norma_shares_elements(t, o))
                 continue;
-            if (!input || !may_lie_in_place(p, out) || !norma_same_view(t, o))
+            if (!input || !may_lie_in_place(p, out, other) || !norma_same_view(t, o))
                 return BAD("%s: shares elements with %s; an output may do so only with an input that is the same view",
                            norma_arg_name(out), norma_arg_name(other));
             if (p->direction == NORMA_BACKWARD && *in_place != NORMA_ARG_COUNT && *in_place != (norma_arg)out)

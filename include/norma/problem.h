@@ -23,8 +23,9 @@ typedef enum norma_op {
     NORMA_ADA_RMS_NORM,
     NORMA_ADA_GROUP_NORM,
     NORMA_ADA_INSTANCE_NORM,
-    // x / (k + alpha/local_size * sum of x^2 over a window of channels)^beta; x, y and a given y_scale alone, forward
-    // alone.
+    // x / (k + alpha/local_size * sum of x^2 over a window of channels)^beta for xhat (Krizhevsky et al., "ImageNet
+    // classification with deep convolutional neural networks", 2012, section 3.3), then z, addend, activation and a
+    // given y_scale. It has no other tensors but nonfinite, no z_first, and is forward alone.
     NORMA_LOCAL_RESPONSE_NORM,
     NORMA_BATCH_RENORM,     // a batch norm for small batches (arXiv:1702.03275)
     NORMA_GHOST_BATCH_NORM, // in training a channel over space and virtual_batch samples (arXiv:1705.08741)
@@ -133,11 +134,11 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 // repeated. scale and shift: [N, D] (adaptive layer and RMS norm, D the last dimension of x), [N, C] (group and
 // instance norm), or a shape of x's rank as before. input_bias: as weight. gate: as weight, or a shape of x's rank as
 // before. mean and rstd: x's shape without the dimensions of a group, or with ones in their place; group_norm: [N,
-// num_groups], ghost_batch_norm in training: [N/virtual_batch, C]. running_mean and running_var: [C].
-// num_batches_tracked: one element, [] or [1]. mean_weights and var_weights: [3]. Types: float32, float16 or bfloat16,
-// each on its own; float64 on the scalar path, then of every tensor; mean, rstd and running_* float32 (or float64);
-// num_batches_tracked int64. Strides are free. The row kernels, which are the fastest, want the normalised dimensions
-// contiguous.
+// num_groups], ghost_batch_norm in training: [N/virtual_batch, C]; of local_response_norm, which has neither, x's shape
+// without C. running_mean and running_var: [C]. num_batches_tracked: one element, [] or [1]. mean_weights and
+// var_weights: [3]. Types: float32, float16 or bfloat16, each on its own; float64 on the scalar path, then of every
+// tensor; mean, rstd and running_* float32 (or float64); num_batches_tracked int64. Strides are free. The row kernels,
+// which are the fastest, want the normalised dimensions contiguous.
 //
 // Quantised y. quantise() rounds to nearest even and saturates (int8: -128..127, float8_e4m3fn: -448..448, infinities
 // too); a NaN becomes 0 in int8 and NaN in float8_e4m3fn. y_scale, float32 (or float64), goes with such a y alone.
@@ -146,8 +147,9 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 // |activation(v)| of each statistics group / 127 (int8) or / 448 (float8_e4m3fn), NaN where the group has a NaN, 1 for
 // a group of zeros, and never less than the smallest positive float32. y is what division by y_scale as stored makes of
 // v; it may be one step off where the error that v may have reaches past the boundary of two steps. Not backward: a
-// quantised y has no gradient.
-// nonfinite, int32, of the shape of mean: how many elements of x in each group are NaN or infinite (forward).
+// quantised y has no gradient. dynamic_scale: not local_response_norm, which has no statistics groups.
+// nonfinite, int32, of the shape of mean: how many elements of x in each group are NaN or infinite (forward); of
+// local_response_norm among the channels of each place.
 //
 // An output may share elements with another tensor only if both are the same view (y in place of x, sum of residual).
 // A dimension of 0 is no error: nothing is computed, outputs that are not empty are written: gradients of parameters 0,

@@ -412,17 +412,24 @@ static norma_arg given_scale(const struct norma_form *f)
     return f->arg[NORMA_ARG_Y_SCALE].present && !f->dynamic_scale ? NORMA_ARG_Y_SCALE : NONE;
 }
 
+static norma_status append_scans(struct nst *plan, const struct nst_view *view)
+{
+    const struct norma_form *f = view->form;
+    if (f->arg[NORMA_ARG_NONFINITE].present)
+        TRY(append_scan(plan, view, NORMA_ARG_NONFINITE, ST_SCAN_NONFINITE));
+    if (f->dynamic_scale)
+        TRY(append_scan(plan, view, NORMA_ARG_Y_SCALE,
+                        f->arg[NORMA_ARG_Y].dtype == NORMA_INT8 ? ST_SCAN_INT8 : ST_SCAN_FLOAT8));
+    return NORMA_OK;
+}
+
 // y may lie in the place of x: all that reads x comes before.
 static norma_status append_forward(struct nst *plan, const struct nst_view *view)
 {
     const struct norma_form *f = view->form;
     if (!f->arg[NORMA_ARG_Y].present && !f->arg[NORMA_ARG_SUM].present)
         return NORMA_OK;
-    if (f->arg[NORMA_ARG_NONFINITE].present)
-        TRY(append_scan(plan, view, NORMA_ARG_NONFINITE, ST_SCAN_NONFINITE));
-    if (f->dynamic_scale)
-        TRY(append_scan(plan, view, NORMA_ARG_Y_SCALE,
-                        f->arg[NORMA_ARG_Y].dtype == NORMA_INT8 ? ST_SCAN_INT8 : ST_SCAN_FLOAT8));
+    TRY(append_scans(plan, view));
     struct nst_job job = {.kernel = kernel_apply,
                           .view = view,
                           .slots = ELEMENT_SLOTS(NORMA_ARG_Y, NORMA_ARG_SUM),
@@ -432,13 +439,21 @@ static norma_status append_forward(struct nst *plan, const struct nst_view *view
     return append_tiles(plan, &job, 0, f->groups);
 }
 
-// Elements read their neighbours, so a tile has whole groups.
+// Elements read their neighbours, so a tile has whole groups. The kernel's loops go through the window twice; in the
+// rest of it each dimension of each tensor is one iteration at most. Half of what a device allows, as for rows.
 static norma_status append_window(struct nst *plan, const struct nst_view *view)
 {
+    const struct norma_form *f = view->form;
+    const uint64_t window = npl_min((uint64_t)f->window_before + 1 + f->window_after, (uint64_t)f->n);
+    const uint64_t limit = plan->caps->max_iterations;
+    if (limit && 2 * window + 2 * ST_SLOTS * FORM_RANK > limit / 2)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "local_size: a window of %llu channels exceeds the device's limits",
+                          (unsigned long long)window);
     struct nst_job job = {
         .kernel = kernel_window, .view = view, .slots = ELEMENT_SLOTS(NORMA_ARG_Y, NONE), .written = 1u << ST_TO};
-    job.slots[ST_Y_SCALE] = given_scale(view->form);
-    return append_tiles(plan, &job, 0, view->form->groups);
+    job.slots[ST_Y_SCALE] = given_scale(f);
+    TRY(append_scans(plan, view));
+    return append_tiles(plan, &job, 0, f->groups);
 }
 
 static uint64_t or_unlimited(uint64_t limit)

@@ -256,6 +256,28 @@ static void load_t(const struct strided *s, const struct strided_walk *at, struc
     }
 }
 
+void nsc_strided_go_behind(const struct strided *s, const struct strided_walk *at, struct strided_stretch *o)
+{
+    const int64_t count = at->count;
+    memcpy(o->v2, o->v0, (size_t)count * sizeof o->v2[0]);
+    if (nsc_strided_has(s, NORMA_ARG_Z) && !s->form->z_first) {
+        load_z(s, at, o);
+        for (int64_t i = 0; i < count; i++)
+            o->v2[i] = o->v0[i] * o->act_z[i];
+    }
+    if (nsc_strided_has(s, NORMA_ARG_ADDEND)) {
+        nsc_strided_load(s, NORMA_ARG_ADDEND, at, o->term);
+        for (int64_t i = 0; i < count; i++)
+            o->v2[i] = o->v2[i] + o->term[i];
+    }
+}
+
+void nsc_strided_activate(const struct strided *s, const struct strided_walk *at, struct strided_stretch *o)
+{
+    for (int64_t i = 0; i < at->count; i++)
+        o->v2[i] = nsc_activation(s->form->activation, s->slope, o->v2[i]);
+}
+
 void nsc_strided_evaluate(const struct strided *s, const struct strided_walk *at, const struct strided_cell *cell,
                           struct strided_stretch *o)
 {
@@ -278,17 +300,7 @@ void nsc_strided_evaluate(const struct strided *s, const struct strided_walk *at
         for (int64_t i = 0; i < count; i++)
             o->v0[i] = o->v0[i] + o->term[i];
     }
-    memcpy(o->v2, o->v0, (size_t)count * sizeof o->v2[0]);
-    if (nsc_strided_has(s, NORMA_ARG_Z) && !s->form->z_first) {
-        load_z(s, at, o);
-        for (int64_t i = 0; i < count; i++)
-            o->v2[i] = o->v0[i] * o->act_z[i];
-    }
-    if (nsc_strided_has(s, NORMA_ARG_ADDEND)) {
-        nsc_strided_load(s, NORMA_ARG_ADDEND, at, o->term);
-        for (int64_t i = 0; i < count; i++)
-            o->v2[i] = o->v2[i] + o->term[i];
-    }
+    nsc_strided_go_behind(s, at, o);
 }
 
 enum power { DEVIATIONS, SQUARES, ABSOLUTES };
@@ -411,8 +423,7 @@ void nsc_strided_find_y(const struct strided *s, const struct strided_walk *at, 
                         struct strided_stretch *o)
 {
     nsc_strided_evaluate(s, at, cell, o);
-    for (int64_t i = 0; i < at->count; i++)
-        o->v2[i] = nsc_activation(s->form->activation, s->slope, o->v2[i]);
+    nsc_strided_activate(s, at, o);
 }
 
 // Inputs of a stretch are read before its outputs are written, and the group's statistics are known: y may lie in the

@@ -128,6 +128,9 @@ void nsc_strided_moments(const struct strided *s, int64_t group, struct strided_
 // Fills a stretch up to v2.
 void nsc_strided_evaluate(const struct strided *s, const struct strided_walk *at, const struct strided_cell *cell,
                           struct strided_stretch *o);
+// Goes on from v0 to v2; from v2 to y, which goes in its place.
+void nsc_strided_go_behind(const struct strided *s, const struct strided_walk *at, struct strided_stretch *o);
+void nsc_strided_activate(const struct strided *s, const struct strided_walk *at, struct strided_stretch *o);
 // Fills a stretch up to y, which goes in the place of v2.
 void nsc_strided_find_y(const struct strided *s, const struct strided_walk *at, const struct strided_cell *cell,
                         struct strided_stretch *o);

@@ -1,21 +1,40 @@
 // Local response norm: y = x / (k + alpha * sum of x^2 over a window)^beta, alpha for each element of the window
-// (Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", section 3.3). One thread: it
-// is not tuned.
+// (Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", section 3.3), and what comes
+// behind the norm. One thread: it is not tuned.
 #include "strided.h"
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-// The group's elements in order, and the same for y.
-static void walk_group(const struct strided *s, int64_t group, norma_arg arg, double *values)
+// The group's elements in order.
+static void load_group(const struct strided *s, int64_t group, double *x)
 {
     struct strided_walk at = nsc_strided_group(s->form, group);
     do {
-        if (arg == NORMA_ARG_X)
-            nsc_strided_load(s, arg, &at, values);
-        else
-            nsc_strided_store_y(s, &at, 1, values);
-        values += at.count;
+        nsc_strided_load(s, NORMA_ARG_X, &at, x);
+        x += at.count;
     } while (nsc_strided_next(&at));
+}
+
+// From the normalised elements. A stretch of z and of addend is read before y, which may lie in its place, is written.
+static void store_group(const struct strided *s, int64_t group, const double *normalised, struct strided_stretch *o)
+{
+    struct strided_walk at = nsc_strided_group(s->form, group);
+    do {
+        memcpy(o->v0, normalised, (size_t)at.count * sizeof o->v0[0]);
+        nsc_strided_go_behind(s, &at, o);
+        nsc_strided_activate(s, &at, o);
+        nsc_strided_store_y(s, &at, 1, o->v2);
+        normalised += at.count;
+    } while (nsc_strided_next(&at));
+}
+
+static void count_group(const struct strided *s, int64_t group, struct strided_stretch *o)
+{
+    const struct strided_walk at = nsc_strided_group(s->form, group);
+    struct strided_cell cell = {0};
+    nsc_strided_count_nonfinite(s, &at, &cell, o);
+    nsc_strided_store_one(s, NORMA_ARG_NONFINITE, &at, (double)cell.nonfinite);
 }
 
 static double respond(const struct norma_form *f, const double *x, int64_t i)
@@ -36,12 +55,15 @@ norma_status nsc_strided_window(struct strided *s)
     double *x = malloc(2 * (size_t)f->n * sizeof *x);
     if (!x)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "scalar: out of host memory");
-    double *y = x + f->n;
+    double *normalised = x + f->n;
+    struct strided_stretch o;
     for (int64_t group = 0; group < f->groups; group++) {
-        walk_group(s, group, NORMA_ARG_X, x);
+        load_group(s, group, x);
         for (int64_t i = 0; i < f->n; i++)
-            y[i] = respond(f, x, i);
-        walk_group(s, group, NORMA_ARG_Y, y);
+            normalised[i] = respond(f, x, i);
+        if (nsc_strided_has(s, NORMA_ARG_NONFINITE))
+            count_group(s, group, &o);
+        store_group(s, group, normalised, &o);
     }
     free(x);
     return NORMA_OK;

@@ -198,11 +198,18 @@ bool point_z_is_last(const struct norma_form *f)
     return f->arg[NORMA_ARG_Z].present && !f->z_first;
 }
 
+void point_behind(const struct task *k, struct point *p)
+{
+    const bool z_is_last = point_z_is_last(k->form);
+    const long double addend = point_load(k, NORMA_ARG_ADDEND, p->index, 0);
+    p->v2 = (z_is_last ? p->v0 * p->act_z : p->v0) + addend;
+    p->e_v2 = (z_is_last ? p->e_v0 * p->act_z_size : p->e_v0) + 8 * k->u * fabsl(addend);
+}
+
 void point_forward(const struct task *k, const struct statistics *st, struct point *p)
 {
     const struct norma_form *f = k->form;
-    const long double bias = point_load(k, NORMA_ARG_BIAS, p->index, 0),
-                      addend = point_load(k, NORMA_ARG_ADDEND, p->index, 0);
+    const long double bias = point_load(k, NORMA_ARG_BIAS, p->index, 0);
     p->xhat = ((p->t - st->mean) - st->mean_rest) * st->s;
     p->e_xhat = (p->e_t + st->e_mean) * st->s + fabsl(p->xhat) * st->e_s;
     p->weight = f->arg[NORMA_ARG_WEIGHT].present ? k->weight_offset + point_load(k, NORMA_ARG_WEIGHT, p->index, 0) : 1;
@@ -212,8 +219,7 @@ void point_forward(const struct task *k, const struct statistics *st, struct poi
     p->v0 = p->normalised * p->weight + bias;
     p->e_v0 = 8 * k->u * (p->normalised_size * fabsl(p->weight) + fabsl(bias));
     p->e_v0 += p->e_normalised * fabsl(p->weight) + k->least;
-    p->v2 = (point_z_is_last(f) ? p->v0 * p->act_z : p->v0) + addend;
-    p->e_v2 = (point_z_is_last(f) ? p->e_v0 * p->act_z_size : p->e_v0) + 8 * k->u * fabsl(addend);
+    point_behind(k, p);
 }
 
 void point_backward(const struct task *k, const struct statistics *st, struct point *p)

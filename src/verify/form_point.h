@@ -66,6 +66,7 @@ bool point_z_is_last(const struct norma_form *f);
 void point_begin(const struct task *k, int64_t group, int64_t element, struct point *p); // up to t
 void point_forward(const struct task *k, const struct statistics *st, struct point *p);  // from xhat to v2
 void point_backward(const struct task *k, const struct statistics *st, struct point *p); // from dy to g
+void point_behind(const struct task *k, struct point *p);                                // from v0 to v2
 
 struct sums gradient_sums(const struct task *k, const struct statistics *st, int64_t group);
 // From g to dh.

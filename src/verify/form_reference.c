@@ -306,27 +306,6 @@ static void write_y(const struct task *k, const struct reference_scale *of_group
     point_add(k, NORMA_ARG_Y, index, q, e_q);
 }
 
-// Local response norm. A sum of squares and a power: 8u, and what the sum's 8u do to the power.
-static void do_window(const struct task *k, int64_t group)
-{
-    const struct norma_form *f = k->form;
-    const bool wide = f->float64;
-    const long double alpha = wide ? f->alpha : (float)f->alpha, beta = wide ? f->beta : (float)f->beta;
-    const long double least = wide ? f->k : (float)f->k;
-    const int64_t before = f->window_before, after = f->window_after;
-    struct point p, near;
-    for (int64_t i = 0; i < f->n; i++) {
-        long double squares = 0;
-        for (int64_t j = i > before ? i - before : 0; j < f->n && j <= i + after; j++) {
-            point_begin(k, group, j, &near);
-            squares += near.t * near.t;
-        }
-        point_begin(k, group, i, &p);
-        const long double y = p.t * powl(least + alpha * squares, -beta);
-        write_y(k, &(struct reference_scale){0}, p.index, y, 8 * k->u * fabsl(y) * (1 + fabsl(beta)));
-    }
-}
-
 // The whole.
 
 static long double largest_slope(norma_activation activation, long double slope)
@@ -367,7 +346,7 @@ static void write_forward(const struct task *k, const struct reference_scale *sc
     point_add(k, NORMA_ARG_SUM, p->index, p->sum, 3 * k->u * p->sum_terms);
 }
 
-// The group's own scale, if it is to be found, and the count of x's elements that are not finite.
+// The group's own scale, if it is to be found (from its statistics), and the count of x's elements that are not finite.
 static struct reference_scale scan_group(const struct task *k, const struct statistics *st, int64_t group)
 {
     const struct norma_form *f = k->form;
@@ -390,6 +369,31 @@ static struct reference_scale scan_group(const struct task *k, const struct stat
     point_add(k, NORMA_ARG_NONFINITE, p.index, nonfinite, 0);
     point_add(k, NORMA_ARG_Y_SCALE, p.index, scale.value, scale.bound);
     return scale;
+}
+
+// Local response norm. A sum of squares and a power: 8u, and what the sum's 8u do to the power, as the bound of v0;
+// what comes behind the norm adds to it as everywhere.
+static void do_window(const struct task *k, int64_t group)
+{
+    const struct norma_form *f = k->form;
+    const bool wide = f->float64;
+    const long double alpha = wide ? f->alpha : (float)f->alpha, beta = wide ? f->beta : (float)f->beta;
+    const long double least = wide ? f->k : (float)f->k;
+    const int64_t before = f->window_before, after = f->window_after;
+    const struct reference_scale given = scan_group(k, NULL, group);
+    struct point p, near;
+    for (int64_t i = 0; i < f->n; i++) {
+        long double squares = 0;
+        for (int64_t j = i > before ? i - before : 0; j < f->n && j <= i + after; j++) {
+            point_begin(k, group, j, &near);
+            squares += near.t * near.t;
+        }
+        point_begin(k, group, i, &p);
+        p.v0 = p.t * powl(least + alpha * squares, -beta);
+        p.e_v0 = 8 * k->u * fabsl(p.v0) * (1 + fabsl(beta)) + k->least;
+        point_behind(k, &p);
+        write_forward(k, &given, &p);
+    }
 }
 
 // mix: NULL where statistics are not mixed.

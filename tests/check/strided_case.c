@@ -263,8 +263,11 @@ static void pick_inputs(struct strided_case *c, uint64_t *s)
 {
     const norma_problem *p = &c->problem;
     set(c, NORMA_ARG_X, true);
-    if (p->op == NORMA_LOCAL_RESPONSE_NORM)
+    if (p->op == NORMA_LOCAL_RESPONSE_NORM) {
+        set(c, NORMA_ARG_Z, chance(s, 0.4));
+        set(c, NORMA_ARG_ADDEND, chance(s, 0.4));
         return;
+    }
     const bool fused = chance(s, 0.6), adaptive = is_adaptive(p->op), has_weight = p->op != NORMA_NORMALIZE;
     const norma_arg weight = adaptive ? NORMA_ARG_SCALE : NORMA_ARG_WEIGHT;
     set(c, weight, has_weight && chance(s, 0.7));
@@ -359,7 +362,7 @@ static void pick_quantised(struct strided_case *c)
     const norma_dtype type = chance(&s, 0.5) ? NORMA_INT8 : NORMA_FLOAT8_E4M3FN;
     const bool dynamic = chance(&s, 0.5), counts = chance(&s, c->values == STRIDED_NONFINITE ? 0.6 : 0.25);
     c->tensor[NORMA_ARG_NONFINITE].dtype = NORMA_INT32;
-    set(c, NORMA_ARG_NONFINITE, counts && !window);
+    set(c, NORMA_ARG_NONFINITE, counts);
     if (!quantised)
         return;
     p->dynamic_scale = dynamic && !window;
@@ -414,7 +417,7 @@ static void pick_window(struct strided_case *c, uint64_t *s)
     static const double alphas[] = {1e-4, 0.02, 1, 5}, betas[] = {0.75, 0.75, 0.5, 1, 2.5}, ks[] = {1, 2, 0.1};
     norma_problem *p = &c->problem;
     p->direction = NORMA_FORWARD;
-    p->activation = NORMA_ACTIVATION_NONE;
+    p->z_first = 0;
     p->local_size = 1 + (int32_t)check_pick(s, 9);
     p->window = (norma_window)check_pick(s, NORMA_WINDOW_COUNT);
     p->alpha = alphas[check_pick(s, 4)];

@@ -290,11 +290,13 @@ static void put_in_place(struct strided_case *c, uint64_t *s)
             write_in_place(c, gradient, place);
         return;
     }
-    const norma_arg input = pick_present(c, inputs, 5, s), summand = pick_present(c, summands, 3, s);
+    const bool window = c->problem.op == NORMA_LOCAL_RESPONSE_NORM; // an element reads its neighbours
+    const norma_arg input = window ? pick_present(c, inputs + 3, 2, s) : pick_present(c, inputs, 5, s),
+                    summand = pick_present(c, summands, 3, s);
     // 8 bits are the size of no input.
     const bool quantised = c->tensor[NORMA_ARG_Y_SCALE].present;
     const bool both = c->tensor[NORMA_ARG_SUM].present && summand != input;
-    if (c->tensor[NORMA_ARG_Y].present && (!both || chance(s, 0.8)) && !quantised)
+    if (c->tensor[NORMA_ARG_Y].present && input != NORMA_ARG_COUNT && (!both || chance(s, 0.8)) && !quantised)
         write_in_place(c, NORMA_ARG_Y, input);
     if (both)
         write_in_place(c, NORMA_ARG_SUM, summand);
@@ -333,9 +335,8 @@ static void place(struct strided_case *c, uint64_t *s)
 
 void strided_lay_out(struct strided_case *c, uint64_t *s)
 {
-    const bool window = c->problem.op == NORMA_LOCAL_RESPONSE_NORM; // an element reads its neighbours
     const bool merges = c->problem.op == NORMA_BATCH_NORM_MERGE;
-    const bool alike = chance(s, 0.4), in_place = chance(s, 0.25) && !window && !merges;
+    const bool alike = chance(s, 0.4), in_place = chance(s, 0.25) && !merges;
     const enum strided_layout all = c->x_layout;
     // A spoilt element that repeats would spoil more than one group, and an output may not repeat.
     const bool repeats = !in_place && c->values != STRIDED_NONFINITE;

@@ -96,6 +96,28 @@ class Quantised(base.Room):
                           dtype, "--device", device, "--verify")
                 self.check_codes(dtype, self.load("y"), y / numpy.float32(0.02), (dtype, device))
 
+    def test_behind_window(self):
+        """Local response norm with what comes behind the norm, and a scale and a count of each place."""
+        random = numpy.random.default_rng(9)
+        x, z, addend = (random.normal(0, 2, SHAPE).astype(numpy.float32) for _ in range(3))
+        x[1, 2, 3, 4], x[2, :2, 1, 1] = numpy.nan, numpy.inf
+        scale = random.uniform(0.01, 0.1, SHAPE[:1] + SHAPE[2:]).astype(numpy.float32)
+        padded = numpy.pad(x.astype(float)**2, ((0, 0), (2, 1), (0, 0), (0, 0)))
+        good = numpy.isfinite(x).all(1, keepdims=True) & (x == x)
+        with numpy.errstate(invalid="ignore"):
+            v = x / (2 + 0.3 / 4 * sum(padded[:, i:i + SHAPE[1]] for i in range(4)))**0.75
+            y = base.activate("silu", v * base.activate("sigmoid", z.astype(float)) + addend)
+        words = ["run", "local_response_norm", self.save("x", x), "--size", "4", "--alpha", "0.3", "--k", "2", "--z",
+                 self.save("z", z), "--z-activation", "sigmoid", "--addend", self.save("addend", addend),
+                 "--activation", "silu", "-o", self.path("y_out.npy"), *self.outputs("nonfinite"), "--verify"]
+        for device in base.DEVICES:
+            self.good(*words, "--device", device)
+            self.close(self.load("y")[good], y[good], 1e-5, device)
+            numpy.testing.assert_array_equal(self.load("nonfinite"), (~numpy.isfinite(x)).sum(1), device)
+            for dtype in LIMIT:
+                self.good(*words, "--device", device, "--y-scale", self.save("s", scale), "--out-dtype", dtype)
+                self.check_codes(dtype, self.load("y")[good], (y / scale[:, None])[good], (dtype, device))
+
     def test_nonfinite(self):
         for number, case in enumerate(base.CASES):
             words, tensors = self.prepare(case)
@@ -145,8 +167,8 @@ class Quantised(base.Room):
             (2, "--nonfinite-out", run("layer_norm", "--backward", "--dy", x, "--nonfinite-out", self.out)),
             (2, "--dtype", run("layer_norm", "--dtype", "int8", "-o", self.out)),
             (2, "--y-scale-out", run("local_response_norm", *eight, *scale_out, "-o", self.out)),
-            (2, "--nonfinite-out", run("local_response_norm", "--nonfinite-out", self.path("out_n.npy"), "-o",
-                                       self.out)),
+            (2, "--z-first", run("local_response_norm", "--z", x, "--z-first", "-o", self.out)),
+            (2, "--sum-out", run("local_response_norm", "--sum-out", self.path("out_h.npy"), "-o", self.out)),
             (2, "--y-scale-dynamic", ["bench", "layer_norm", "--shape", "2x8", "--y-scale-dynamic"]),
         ):
             self.refused(status, about, *words)

@@ -483,13 +483,36 @@ static void test_predict(void **state)
     assert_int_equal(norma_rows_bytes(&p), 4 * (1010 + 10 + 40 + 100));
 }
 
+// Windows of local response norm that are too long for an invocation's loops.
+static void test_windows(void **state)
+{
+    (void)state;
+    const int64_t shape[] = {1, 40000};
+    const norma_tensor x = norma_tensor_host(NORMA_FLOAT32, 2, shape, NULL);
+    const struct norma_plan_options options = {0};
+    norma_problem problem = norma_problem_defaults(NORMA_LOCAL_RESPONSE_NORM);
+    problem.x = problem.y = &x;
+    for (int i = 0; i < DEVICES; i++)
+        for (int size = 5; size < 100000; size += 29995) {
+            struct norma_work work;
+            struct norma_schedule schedule = {0};
+            problem.local_size = size;
+            assert_int_equal(norma_work_from_problem(&problem, NORMA_PLACE_NONE, &work), NORMA_OK);
+            const norma_status status = norma_schedule_work(&work, devices[i], &options, &schedule);
+            const bool is_long = devices[i]->max_iterations && size > 5;
+            assert_int_equal(status, is_long ? NORMA_ERROR_UNSUPPORTED : NORMA_OK);
+            assert_true(!is_long || strncmp(norma_last_error(), "local_size:", 11) == 0);
+            norma_schedule_finish(&schedule);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_edges),   cmocka_unit_test(test_large),      cmocka_unit_test(test_tiles),
         cmocka_unit_test(test_runs),    cmocka_unit_test(test_parameters), cmocka_unit_test(test_choice),
         cmocka_unit_test(test_forced),  cmocka_unit_test(test_programs),   cmocka_unit_test(test_random),
-        cmocka_unit_test(test_predict),
+        cmocka_unit_test(test_predict), cmocka_unit_test(test_windows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -160,6 +160,58 @@ static void counts_of_long_groups(void **state)
     free(y);
 }
 
+// Windows as long as the channels, whose squares are all 0 but for one channel's: there the root of k + x^2 divides x.
+// Then the factor z, the addend, the activation and a scale of each place.
+static void long_windows(void **state)
+{
+    (void)state;
+    enum { PLACES = 3, LONG = 6000, FACTOR = 3 };
+    static const int windows[] = {7, 999, 2 * LONG + 1};
+    const int64_t shape[] = {PLACES, LONG};
+    float *x = calloc(PLACES * LONG, sizeof *x), z = FACTOR, addend = -0.5f, scales[PLACES] = {1, 2, 0.25f};
+    int8_t *y = malloc(PLACES * LONG);
+    int32_t counts[PLACES];
+    const int64_t at[PLACES] = {0, LONG / 2, LONG - 1};
+    assert_true(x && y);
+    for (int p = 0; p < PLACES; p++)
+        x[p * LONG + at[p]] = 4;
+    x[LONG + 5] = INFINITY; // of another window than 4 where that is short
+    norma_tensor in = norma_tensor_host(NORMA_FLOAT32, 2, shape, x), out = norma_tensor_host(NORMA_INT8, 2, shape, y);
+    norma_tensor factors = norma_tensor_host(NORMA_FLOAT32, 2, shape, &z), addends = factors;
+    const norma_tensor y_scale = norma_tensor_host(NORMA_FLOAT32, 1, shape, scales),
+                       nonfinite = norma_tensor_host(NORMA_INT32, 1, shape, counts);
+    factors.strides[0] = factors.strides[1] = addends.strides[0] = addends.strides[1] = 0;
+    addends.data = &addend;
+    norma_problem p = norma_problem_defaults(NORMA_LOCAL_RESPONSE_NORM);
+    p.x = &in;
+    p.y = &out;
+    p.y_scale = &y_scale;
+    p.nonfinite = &nonfinite;
+    p.z = &factors;
+    p.z_activation = NORMA_RELU;
+    p.addend = &addends;
+    p.activation = NORMA_LEAKY_RELU;
+    p.activation_slope = -4;
+    p.k = 9;
+    p.beta = 0.5;
+    for (int w = 0; w < 3; w++) {
+        p.local_size = windows[w];
+        p.alpha = windows[w];
+        run(&p);
+        for (int i = 0; i < PLACES; i++) {
+            const bool spoilt = i == 1 && w == 2; // 4 / infinity
+            // 3 * 4 / sqrt(9 + 16) - 0.5 = 1.9; elsewhere -4 * -0.5.
+            const float expected = (spoilt ? 2 : 1.9f) / scales[i];
+            assert_int_equal(y[i * LONG + at[i]], (int)lrintf(expected));
+            assert_int_equal(y[i * LONG + LONG / 3], (int)lrintf(2 / scales[i]));
+            assert_int_equal(counts[i], i == 1);
+        }
+        assert_int_equal(y[LONG + 5], 0); // infinity / infinity
+    }
+    free(x);
+    free(y);
+}
+
 static void empty_groups(void **state)
 {
     (void)state;
@@ -295,7 +347,7 @@ static void scales_of_channel_groups(void **state)
         assert_int_equal(y[i], 3 << i / 4);
 }
 
-static void backward_and_windows(void **state)
+static void backward(void **state)
 {
     (void)state;
     static struct call c;
@@ -312,14 +364,38 @@ static void backward_and_windows(void **state)
     c.problem.y_scale = NULL;
     c.problem.nonfinite = &c.nonfinite;
     expect(&c, NORMA_ERROR_INVALID_ARGUMENT, "nonfinite");
+}
+
+// Local response norm takes what comes behind the norm, and a scale and a count for each place.
+static void windows(void **state)
+{
+    (void)state;
+    static struct call c;
+    const norma_op op = NORMA_LOCAL_RESPONSE_NORM;
+    ACCEPTED(c.problem.op = op);
+    ACCEPTED((c.problem.op = op, c.y_scale.rank = 0));
+    ACCEPTED((c.problem.op = op, c.problem.z = &c.other, c.problem.activation = NORMA_GELU));
+    ACCEPTED((c.problem.op = op, c.problem.addend = &c.other, c.problem.z_first = 1));
+    REFUSED((c.problem.op = op, c.nonfinite.shape[0] = COLS), "nonfinite");
+    REFUSED((c.problem.op = op, c.problem.weight = &c.other), "weight");
+    REFUSED((c.problem.op = op, c.problem.residual = &c.other), "residual");
+    REFUSED((c.problem.op = op, c.problem.mean = &c.y_scale), "mean");
+    REFUSED((c.problem.op = op, c.problem.activation = NORMA_ACTIVATION_COUNT), "activation");
     make_call(&c);
-    c.problem.op = NORMA_LOCAL_RESPONSE_NORM;
-    c.y_scale.rank = 0;
-    expect(&c, NORMA_ERROR_INVALID_ARGUMENT, "nonfinite");
-    c.problem.nonfinite = NULL;
-    expect(&c, NORMA_OK, "");
+    c.problem.op = op;
+    c.problem.z = &c.other;
+    c.problem.z_first = 1;
+    expect(&c, NORMA_ERROR_UNSUPPORTED, "z_first");
+    c.problem.z_first = 0;
     c.problem.dynamic_scale = 1;
     expect(&c, NORMA_ERROR_UNSUPPORTED, "dynamic_scale");
+    // y may lie in the place of z, but not of x, which neighbours read.
+    c.problem.dynamic_scale = 0;
+    c.problem.y_scale = NULL;
+    c.problem.y = &c.other;
+    expect(&c, NORMA_OK, "");
+    c.problem.y = &c.x;
+    expect(&c, NORMA_ERROR_INVALID_ARGUMENT, "y");
 }
 
 // A plan made for scales that it finds is none for a scale that is given, and the other way round.
@@ -357,13 +433,14 @@ int main(void)
     const struct CMUnitTest refusals[] = {
         cmocka_unit_test(types_that_are_refused),
         cmocka_unit_test(shapes_of_scales),
-        cmocka_unit_test(backward_and_windows),
+        cmocka_unit_test(backward),
+        cmocka_unit_test(windows),
         cmocka_unit_test(plans),
     };
     const struct CMUnitTest values[] = {
         cmocka_unit_test(every_boundary),           cmocka_unit_test(scales_of_groups),
         cmocka_unit_test(counts_of_long_groups),    cmocka_unit_test(empty_groups),
-        cmocka_unit_test(scales_of_channel_groups),
+        cmocka_unit_test(scales_of_channel_groups), cmocka_unit_test(long_windows),
     };
     int failed = 0;
     for (int i = 0; i < 3; i++) {
