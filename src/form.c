@@ -550,6 +550,7 @@ static void drop_elements(struct norma_form *f)
     for (int a = 0; a < NORMA_ARG_COUNT; a++)
         f->arg[a].present = f->arg[a].present && (role_of(a) == ROLE_STATISTIC || role_of(a) == ROLE_CHANNEL ||
                                                   role_of(a) == ROLE_COUNT || role_of(a) == ROLE_CELLS);
+    f->arg[NORMA_ARG_Y_SCALE].present = f->arg[NORMA_ARG_Y_SCALE].present && f->dynamic_scale;
     for (int32_t d = f->group_rank; d < f->rank; d++)
         f->extent[d] = 1;
     f->n = f->run = 1;

@@ -367,7 +367,7 @@ static bool is_step(const norma_problem *p, uint64_t *has)
         *has |= behind;
         *has |= backward ? BIT(DSUM) | BIT(DX) | BIT(DRESIDUAL) | BIT(DGATE) | BIT(DINPUT_BIAS) | BIT(DZ) | BIT(DADDEND)
                          : BIT(SUM) | BIT(MEAN) | BIT(RSTD) | BIT(RUNNING_MEAN) | BIT(RUNNING_VAR) |
-                               BIT(NUM_BATCHES_TRACKED);
+                               BIT(NUM_BATCHES_TRACKED) | BIT(Y_SCALE) | BIT(NONFINITE);
         return true;
     default:
         return false;

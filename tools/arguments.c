@@ -159,7 +159,7 @@ const struct argument arguments[] = {
           "how many batches they have seen, int64; grows where they are updated"),
     INPUT("stats", STATS, STEP_STATS | STEP_APPLY, "S.npy", "merged statistics of the whole batch"),
 
-    {"y-scale", 0, ARGUMENT_INPUT, SECTION_INPUTS, OPTIONS_FILES, OUTPUTS & ~STEPS, ARGUMENT_FORWARD,
+    {"y-scale", 0, ARGUMENT_INPUT, SECTION_INPUTS, OPTIONS_FILES, OUTPUTS, ARGUMENT_FORWARD,
      AT(file[NORMA_ARG_Y_SCALE]), NORMA_ARG_Y_SCALE, NULL, "S.npy",
      "what y is divided by with --out-dtype int8 or float8_e4m3fn; or one element"},
 
@@ -167,10 +167,9 @@ const struct argument arguments[] = {
     OUTPUT("sum-out", 0, SUM, ELEMENTS, "H.npy", "where residual + gate * (x + input_bias) goes"),
     OUTPUT("mean-out", 0, MEAN, ELEMENTS & ~STEP_STATS, "M.npy", "where the groups' means go"),
     OUTPUT("rstd-out", 0, RSTD, ELEMENTS & ~STEP_STATS, "S.npy", "where the groups' 1/sqrt(var + eps) go"),
-    OUTPUT("y-scale-out", 0, Y_SCALE, OUTPUTS & ~(WINDOW | STEPS), "S.npy",
+    OUTPUT("y-scale-out", 0, Y_SCALE, OUTPUTS & ~WINDOW, "S.npy",
            "where the scales go that take each group's largest |y| to 127 (--out-dtype int8) or 448 (float8_e4m3fn)"),
-    OUTPUT("nonfinite-out", 0, NONFINITE, OUTPUTS & ~STEPS, "N.npy",
-           "where the counts of x's NaN and infinities go (int32)"),
+    OUTPUT("nonfinite-out", 0, NONFINITE, OUTPUTS, "N.npy", "where the counts of x's NaN and infinities go (int32)"),
     OUTPUT("r-out", 0, R, OP(BATCH_RENORM), "R.npy", "where r goes, with --training: sd of x / running sd, clipped"),
     OUTPUT("d-out", 0, D, OP(BATCH_RENORM), "D.npy", "where d goes: (mean - running_mean) / running sd, clipped"),
     OUTPUT("running-mean-out", 0, RUNNING_MEAN, RUNNING, "M.npy", "where the updated running_mean goes"),

@@ -199,9 +199,9 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 //                      backward: dy, x, stats (merged ones), what forward had -> sums [2, C], dweight, dbias (of the
 //                      piece)
 //   batch_norm_merge   forward:  parts [K, 5, C] -> stats [5, C];  backward: parts [K, 2, C] -> sums [2, C]
-//   batch_norm_apply   forward:  x, stats, weight, bias, ... -> y, sum, mean, rstd; running_mean and running_var
-//   updated
-//                                as batch_norm does in training, with the count in stats for n
+//   batch_norm_apply   forward:  x, stats, weight, bias, ... -> y, sum, mean, rstd, y_scale and nonfinite (of the
+//                                piece alone); running_mean and running_var updated as batch_norm does in training,
+//                                with the count in stats for n
 //                      backward: dy, dsum, x, stats, sums, ... -> dx, dresidual, dgate, dinput_bias, dz, daddend
 // Rows of stats: count, mean, mean_low, m2, scale. scale is a power of two, 1 unless squares of t overflow or vanish
 // beside eps; of t*scale mean + mean_low is the mean to twice the digits of float32, and m2 the sum of squares about
@@ -212,7 +212,7 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 // same order have the same bits. One piece that is the whole batch gives the bits of batch_norm in training, but on the
 // scalar path, which keeps statistics in float64 there. Running statistics of a batch of one element, whose unbiased
 // variance does not exist, stay as they are; batch_norm_apply of an empty piece writes mean, rstd and the running
-// statistics, so that they stay alike on all devices.
+// statistics, so that they stay alike on all devices; a dynamic y_scale is then 1, nonfinite 0.
 typedef struct norma_problem {
     size_t size; // sizeof(norma_problem)
     norma_op op;

@@ -383,6 +383,23 @@ static norma_status append_backward(struct nst *plan, const struct nst_view *vie
     return NORMA_OK;
 }
 
+// What a scan of no elements leaves: folds without inputs.
+static norma_status append_nothing(struct nst *plan, const struct nst_view *view, uint32_t output, int64_t group0,
+                                   int64_t group1, uint32_t *in)
+{
+    const struct nst_job job = {.kernel = kernel_fold,
+                                .view = view,
+                                .tile = {group0, group1, 0, view->chunks},
+                                .units = (uint64_t)(group1 - group0),
+                                .slots = NO_SLOTS,
+                                .out = (uint32_t)(plan->lists_at - (uint64_t)group0),
+                                .outputs = 1,
+                                .output = output};
+    *in = job.out;
+    plan->barrier = true;
+    return nst_append(plan, &job);
+}
+
 // Something of each group's elements, into the tensor `to`.
 static norma_status append_scan(struct nst *plan, const struct nst_view *view, norma_arg to, uint32_t output)
 {
@@ -390,7 +407,10 @@ static norma_status append_scan(struct nst *plan, const struct nst_view *view, n
     for (int64_t group = 0; group < groups; group += block) {
         const int64_t end = group + block < groups ? group + block : groups;
         uint32_t in;
-        TRY(append_reduction(plan, view, kernel_scan, output, group, end, &in));
+        if (view->form->no_elements)
+            TRY(append_nothing(plan, view, output, group, end, &in));
+        else
+            TRY(append_reduction(plan, view, kernel_scan, output, group, end, &in));
         const struct nst_job job = {.kernel = kernel_result,
                                     .view = view,
                                     .tile = {group, end, 0, view->chunks},
@@ -427,9 +447,9 @@ static norma_status append_scans(struct nst *plan, const struct nst_view *view)
 static norma_status append_forward(struct nst *plan, const struct nst_view *view)
 {
     const struct norma_form *f = view->form;
+    TRY(append_scans(plan, view));
     if (!f->arg[NORMA_ARG_Y].present && !f->arg[NORMA_ARG_SUM].present)
         return NORMA_OK;
-    TRY(append_scans(plan, view));
     struct nst_job job = {.kernel = kernel_apply,
                           .view = view,
                           .slots = ELEMENT_SLOTS(NORMA_ARG_Y, NORMA_ARG_SUM),

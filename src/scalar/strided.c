@@ -460,6 +460,7 @@ static void write_statistics(const struct strided *s, int64_t group, const struc
 static void run_forward(void *user, uint64_t first, uint64_t count)
 {
     const struct strided *s = user;
+    const bool elements = s->form->n > 0 && !s->form->no_elements;
     struct strided_stretch o;
     for (uint64_t group = first; group < first + count; group++) {
         struct strided_walk at = nsc_strided_group(s->form, (int64_t)group);
@@ -469,11 +470,11 @@ static void run_forward(void *user, uint64_t first, uint64_t count)
         else
             nsc_strided_statistics(s, (int64_t)group, &cell, &o);
         cell.y_scale = 1;
-        if (s->form->n > 0 && nsc_strided_has(s, NORMA_ARG_NONFINITE))
+        if (elements && nsc_strided_has(s, NORMA_ARG_NONFINITE))
             nsc_strided_count_nonfinite(s, &at, &cell, &o);
-        if (s->form->n > 0 && s->form->dynamic_scale)
+        if (elements && s->form->dynamic_scale)
             nsc_strided_find_scale(s, &at, &cell, &o);
-        if (s->form->n > 0 && (nsc_strided_has(s, NORMA_ARG_Y) || nsc_strided_has(s, NORMA_ARG_SUM)))
+        if (elements && (nsc_strided_has(s, NORMA_ARG_Y) || nsc_strided_has(s, NORMA_ARG_SUM)))
             do
                 write_stretch(s, &at, &cell, &o);
             while (nsc_strided_next(&at));

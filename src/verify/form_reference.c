@@ -356,7 +356,7 @@ static struct reference_scale scan_group(const struct task *k, const struct stat
     for (int64_t j = 0; j < f->n && !f->backward; j++) {
         point_begin(k, group, j, &p);
         nonfinite += !isfinite(point_load(k, NORMA_ARG_X, p.index, 0));
-        if (!f->dynamic_scale)
+        if (!f->dynamic_scale || f->no_elements)
             continue;
         point_forward(k, st, &p);
         long double bound;

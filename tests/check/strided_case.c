@@ -356,7 +356,7 @@ static void pick_quantised(struct strided_case *c)
 {
     uint64_t s = c->seed * 0xd1342543de82ef95u + c->index;
     norma_problem *p = &c->problem;
-    if (p->direction == NORMA_BACKWARD || is_step(p->op))
+    if (p->direction == NORMA_BACKWARD || !has_y(p->op))
         return;
     const bool window = p->op == NORMA_LOCAL_RESPONSE_NORM, quantised = chance(&s, 0.33);
     const norma_dtype type = chance(&s, 0.5) ? NORMA_INT8 : NORMA_FLOAT8_E4M3FN;

@@ -118,6 +118,29 @@ class Quantised(base.Room):
                 self.good(*words, "--device", device, "--y-scale", self.save("s", scale), "--out-dtype", dtype)
                 self.check_codes(dtype, self.load("y")[good], (y / scale[:, None])[good], (dtype, device))
 
+    def test_steps(self):
+        """One piece that is the whole batch."""
+        random = numpy.random.default_rng(10)
+        x = random.normal(2, 3, SHAPE).astype(numpy.float32)
+        bad = x.copy()
+        bad[0, 1, 0, 0], bad[2, 1, 3, 1] = numpy.nan, numpy.inf
+        mean, deviation = x.mean((0, 2, 3), float, keepdims=True), x.std((0, 2, 3), float, keepdims=True)
+        y = (x - mean) / numpy.sqrt(deviation**2 + 1e-5)
+        for device in base.DEVICES:
+            self.good("run", "batch_norm_stats", self.save("x", x), *self.outputs("stats"), "--device", device)
+            apply = ["--stats", self.path("stats_out.npy"), "-o", self.path("y_out.npy"), "--device", device, "--verify"]
+            for dtype, limit in LIMIT.items():
+                self.good("run", "batch_norm_apply", self.path("x.npy"), *apply, *self.outputs("y_scale", "nonfinite"),
+                          "--out-dtype", dtype)
+                largest = abs(y).max((0, 2, 3))
+                self.close(self.load("y_scale"), largest / limit, 1e-5, device)
+                self.check_codes(dtype, self.load("y"), y / (largest / limit)[:, None, None], (dtype, device))
+                self.assertEqual(self.load("nonfinite").tolist(), [0] * SHAPE[1])
+            self.good("run", "batch_norm_apply", self.save("bad", bad), *apply, *self.outputs("nonfinite"), "--out-dtype",
+                      "int8", "--y-scale", self.save("s", numpy.float32(0.02)))
+            self.assertEqual(self.load("nonfinite").tolist(), [0, 2, 0, 0])
+            self.check_codes("int8", self.load("y")[:, 2:], (y / numpy.float32(0.02))[:, 2:], device)
+
     def test_nonfinite(self):
         for number, case in enumerate(base.CASES):
             words, tensors = self.prepare(case)

@@ -25,7 +25,7 @@ static const char *const devices[] = {"scalar",
 // Every tensor that a step may have, of its right shape.
 struct room {
     float memory[ELEMENTS];
-    norma_tensor x, channels, stats, sums, stats_parts, sums_parts;
+    norma_tensor x, channels, counts, stats, sums, stats_parts, sums_parts;
 };
 
 static norma_problem start(struct room *r, norma_op op, norma_direction direction)
@@ -34,6 +34,7 @@ static norma_problem start(struct room *r, norma_op op, norma_direction directio
     static const int64_t stats_parts[] = {K, 5, C}, sums_parts[] = {K, 2, C};
     r->x = norma_tensor_host(NORMA_FLOAT32, 3, x, r->memory);
     r->channels = norma_tensor_host(NORMA_FLOAT32, 1, channels, r->memory);
+    r->counts = norma_tensor_host(NORMA_INT32, 1, channels, r->memory);
     r->stats = norma_tensor_host(NORMA_FLOAT32, 2, stats, r->memory);
     r->sums = norma_tensor_host(NORMA_FLOAT32, 2, sums, r->memory);
     r->stats_parts = norma_tensor_host(NORMA_FLOAT32, 3, stats_parts, r->memory);
@@ -90,9 +91,9 @@ static void steps_have_their_tensors(void **state)
         {NORMA_BATCH_NORM_STATS, {before | BIT(SUM), before | behind | BIT(DWEIGHT) | BIT(DBIAS)}},
         {NORMA_BATCH_NORM_MERGE, {0, 0}},
         {NORMA_BATCH_NORM_APPLY,
-         {before | behind | BIT(SUM) | BIT(MEAN) | BIT(RSTD), before | behind | BIT(DSUM) | BIT(DX) | BIT(DRESIDUAL) |
-                                                                  BIT(DGATE) | BIT(DINPUT_BIAS) | BIT(DZ) |
-                                                                  BIT(DADDEND)}},
+         {before | behind | BIT(SUM) | BIT(MEAN) | BIT(RSTD) | BIT(NONFINITE),
+          before | behind | BIT(DSUM) | BIT(DX) | BIT(DRESIDUAL) | BIT(DGATE) | BIT(DINPUT_BIAS) | BIT(DZ) |
+              BIT(DADDEND)}},
     };
     (void)state;
     struct room r;
@@ -110,7 +111,7 @@ static void steps_have_their_tensors(void **state)
                 const bool vector = arg == NORMA_ARG_WEIGHT || arg == NORMA_ARG_BIAS || arg == NORMA_ARG_MEAN ||
                                     arg == NORMA_ARG_RSTD || arg == NORMA_ARG_DWEIGHT || arg == NORMA_ARG_DBIAS ||
                                     arg == NORMA_ARG_RUNNING_MEAN || arg == NORMA_ARG_RUNNING_VAR;
-                *slot(&p, (norma_arg)arg) = vector ? &r.channels : &r.x;
+                *slot(&p, (norma_arg)arg) = arg == NORMA_ARG_NONFINITE ? &r.counts : vector ? &r.channels : &r.x;
                 if (norma_arg_is_gradient((norma_arg)arg) && arg != NORMA_ARG_DX)
                     *slot(&p, norma_forward_of((norma_arg)arg)) = vector ? &r.channels : &r.x;
                 const bool running = arg == NORMA_ARG_RUNNING_MEAN || arg == NORMA_ARG_RUNNING_VAR;
@@ -201,6 +202,9 @@ struct batch {
     // Of batch norm, and of the steps.
     float y[2][ALL], dx[2][ALL], mean[2][CHANNELS], rstd[2][CHANNELS], running_mean[2][CHANNELS],
         running_var[2][CHANNELS], dweight[2][CHANNELS], dbias[2][CHANNELS];
+    int8_t codes[2][ALL];
+    float y_scale[2][CHANNELS];
+    int32_t nonfinite[2][CHANNELS];
     float parts[5][CHANNELS], stats[5][CHANNELS], parts_of_sums[2][CHANNELS], sums[2][CHANNELS];
 };
 
@@ -218,6 +222,21 @@ static void fill(struct batch *b)
         b->running_mean[0][c] = b->running_mean[1][c] = uniform();
         b->running_var[0][c] = b->running_var[1][c] = uniform();
     }
+}
+
+// The forward problem once more with a y of 8 bits, whose scales are found, and with counts.
+static void quantise(norma_context *context, const norma_problem *forward, struct batch *b, int by)
+{
+    const norma_tensor codes = norma_tensor_host(NORMA_INT8, 3, forward->x->shape, b->codes[by]);
+    const norma_tensor y_scale = norma_tensor_host(NORMA_FLOAT32, 1, forward->x->shape + 1, b->y_scale[by]);
+    const norma_tensor nonfinite = norma_tensor_host(NORMA_INT32, 1, forward->x->shape + 1, b->nonfinite[by]);
+    norma_problem p = *forward;
+    p.running_mean = p.running_var = NULL;
+    p.y = &codes;
+    p.y_scale = &y_scale;
+    p.nonfinite = &nonfinite;
+    p.dynamic_scale = 1;
+    run(context, &p);
 }
 
 // Both directions, by batch norm (0) or by the steps (1).
@@ -262,6 +281,7 @@ static void train(norma_context *context, struct batch *b, int by)
     p.running_var = &v[5];
     p.activation = NORMA_SILU;
     run(context, &p);
+    quantise(context, &p, b, by);
     p.direction = NORMA_BACKWARD;
     p.y = p.mean = p.rstd = p.running_mean = p.running_var = NULL;
     p.dy = &dy;
@@ -313,6 +333,10 @@ static void one_piece_has_the_bits_of_batch_norm(void **state)
                 memcmp(&b->dx[0][e], &b->dx[1][e], sizeof(float)) != 0 || isnan(b->y[0][e]) || isnan(b->dx[0][e]))
                 fail_msg("%s: element %d: y %.9g and %.9g, dx %.9g and %.9g", devices[i], e, (double)b->y[0][e],
                          (double)b->y[1][e], (double)b->dx[0][e], (double)b->dx[1][e]);
+        assert_memory_equal(b->codes[0], b->codes[1], ALL);
+        for (int c = 0; c < CHANNELS; c++)
+            assert_true(b->nonfinite[0][c] == 0 && b->nonfinite[1][c] == 0);
+        same(devices[i], "y_scale", (const float(*)[CHANNELS])b->y_scale);
         same(devices[i], "mean", (const float(*)[CHANNELS])b->mean);
         same(devices[i], "rstd", (const float(*)[CHANNELS])b->rstd);
         same(devices[i], "running_mean", (const float(*)[CHANNELS])b->running_mean);
@@ -335,7 +359,11 @@ static void pieces_may_be_empty(void **state)
         norma_context *context = NULL;
         float parts[2][5][2] = {{{4, 1}, {10, 20}, {0, 0}, {12, 0}, {1, 1}}}, stats[5][2] = {{0}}, mean[2] = {0},
               rstd[2] = {0};
-        float running_mean[2] = {1, 2}, running_var[2] = {3, 4};
+        float running_mean[2] = {1, 2}, running_var[2] = {3, 4}, scale[2] = {7, 7};
+        int32_t counts[2] = {7, 7};
+        const norma_tensor codes = norma_tensor_host(NORMA_INT8, 3, nothing, NULL),
+                           scales = norma_tensor_host(NORMA_FLOAT32, 1, channels, scale),
+                           nonfinite = norma_tensor_host(NORMA_INT32, 1, channels, counts);
         const norma_tensor x = norma_tensor_host(NORMA_FLOAT32, 3, nothing, NULL);
         const norma_tensor empty = norma_tensor_host(NORMA_FLOAT32, 2, rows + 1, parts[1]),
                            all = norma_tensor_host(NORMA_FLOAT32, 3, rows, parts),
@@ -362,7 +390,11 @@ static void pieces_may_be_empty(void **state)
         p = norma_problem_defaults(NORMA_BATCH_NORM_APPLY);
         p.eps = 1;
         p.momentum = 0.5;
-        p.x = p.y = &x;
+        p.x = &x;
+        p.y = &codes;
+        p.y_scale = &scales;
+        p.dynamic_scale = 1;
+        p.nonfinite = &nonfinite;
         p.stats = &merged;
         p.mean = &v[0];
         p.rstd = &v[1];
@@ -370,6 +402,7 @@ static void pieces_may_be_empty(void **state)
         p.running_var = &v[3];
         run(context, &p);
         assert_true(mean[0] == 10 && mean[1] == 20 && rstd[0] == 0.5f && rstd[1] == 1);
+        assert_true(scale[0] == 1 && scale[1] == 1 && counts[0] == 0 && counts[1] == 0);
         assert_true(running_mean[0] == 5.5f && running_var[0] == 3.5f); // 12 / (4 - 1)
         assert_true(running_mean[1] == 2 && running_var[1] == 4);
         p.running_var_biased = 1; // the biased variance of one element is 0
