@@ -19,6 +19,7 @@ struct norma_plan_options {
     uint64_t memory_budget; // bytes bound on the device at a time; 0: half of caps.memory
     double rate;            // bytes a second, for the time budget; 0: not limited
     double max_seconds;     // of one dispatch, for watchdogs; 0: 0.1
+    uint32_t left_out;      // variants (norma_variant_bit) not to be chosen
     bool unaligned;         // not staged: a tensor may begin elsewhere than at a multiple of offset_align
 };
 
@@ -79,6 +80,12 @@ void norma_schedule_placed(norma_dispatch *dispatch);
 
 // The names of the variants of a device, in order of preference for tests; NULL behind the last.
 const char *norma_variant_name(const struct norma_caps *caps, size_t index);
+// A bit for each variant and for "quads"; 0 for what nothing can take the place of: "strided" and the scalar path.
+uint32_t norma_variant_bit(const char *name);
+// Those of the variants in which work-items meet at barriers.
+uint32_t norma_variants_with_barriers(void);
+// Whether it is one of the faster kernels that strided ones can take the place of.
+bool norma_is_quad(const char *kernel);
 // That of the kernels that take any form: where it is asked for, the faster ones that take some forms are left out.
 extern const char norma_variant_strided[];
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 const char norma_variant_strided[] = "strided";
+const char npl_quads[] = "quads";
 
 static const char kernel_stats[] = "strided_stats", kernel_merge[] = "strided_merge",
                   kernel_finish[] = "strided_finish", kernel_apply[] = "strided_apply", kernel_sums[] = "strided_sums",
@@ -63,9 +64,9 @@ static norma_status append_tile(void *user, const struct nst_tile *tile)
                         o->job.kernel == kernel_window || o->job.kernel == kernel_gather;
     o->job.units = groups * (uint64_t)(o->job.by_element ? last - first : tile->chunk1 - tile->chunk0);
     struct nst_job quad;
-    if (o->plan->options->variant || !nst_quad_job(o->plan, &o->job, &quad))
+    if (o->plan->options->variant || !o->plan->quads || !nst_quad_job(o->plan, &o->job, &quad))
         return nst_append(o->plan, &o->job);
-    o->plan->schedule->variant = "quads";
+    o->plan->schedule->variant = npl_quads;
     TRY(nst_append(o->plan, &quad));
     if (o->job.kernel != kernel_stats)
         return NORMA_OK;
@@ -556,6 +557,7 @@ norma_status norma_schedule_form(const struct norma_form *form, const struct nor
     if (scalar)
         return nst_schedule_scalar(form, schedule);
     struct nst plan = {.caps = caps, .options = options, .schedule = schedule};
+    plan.quads = !((options->left_out | caps->left_out) & norma_variant_bit(npl_quads));
     plan.align = npl_max(caps->offset_align, 1);
     plan.max_range = npl_min(or_unlimited(caps->max_range), (uint64_t)1 << 33);
     plan.budget = or_unlimited(options->memory_budget ? options->memory_budget : caps->memory / 2);

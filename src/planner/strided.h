@@ -36,6 +36,7 @@ struct nst {
     uint32_t moments_at, sums_at; // of a mix
     uint32_t kept_at;             // 0, or where a reduction leaves its results, a cell a group, beside the lists
     bool barrier;                 // the next dispatch needs one
+    bool quads;                   // quad kernels may take the place of strided ones
 };
 
 // strided_tiles.c

@@ -70,7 +70,7 @@ static bool planes_suit(const struct kernel *kernel, const struct nst_job *job)
     return f->extent[last] >= 4 && job->view->cell_stride[last] == 0 && lanes_suit(kernel, job, last);
 }
 
-static bool is_quad(const char *kernel)
+bool norma_is_quad(const char *kernel)
 {
     return !strncmp(kernel, "column_", 7) || !strncmp(kernel, "plane_", 6);
 }
@@ -97,7 +97,7 @@ static void add_constant(const struct norma_caps *caps, uint32_t types, norma_di
 void nst_quad_constants(const struct norma_caps *caps, const struct nst_job *job, norma_dispatch *d)
 {
     const struct norma_form *f = job->view->form;
-    if (!is_quad(job->kernel))
+    if (!norma_is_quad(job->kernel))
         return;
     uint32_t types = strides_suit(job) ? NST_TYPES_USUAL : NST_TYPES_FLOAT32;
     for (uint32_t slot = 0; slot < ST_SLOTS; slot++)
@@ -109,7 +109,7 @@ void nst_quad_constants(const struct norma_caps *caps, const struct nst_job *job
 
 void norma_schedule_placed(norma_dispatch *d)
 {
-    if (!is_quad(d->kernel))
+    if (!norma_is_quad(d->kernel))
         return;
     for (uint32_t slot = ST_X; slot <= ST_TO; slot++) {
         const uint32_t *tensor = d->table + ST_TENSOR + slot * ST_TENSOR_WORDS;

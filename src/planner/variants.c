@@ -28,6 +28,24 @@ static const struct npl_variant variants[] = {
     {.name = "split-local", .split = true},
 };
 enum { VARIANTS = sizeof variants / sizeof *variants };
+#define QUADS_BIT (UINT32_C(1) << 31)
+
+uint32_t norma_variant_bit(const char *name)
+{
+    for (size_t i = 0; i < VARIANTS; i++)
+        if (!strcmp(variants[i].name, name) && !variants[i].scalar)
+            return UINT32_C(1) << i;
+    return strcmp(name, npl_quads) ? 0 : QUADS_BIT;
+}
+
+uint32_t norma_variants_with_barriers(void)
+{
+    uint32_t mask = 0;
+    for (size_t i = 0; i < VARIANTS; i++)
+        if (!variants[i].scalar && !variants[i].serial)
+            mask |= UINT32_C(1) << i;
+    return mask;
+}
 
 static bool is_cpu(const struct norma_caps *caps)
 {
@@ -59,6 +77,8 @@ static bool supported(const struct npl_variant *variant, const struct norma_caps
 {
     if (variant->scalar || caps->api == NORMA_DRIVER_SCALAR)
         return variant->scalar && caps->api == NORMA_DRIVER_SCALAR;
+    if (caps->left_out & norma_variant_bit(variant->name))
+        return false;
     if (variant->serial)
         return caps->api == NORMA_DRIVER_OPENCL && is_cpu(caps);
     if (variant->subgroup && !(caps->subgroup_shuffle && caps->subgroup_size >= VECTOR_TEAM))
@@ -126,12 +146,17 @@ norma_status npl_choose(struct npl *plan)
 {
     if (plan->options->variant)
         return choose_named(plan, plan->options->variant);
+    const uint32_t left_out = plan->options->left_out;
     // First what suits, then what does it at all, then what does it too slowly for the time budget.
     for (int attempt = 0; attempt < 3; attempt++)
         for (size_t i = 0; i < VARIANTS; i++)
-            if (supported(&variants[i], plan->caps) && take(plan, &variants[i]) && npl_cut(plan, attempt == 2) &&
-                (attempt > 0 || suits(plan)))
+            if (!(left_out & norma_variant_bit(variants[i].name)) && supported(&variants[i], plan->caps) &&
+                take(plan, &variants[i]) && npl_cut(plan, attempt == 2) && (attempt > 0 || suits(plan)))
                 return NORMA_OK;
+    if (left_out)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED,
+                          "x: no variant is left for rows of %lld elements; the driver does not compile the others",
+                          (long long)plan->problem.n);
     return norma_fail(NORMA_ERROR_UNSUPPORTED,
                       "x: rows of %lld elements do not fit the device's limits and memory_budget (%llu bytes)",
                       (long long)plan->problem.n, (unsigned long long)plan->budget);
