@@ -4,6 +4,7 @@
 #define NORMA_SRC_BACKEND_H
 
 #include "caps.h"
+#include "faults.h"
 #include <norma/describe.h>
 #include <norma/plan.h>
 #include <pthread.h>
@@ -41,8 +42,9 @@ struct norma_command {
 
 struct norma_backend {
     const char *name; // "scalar", "opencl", "vulkan"
-    // Calls add(user, device) for each device that the driver lists: device has its name, driver, uuid, id, kind filled
-    // and impl set; caps may wait until open. Returns NORMA_OK with no device where the driver's library is missing.
+    // Calls add(user, device) for each device that the driver lists: device has its name, driver, key, uuid, id, kind
+    // and caps.api filled and impl set; the other caps may wait until open. Returns NORMA_OK with no device where the
+    // driver's library is missing.
     norma_status (*enumerate)(norma_context *context, void (*add)(void *user, struct norma_device *device), void *user,
                               void **instance);
     // Frees what enumerate kept, after all its devices are destroyed.
@@ -85,6 +87,8 @@ struct norma_device {
     norma_context *context;
     char id[16], name[128], driver[128];
     uint8_t uuid[16];
+    struct norma_driver_key key;
+    struct norma_avoid avoid; // found before it is opened
     struct norma_caps caps;
     struct norma_figures figures;
     enum norma_device_state state; // guarded by lock

@@ -6,8 +6,16 @@
 
 static norma_status open_locked(struct norma_device *device)
 {
-    norma_status status = device->backend->open(device);
+    norma_status status = NORMA_OK;
+    norma_faults_find(device); // before the driver gets any chance to fall over
+    const struct norma_fault *fault = device->avoid.aside;
+    if (fault)
+        status = norma_fail(NORMA_ERROR_DEVICE, "known fault of the driver: %s (%s; NORMA_IGNORE_FAULTS=1 dares it)",
+                            fault->what, fault->source);
+    if (status == NORMA_OK)
+        status = device->backend->open(device);
     if (status == NORMA_OK) {
+        norma_faults_apply(device);
         device->state = NORMA_STATE_OPEN; // the self-test runs as any other work does
         device->pid = getpid();
         status = norma_device_self_test(device);

@@ -62,8 +62,10 @@ typedef struct norma_device_info {
     const char *backend; // "scalar", "opencl", "vulkan"
     uint8_t uuid[16];    // stable from run to run: the driver's own, or a hash of name and driver
     norma_device_kind kind;
-    int32_t usable;         // 1 when the self-test passed
-    const char *reason;     // why it is not usable, else ""
+    int32_t usable; // 1 when the self-test passed
+    // Why it is not usable, else "". A device with a known fault of its driver (docs/faults.md) is not even opened, and
+    // the reason names who reported it. The environment's NORMA_IGNORE_FAULTS=1 makes Norma ignore what is known.
+    const char *reason;
     const char *reductions; // what the self-test chose: "subgroup", "local memory", "serial"
     uint64_t memory;        // bytes
     uint64_t max_range;     // bytes that one kernel argument may span

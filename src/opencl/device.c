@@ -96,6 +96,7 @@ static norma_status add_device(norma_context *context, cl_platform_id platform, 
     if (ncl.GetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof(platform_name) - 1, platform_name, NULL) != CL_SUCCESS)
         platform_name[0] = '\0';
     snprintf(device->driver, sizeof(device->driver), "%s %s", platform_name, version);
+    sscanf(version, "%u.%u.%u", &device->key.version[0], &device->key.version[1], &device->key.version[2]);
     if (!has_extension(id, "cl_khr_device_uuid") ||
         ncl.GetDeviceInfo(id, NCL_DEVICE_UUID, sizeof(device->uuid), device->uuid, NULL) != CL_SUCCESS)
         hashed_uuid(device, index);

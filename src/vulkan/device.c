@@ -173,8 +173,6 @@ static void fill_caps(struct nvk_device *d, const struct properties *p, struct n
     d->lean = caps->kind == NORMA_DEVICE_CPU && features.shaderInt64 &&
               limits->minTexelBufferOffsetAlignment <= caps->offset_align &&
               (uint64_t)limits->maxTexelBufferElements * LEAST_TEXEL >= caps->max_range;
-    // lavapipe ends every loop of an invocation after 65535 iterations in all, silently.
-    caps->max_iterations = d->lavapipe ? 65535 : 0;
     caps->host_memory = d->host_import;
     caps->host_align = caps->offset_align;
     d->import_align = d->host_import ? p->import.minImportedHostPointerAlignment : 0;
@@ -200,7 +198,7 @@ norma_status nvk_describe_device(struct nvk_device *d, struct norma_device *devi
     device->caps.kind = type == VK_PHYSICAL_DEVICE_TYPE_CPU              ? NORMA_DEVICE_CPU
                         : type == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU ? NORMA_DEVICE_INTEGRATED
                                                                          : NORMA_DEVICE_DISCRETE;
-    d->lavapipe = d->driver_properties && p.driver.driverID == VK_DRIVER_ID_MESA_LLVMPIPE;
+    nvk_driver_key(base, d->driver_properties ? p.driver.driverID : 0, &device->key);
     d->timestamp_period = base->limits.timestampPeriod;
     choose_memory(d, device);
     fill_caps(d, &p, device);
@@ -301,6 +299,7 @@ norma_status nvk_open(struct norma_device *device)
 {
     struct nvk_device *d = nvk_device_of(device);
     assert(!d->handle);
+    d->host_import = d->host_import && !(device->avoid.what & NORMA_AVOID_IMPORT);
     if (!choose_family(d, device))
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s has no compute queue", device->name);
     norma_status status = create_device(d);

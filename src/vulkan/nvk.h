@@ -144,7 +144,7 @@ struct nvk_device {
     const struct nvk_api *api;
     VkPhysicalDevice physical;
     uint32_t version; // of the API: the lesser of the device's and ours
-    bool lavapipe, driver_properties, host_import;
+    bool driver_properties, host_import;
     bool lean;             // whether lean modules pay, and run: 64-bit integers, any range bound as texels
     bool strided;          // a shader may have as many storage buffers as the strided kernels
     uint64_t import_align; // bytes, of the host pointer
@@ -188,6 +188,9 @@ norma_status nvk_enumerate(norma_context *context, void (*add)(void *user, struc
 void nvk_finish(void *instance);
 bool nvk_load_library(struct nvk_api *api);
 bool nvk_load_instance(struct nvk_api *api, VkInstance instance);
+
+// identity.c: what the table of known faults goes by; id: VkDriverId, 0 where the driver does not tell.
+void nvk_driver_key(const VkPhysicalDeviceProperties *properties, uint32_t id, struct norma_driver_key *key);
 
 // device.c
 norma_status nvk_describe_device(struct nvk_device *d, struct norma_device *device, uint32_t index);
