@@ -8,6 +8,7 @@
 #include <norma/describe.h>
 #include <norma/plan.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/types.h>
 
 struct norma_device;
@@ -94,7 +95,9 @@ struct norma_device {
     enum norma_device_state state; // guarded by lock
     char reason[256];
     uint32_t programs; // guarded by the backend's own lock
-    pid_t pid;         // of the process that opened it
+    // Variants that the driver did not compile (norma_variant_bit).
+    _Atomic uint32_t dropped;
+    pid_t pid; // of the process that opened it
     pthread_mutex_t lock;
     void *impl; // private: the backend's
 };

@@ -34,6 +34,7 @@ struct norma_plan_options norma_execute_options(const struct norma_device *devic
     return (struct norma_plan_options){.variant = variant,
                                        .memory = memory,
                                        .memory_budget = budget,
+                                       .left_out = atomic_load(&device->dropped),
                                        .rate = figures->known ? figures->point[NORMA_FIGURE_POINTS - 1].rate : 0};
 }
 
@@ -214,6 +215,32 @@ static norma_status prepare_all(struct norma_device *device, const struct norma_
     return NORMA_OK;
 }
 
+bool norma_execute_drop(struct norma_device *device, const struct norma_plan_options *options, const char *variant,
+                        norma_status status)
+{
+    const uint32_t bit = variant ? norma_variant_bit(variant) : 0;
+    if (status != NORMA_ERROR_UNSUPPORTED || options->variant || !bit || (options->left_out & bit))
+        return false;
+    if (!(atomic_fetch_or(&device->dropped, bit) & bit)) // another thread may have been as far
+        norma_log(device->context, 1, "%s: \"%s\" is no longer used: %s", device->id, variant, norma_last_error());
+    return true;
+}
+
+norma_status norma_execute_schedule(struct norma_device *device, const struct norma_work *work,
+                                    struct norma_plan_options *options, struct norma_schedule *schedule)
+{
+    for (;;) {
+        norma_status status = norma_schedule_work(work, &device->caps, options, schedule);
+        if (status != NORMA_OK)
+            return status;
+        status = prepare_all(device, schedule);
+        if (!norma_execute_drop(device, options, schedule->variant, status))
+            return status;
+        norma_schedule_finish(schedule);
+        options->left_out = atomic_load(&device->dropped);
+    }
+}
+
 norma_status norma_execute_resident(struct norma_device *device, struct norma_schedule *schedule,
                                     const struct norma_place_in_buffer places[NORMA_ARG_COUNT],
                                     struct norma_buffer *workspace, bool timestamps, struct norma_event *event)
@@ -312,6 +339,7 @@ static norma_status run_imported(struct run *run)
         TRY(add_buffer(run, NULL, s->workspace, &workspace));
     for (size_t i = 0; i < s->dispatch_count; i++) // all of it before the first write: a refused import changes nothing
         TRY(import_dispatch(run, &s->dispatches[i], imports, &imported, workspace, &commands[i]));
+    TRY(prepare_all(run->device, s)); // where they now lie they may need others; copies lie as they were planned
     for (size_t i = 0; i < s->dispatch_count;) {
         size_t count = 1;
         while (i + count < s->dispatch_count && count < GROUP && s->dispatches[i + count].tile == s->dispatches[i].tile)
@@ -511,13 +539,10 @@ error:
 }
 
 static norma_status execute(struct norma_device *device, const struct norma_work *work,
-                            const norma_tensor *const tensors[NORMA_ARG_COUNT],
-                            const struct norma_plan_options *options)
+                            const norma_tensor *const tensors[NORMA_ARG_COUNT], struct norma_plan_options *options)
 {
     struct run run = {.device = device, .backend = device->backend, .tensors = tensors};
-    norma_status status = norma_schedule_work(work, &device->caps, options, &run.schedule);
-    if (status == NORMA_OK)
-        status = prepare_all(device, &run.schedule);
+    norma_status status = norma_execute_schedule(device, work, options, &run.schedule);
     if (status == NORMA_OK && run.schedule.dispatch_count > 0)
         status = options->memory == NORMA_MEMORY_IMPORT  ? run_imported(&run)
                  : options->memory == NORMA_MEMORY_STAGE ? run_staged(&run, &work->rows)

@@ -11,6 +11,15 @@ norma_status norma_execute_host(struct norma_device *device, const struct norma_
                                 const norma_tensor *const tensors[NORMA_ARG_COUNT], const char *variant,
                                 uint64_t budget);
 
+// Schedules the work and compiles what it needs. A variant that the driver does not compile is dropped for good, with
+// one line in the log, and the next is tried: then options->left_out grows. Not so with options->variant.
+norma_status norma_execute_schedule(struct norma_device *device, const struct norma_work *work,
+                                    struct norma_plan_options *options, struct norma_schedule *schedule);
+// After prepare had that status for a schedule of the variant, made with those options: true where the variant was
+// dropped, so that another schedule is worth a try.
+bool norma_execute_drop(struct norma_device *device, const struct norma_plan_options *options, const char *variant,
+                        norma_status status);
+
 // Where a tensor lies for norma_execute_resident.
 struct norma_place_in_buffer {
     struct norma_buffer *buffer;

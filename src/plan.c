@@ -48,9 +48,9 @@ static norma_status prepare_dispatch(const norma_plan *plan, norma_dispatch disp
 }
 
 // The planner may take another variant for another row count: all of them are compiled now, so that no run has to.
-static norma_status prepare_row_counts(const norma_plan *plan)
+static norma_status prepare_row_counts(const norma_plan *plan, const struct norma_plan_options *options,
+                                       const char **variant)
 {
-    const struct norma_plan_options options = planner_options(plan);
     for (int64_t count = 1; count <= INT64_C(1) << 20; count *= 4) {
         struct row_problem rows = plan->work.rows;
         struct norma_schedule schedule = {0};
@@ -58,7 +58,8 @@ static norma_status prepare_row_counts(const norma_plan *plan)
         rows.outer_rank = 1;
         for (int a = 0; a < NORMA_ARG_COUNT; a++)
             rows.arg[a].stride[0] = rows.arg[a].present && !row_arg_is_shared(a) ? rows.arg[a].length : 0;
-        norma_status status = norma_schedule_programs(&rows, &plan->device->caps, &options, &schedule);
+        norma_status status = norma_schedule_programs(&rows, &plan->device->caps, options, &schedule);
+        *variant = status == NORMA_OK ? schedule.variant : NULL;
         for (size_t i = 0; i < schedule.dispatch_count && status == NORMA_OK; i++)
             status = prepare_dispatch(plan, schedule.dispatches[i]);
         norma_schedule_finish(&schedule);
@@ -68,13 +69,36 @@ static norma_status prepare_row_counts(const norma_plan *plan)
     return NORMA_OK;
 }
 
+// From the start whenever a variant is dropped: the next one may be right for counts that were done already.
+static norma_status prepare_rows(const norma_plan *plan)
+{
+    for (;;) {
+        const struct norma_plan_options options = planner_options(plan);
+        const char *variant = NULL;
+        const norma_status status = prepare_row_counts(plan, &options, &variant);
+        if (!norma_execute_drop(plan->device, &options, variant, status))
+            return status;
+    }
+}
+
 static norma_status prepare_form(const norma_plan *plan)
 {
+    const struct norma_plan_options options = planner_options(plan);
+    const uint32_t left_out = options.left_out | plan->device->caps.left_out;
+    bool quads = !options.variant && !(left_out & norma_variant_bit("quads"));
     norma_dispatch programs[NORMA_FORM_PROGRAMS];
     const size_t count = norma_form_programs(&plan->work.form, &plan->device->caps, programs);
     norma_status status = NORMA_OK;
-    for (size_t i = 0; i < count && status == NORMA_OK; i++)
+    for (size_t i = 0; i < count && status == NORMA_OK; i++) {
+        const bool quad = norma_is_quad(programs[i].kernel);
+        if (quad && !quads)
+            continue;
         status = plan->device->backend->prepare(plan->device, &programs[i]);
+        if (quad && norma_execute_drop(plan->device, &options, "quads", status)) {
+            quads = false; // the strided kernels are in the list
+            status = NORMA_OK;
+        }
+    }
     return status;
 }
 
@@ -122,7 +146,7 @@ static norma_status create(norma_plan *plan, const norma_problem *problem, const
     }
     if (status != NORMA_OK || plan->work.n == 0)
         return status;
-    return plan->work.strided ? prepare_form(plan) : prepare_row_counts(plan);
+    return plan->work.strided ? prepare_form(plan) : prepare_rows(plan);
 }
 
 norma_status norma_plan_create(norma_device *device, const norma_problem *problem, const norma_plan_params *params,
@@ -256,8 +280,8 @@ static norma_status run(norma_plan *plan, const norma_problem *problem, const st
                               t->buffer->device->id, plan->device->id);
         places[a] = (struct norma_place_in_buffer){t->buffer, t->offset};
     }
-    const struct norma_plan_options options = planner_options(plan);
-    norma_status status = norma_schedule_work(work, &plan->device->caps, &options, &schedule);
+    struct norma_plan_options options = planner_options(plan);
+    norma_status status = norma_execute_schedule(plan->device, work, &options, &schedule);
     if (status == NORMA_OK)
         status = get_workspace(plan, schedule.workspace, &workspace);
     if (status == NORMA_OK)

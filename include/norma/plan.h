@@ -19,7 +19,8 @@ typedef struct norma_plan_params {
     size_t size; // sizeof(norma_plan_params)
     // Which kernels: NULL lets the planner choose; otherwise one of norma_device_variant's names, an error where that
     // variant cannot do the problem, or (other problems than rows) "strided": the kernels that take any strides,
-    // without the faster ones for some. The bits are the same for all.
+    // without the faster ones for some. The bits are the same for all. Of its own choice, the planner goes on to the
+    // next where the driver does not compile one (once, with a line in the log); a variant named here is an error then.
     const char *variant;
     uint64_t memory_budget; // bytes; 0: the context's
     int32_t timestamps;     // 1: events know their time on the device

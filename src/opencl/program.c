@@ -115,8 +115,12 @@ static norma_status build(const struct ncl_device *cl, const norma_dispatch *dis
     if (code != CL_SUCCESS)
         return build_failed(cl, program, code);
     program->kernel = ncl.CreateKernel(program->program, dispatch->kernel, &code);
-    if (!program->kernel)
-        return ncl_check(code ? code : CL_OUT_OF_RESOURCES, "CreateKernel");
+    if (!program->kernel) {
+        const norma_status status = ncl_check(code ? code : CL_OUT_OF_RESOURCES, "CreateKernel");
+        if (status != NORMA_ERROR_DEVICE)
+            return status;
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "clCreateKernel of %s: %d", dispatch->kernel, code);
+    }
     // Registers may leave room for fewer work-items than the device allows.
     code = ncl.GetKernelWorkGroupInfo(program->kernel, cl->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof(limit), &limit, NULL);
     const size_t local = (size_t)dispatch->local[0] * dispatch->local[1] * dispatch->local[2];

@@ -146,6 +146,7 @@ struct nvk_device {
     uint32_t version; // of the API: the lesser of the device's and ours
     bool driver_properties, host_import;
     bool lean;             // whether lean modules pay, and run: 64-bit integers, any range bound as texels
+    bool lean_dropped;     // the driver does not compile them. Guarded by pipeline_lock
     bool strided;          // a shader may have as many storage buffers as the strided kernels
     uint64_t import_align; // bytes, of the host pointer
     uint32_t memory_type, staging_type;

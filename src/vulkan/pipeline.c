@@ -83,6 +83,10 @@ static norma_status compile(struct norma_device *device, struct nvk_pipeline *pi
                                                         .pSpecializationInfo = &constants},
                                               .layout = d->layouts[pipeline->layout]};
     NVK(d->api->CreateComputePipelines(d->handle, VK_NULL_HANDLE, 1, &info, NULL, &pipeline->handle));
+    // Some drivers report success without a pipeline, which crashes once it is bound:
+    // https://github.com/IGCIT/Intel-GPU-Community-Issue-Tracker-IGCIT/issues/1222
+    if (!pipeline->handle)
+        status = norma_fail(NORMA_ERROR_DEVICE, "vkCreateComputePipelines: no pipeline");
 error:
     if (module)
         d->api->DestroyShaderModule(d->handle, module, NULL);
@@ -121,7 +125,7 @@ static bool has_usual_types(const struct norma_row_args *args)
 // both sides of a branch would pay for the rest, so they get a module without it; the bits are the same.
 static bool is_lean(struct norma_device *device, const norma_dispatch *dispatch, const struct norma_row_args *args)
 {
-    if (!nvk_device_of(device)->lean)
+    if (!nvk_device_of(device)->lean || nvk_device_of(device)->lean_dropped)
         return false;
     if (!strcmp(dispatch->kernel, "copy"))
         return true;
@@ -138,6 +142,19 @@ uint32_t nvk_texel_bytes(const norma_dispatch *dispatch, uint32_t slot)
     struct norma_row_args args;
     memcpy(&args, dispatch->args, sizeof(args));
     return (args.types >> 2 * slot & 3) == FLOAT32 ? 16 : 8;
+}
+
+static norma_status find_or_compile(struct norma_device *device, const norma_dispatch *dispatch,
+                                    const struct nvk_pipeline **out);
+
+// The module that suits every dispatch instead of a lean one that the driver does not compile.
+static norma_status without_lean(struct norma_device *device, const norma_dispatch *dispatch,
+                                 const struct nvk_pipeline **out)
+{
+    norma_log(device->context, 1, "%s: modules with texel buffers are no longer used: %s", device->id,
+              norma_last_error());
+    nvk_device_of(device)->lean_dropped = true;
+    return find_or_compile(device, dispatch, out);
 }
 
 // pipeline_lock is held.
@@ -176,7 +193,7 @@ static norma_status find_or_compile(struct norma_device *device, const norma_dis
     const norma_status status = compile(device, made, dispatch);
     if (status != NORMA_OK) {
         free(made);
-        return status;
+        return lean && status == NORMA_ERROR_UNSUPPORTED ? without_lean(device, dispatch, out) : status;
     }
     made->next = d->pipelines;
     d->pipelines = made;
