@@ -185,6 +185,7 @@ static void test_matches(void **state)
     }
 }
 
+#if defined(NORMA_HAVE_OPENCL) || defined(NORMA_HAVE_VULKAN)
 static norma_context *make_context(const char *driver)
 {
     norma_context_params params = NORMA_CONTEXT_DEFAULTS;
@@ -249,6 +250,7 @@ static bool has_variant(norma_device *device, const char *part)
             return true;
     return false;
 }
+#endif
 
 #ifdef NORMA_HAVE_VULKAN
 static struct nvk_api real;
