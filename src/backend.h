@@ -73,8 +73,9 @@ struct norma_backend {
     norma_status (*event_wait)(struct norma_event *event);
     norma_status (*event_seconds)(struct norma_event *event, double *seconds);
     void (*event_finish)(struct norma_event *event);
-    // The kernel's source for norma_describe: SPIR-V or OpenCL C, static storage. NULL: nothing to hand out (scalar).
-    const void *(*code)(const norma_dispatch *dispatch, size_t *size);
+    // For norma_describe: sets code and code_size, adds the constants that are the backend's own, and sets options to
+    // build options that the caller frees. NULL: there is nothing to hand out (scalar).
+    norma_status (*describe)(struct norma_device *device, norma_dispatch *dispatch);
 };
 
 extern const struct norma_backend norma_backend_scalar;

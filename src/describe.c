@@ -1,14 +1,41 @@
 #include "context.h"
 #include "execute.h"
 #include "problem.h"
-#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
+
+enum { LEAST_ALIGNMENT = 16 }; // of a quad
 
 // The public description is the first member, so that one pointer serves both.
 struct owned_description {
     norma_description description;
     struct norma_schedule schedule;
+    norma_fill fills[NORMA_ARG_COUNT];
 };
+
+static void add_fills(const norma_problem *problem, struct owned_description *owned)
+{
+    for (int a = 0; a < NORMA_ARG_COUNT; a++) {
+        const void *value = norma_empty_value(problem, (norma_arg)a);
+        if (!value)
+            continue;
+        norma_fill *fill = &owned->fills[owned->description.fill_count++];
+        *fill = (norma_fill){.arg = (norma_arg)a,
+                             .size = (uint32_t)norma_dtype_size(norma_problem_tensor(problem, (norma_arg)a)->dtype)};
+        memcpy(fill->value, value, fill->size);
+    }
+}
+
+static norma_status add_dispatches(norma_device *device, const struct norma_work *work, const char *variant,
+                                   struct norma_schedule *s)
+{
+    const struct norma_plan_options options =
+        norma_execute_options(device, variant, NORMA_MEMORY_RESIDENT, device->context->memory_budget);
+    norma_status status = norma_schedule_work(work, &device->caps, &options, s);
+    for (size_t i = 0; i < s->dispatch_count && status == NORMA_OK; i++)
+        status = device->backend->describe(device, &s->dispatches[i]);
+    return status;
+}
 
 norma_status norma_describe(norma_device *device, const norma_problem *problem, const char *variant,
                             norma_description **out)
@@ -18,31 +45,32 @@ norma_status norma_describe(norma_device *device, const norma_problem *problem, 
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: NULL", device ? "description" : "device");
     *out = NULL;
     norma_status status = norma_device_ready(device);
+    if (status == NORMA_OK && !device->backend->describe)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "device: %s has no kernels to describe", device->id);
     if (status == NORMA_OK)
-        status = norma_work_from_problem(problem, NORMA_PLACE_NONE, &work);
+        status = norma_work_from_problem(problem, NORMA_PLACE_VIEWS, &work);
     if (status != NORMA_OK)
         return status;
     struct owned_description *owned = calloc(1, sizeof(*owned));
     if (!owned)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "description: out of memory");
-    struct norma_schedule *s = &owned->schedule;
-    const struct norma_plan_options options =
-        norma_execute_options(device, variant, NORMA_MEMORY_RESIDENT, device->context->memory_budget);
-    status = norma_schedule_work(&work, &device->caps, &options, s);
     norma_description *description = &owned->description;
-    if (status != NORMA_OK) {
+    if (work.groups == 0 || work.n == 0)
+        add_fills(problem, owned);
+    else
+        status = add_dispatches(device, &work, variant, &owned->schedule);
+    const struct norma_schedule *s = &owned->schedule;
+    const uint64_t align = device->caps.offset_align;
+    description->dispatches = s->dispatches;
+    description->dispatch_count = s->dispatch_count;
+    description->fills = owned->fills;
+    description->workspace = s->workspace;
+    description->alignment = align > LEAST_ALIGNMENT ? align : LEAST_ALIGNMENT;
+    description->variant = s->variant ? s->variant : "none";
+    if (status != NORMA_OK)
         norma_description_destroy(&description);
-        return status;
-    }
-    for (size_t i = 0; i < s->dispatch_count; i++)
-        if (device->backend->code)
-            s->dispatches[i].code = device->backend->code(&s->dispatches[i], &s->dispatches[i].code_size);
-    *description = (norma_description){.dispatches = s->dispatches,
-                                       .dispatch_count = s->dispatch_count,
-                                       .workspace = s->workspace,
-                                       .variant = s->variant ? s->variant : "none"};
     *out = description;
-    return NORMA_OK;
+    return status;
 }
 
 void norma_description_destroy(norma_description **description)
@@ -50,6 +78,8 @@ void norma_description_destroy(norma_description **description)
     if (!description || !*description)
         return;
     struct owned_description *owned = (struct owned_description *)*description;
+    for (size_t i = 0; i < owned->schedule.dispatch_count; i++)
+        free((char *)(uintptr_t)owned->schedule.dispatches[i].options);
     norma_schedule_finish(&owned->schedule);
     free(owned);
     *description = NULL;

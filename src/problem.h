@@ -6,6 +6,7 @@
 
 enum norma_place {
     NORMA_PLACE_NONE,   // shapes alone: memory is not looked at
+    NORMA_PLACE_VIEWS,  // the same, but which tensors share elements: those whose place is known
     NORMA_PLACE_HOST,   // every tensor with elements has data
     NORMA_PLACE_BUFFER, // every tensor with elements lies in a buffer, in bounds
 };

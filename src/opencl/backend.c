@@ -14,5 +14,5 @@ const struct norma_backend norma_backend_opencl = {
     .event_wait = ncl_event_wait,
     .event_seconds = ncl_event_seconds,
     .event_finish = ncl_event_finish,
-    .code = ncl_code,
+    .describe = ncl_describe,
 };

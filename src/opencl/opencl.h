@@ -71,7 +71,7 @@ norma_status ncl_buffer_create(struct norma_device *device, uint64_t size, struc
 norma_status ncl_buffer_import(struct norma_device *device, void *host, uint64_t size, struct norma_buffer *buffer);
 void ncl_buffer_finish(struct norma_buffer *buffer);
 
-const void *ncl_code(const norma_dispatch *dispatch, size_t *size);
+norma_status ncl_describe(struct norma_device *device, norma_dispatch *dispatch);
 // Finds or builds the dispatch's kernel; *program is the device's. program may be NULL.
 norma_status ncl_program_get(struct norma_device *device, const norma_dispatch *dispatch, struct ncl_program **program);
 norma_status ncl_prepare(struct norma_device *device, const norma_dispatch *dispatch);

@@ -15,7 +15,7 @@ static uint32_t constant(const norma_dispatch *dispatch, const char *name)
     return 0;
 }
 
-const void *ncl_code(const norma_dispatch *dispatch, size_t *size)
+static const void *code_of(const norma_dispatch *dispatch, size_t *size)
 {
     if (!strcmp(dispatch->kernel, "copy")) {
         *size = ncl_copy_size;
@@ -95,18 +95,40 @@ static norma_status build_failed(const struct ncl_device *cl, const struct ncl_p
     return norma_fail(NORMA_ERROR_UNSUPPORTED, "clBuildProgram of %s: %d %s", program->name, code, log);
 }
 
+enum { OPTIONS = 512 }; // characters of build options
+
+static norma_status make_options(const struct ncl_device *cl, const norma_dispatch *dispatch, char options[OPTIONS])
+{
+    int used = snprintf(options, OPTIONS, "%s -DNORMA_ONLY -DNORMA_ONLY_%s", cl->options, dispatch->kernel);
+    for (uint32_t i = 0; i < dispatch->constant_count && used < OPTIONS; i++)
+        used += snprintf(options + used, (size_t)(OPTIONS - used), " -D%s=%u", dispatch->constants[i].name,
+                         dispatch->constants[i].value);
+    if (used >= OPTIONS)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: build options of %d characters", dispatch->kernel, used);
+    return NORMA_OK;
+}
+
+norma_status ncl_describe(struct norma_device *device, norma_dispatch *dispatch)
+{
+    char options[OPTIONS];
+    const norma_status status = make_options(ncl_device(device), dispatch, options);
+    if (status != NORMA_OK)
+        return status;
+    dispatch->options = strdup(options);
+    if (!dispatch->options)
+        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "description: out of memory");
+    dispatch->code = code_of(dispatch, &dispatch->code_size);
+    return NORMA_OK;
+}
+
 static norma_status build(const struct ncl_device *cl, const norma_dispatch *dispatch, struct ncl_program *program)
 {
-    char options[512];
+    char options[OPTIONS];
     size_t source_size, limit = 0;
-    const char *source = ncl_code(dispatch, &source_size);
-    int used = snprintf(options, sizeof(options), "%s -DNORMA_ONLY -DNORMA_ONLY_%s", cl->options, dispatch->kernel);
-    for (uint32_t i = 0; i < dispatch->constant_count && used < (int)sizeof(options); i++)
-        used += snprintf(options + used, sizeof(options) - (size_t)used, " -D%s=%u", dispatch->constants[i].name,
-                         dispatch->constants[i].value);
-    if (used >= (int)sizeof(options))
-        return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: build options of %d characters", dispatch->kernel, used);
-
+    const char *source = code_of(dispatch, &source_size);
+    const norma_status status = make_options(cl, dispatch, options);
+    if (status != NORMA_OK)
+        return status;
     cl_int code = CL_SUCCESS;
     program->program = ncl.CreateProgramWithSource(cl->context, 1, &source, &source_size, &code);
     if (!program->program)

@@ -1,13 +1,6 @@
 // The scalar path as a backend: its memory is the host's, and submit returns when the work is done.
 #include "scalar.h"
 
-static const void *code(const norma_dispatch *dispatch, size_t *size)
-{
-    (void)dispatch;
-    *size = 0;
-    return NULL;
-}
-
 const struct norma_backend norma_backend_scalar = {
     .name = "scalar",
     .enumerate = nsc_enumerate,
@@ -22,5 +15,4 @@ const struct norma_backend norma_backend_scalar = {
     .event_wait = nsc_event_wait,
     .event_seconds = nsc_event_seconds,
     .event_finish = nsc_event_finish,
-    .code = code,
 };

@@ -14,5 +14,5 @@ const struct norma_backend norma_backend_vulkan = {
     .event_wait = nvk_event_wait,
     .event_seconds = nvk_event_seconds,
     .event_finish = nvk_event_finish,
-    .code = nvk_code,
+    .describe = nvk_describe,
 };

@@ -208,7 +208,7 @@ norma_status nvk_mapped_create(struct norma_device *device, uint64_t size, struc
 norma_status nvk_staging(struct norma_device *device, uint64_t size);
 
 // pipeline.c
-const void *nvk_code(const norma_dispatch *dispatch, size_t *size);
+norma_status nvk_describe(struct norma_device *device, norma_dispatch *dispatch);
 norma_status nvk_prepare(struct norma_device *device, const norma_dispatch *dispatch);
 norma_status nvk_pipeline(struct norma_device *device, const norma_dispatch *dispatch,
                           const struct nvk_pipeline **pipeline);

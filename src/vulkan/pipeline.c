@@ -1,4 +1,5 @@
 #include "nvk.h"
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,13 +49,21 @@ static const struct module *module_of(const norma_dispatch *dispatch, bool lean)
     return NULL;
 }
 
-const void *nvk_code(const norma_dispatch *dispatch, size_t *size)
+// Of the lean modules' pipelines nothing is told: they want texel buffers, and give the same bits.
+norma_status nvk_describe(struct norma_device *device, norma_dispatch *dispatch)
 {
     const struct module *module = module_of(dispatch, false);
     if (!module)
-        return NULL;
-    *size = *module->size;
-    return module->code;
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s has no kernel %s", device->id, dispatch->kernel);
+    dispatch->code = module->code;
+    dispatch->code_size = *module->size;
+    assert(dispatch->constant_count < NORMA_MAX_CONSTANTS);
+    if (!dispatch->table)
+        dispatch->constants[dispatch->constant_count++] =
+            (norma_constant){"ROLLED", NVK_CONST_ROLLED, device->caps.kind == NORMA_DEVICE_CPU};
+    for (uint32_t i = 0; i < dispatch->binding_count; i++) // kernels take words
+        dispatch->bindings[i].size = (dispatch->bindings[i].size + 3) & ~(uint64_t)3;
+    return NORMA_OK;
 }
 
 static norma_status compile(struct norma_device *device, struct nvk_pipeline *pipeline, const norma_dispatch *dispatch)
