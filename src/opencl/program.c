@@ -126,9 +126,9 @@ static norma_status build(const struct ncl_device *cl, const norma_dispatch *dis
     char options[OPTIONS];
     size_t source_size, limit = 0;
     const char *source = code_of(dispatch, &source_size);
-    const norma_status status = make_options(cl, dispatch, options);
-    if (status != NORMA_OK)
-        return status;
+    const norma_status made = make_options(cl, dispatch, options);
+    if (made != NORMA_OK)
+        return made;
     cl_int code = CL_SUCCESS;
     program->program = ncl.CreateProgramWithSource(cl->context, 1, &source, &source_size, &code);
     if (!program->program)
