@@ -228,7 +228,7 @@ static void load_z(const struct strided *s, const struct strided_walk *at, struc
 }
 
 // Fills a stretch up to t.
-static void load_t(const struct strided *s, const struct strided_walk *at, struct strided_stretch *o)
+void nsc_strided_load_t(const struct strided *s, const struct strided_walk *at, struct strided_stretch *o)
 {
     const int64_t count = at->count;
     nsc_strided_load(s, NORMA_ARG_X, at, o->u);
@@ -282,9 +282,13 @@ void nsc_strided_evaluate(const struct strided *s, const struct strided_walk *at
                           struct strided_stretch *o)
 {
     const int64_t count = at->count;
-    load_t(s, at, o);
-    for (int64_t i = 0; i < count; i++)
-        o->v0[i] = o->xhat[i] = ((o->t[i] - cell->mean) - cell->mean_low) * cell->rstd;
+    nsc_strided_load_t(s, at, o);
+    if (cell->scale == 1)
+        for (int64_t i = 0; i < count; i++)
+            o->v0[i] = o->xhat[i] = ((o->t[i] - cell->centre) - cell->centre_low) * cell->factor;
+    else
+        for (int64_t i = 0; i < count; i++)
+            o->v0[i] = o->xhat[i] = ((o->t[i] * cell->scale - cell->centre) - cell->centre_low) * cell->factor;
     for (int64_t i = 0; i < count && s->form->renorm; i++)
         o->v0[i] = o->xhat[i] * cell->r + cell->d;
     memcpy(o->normalised, o->v0, (size_t)count * sizeof o->normalised[0]);
@@ -326,13 +330,17 @@ static long double sum_wide(enum power power, const double *t, int64_t count, do
     return sum;
 }
 
-static long double sum_group(const struct strided *s, const struct strided_walk *group, enum power power, double about,
-                             double low, struct strided_stretch *o)
+// About the cell's centre, at its scale.
+static long double sum_group(const struct strided *s, const struct strided_walk *group, enum power power,
+                             const struct strided_cell *cell, struct strided_stretch *o)
 {
     struct strided_walk at = *group;
+    const double about = cell->centre, low = cell->centre_low;
     long double sum = 0;
     do {
-        load_t(s, &at, o);
+        nsc_strided_load_t(s, &at, o);
+        for (int64_t i = 0; i < at.count && cell->scale != 1; i++)
+            o->t[i] *= cell->scale;
         sum += s->form->float64 ? sum_wide(power, o->t, at.count, about, low)
                                 : (long double)sum_double(power, o->t, at.count, about, low);
     } while (nsc_strided_next(&at));
@@ -343,36 +351,39 @@ static long double sum_group(const struct strided *s, const struct strided_walk 
 static void find_mean(const struct strided *s, const struct strided_walk *group, struct strided_cell *cell,
                       struct strided_stretch *o)
 {
-    load_t(s, group, o);
-    const double pivot = isfinite(o->t[0]) ? o->t[0] : 0; // inf - inf would make NaN of an infinite mean
-    const long double rest = sum_group(s, group, DEVIATIONS, pivot, 0, o) / (long double)s->form->n;
-    cell->mean = (double)(pivot + rest);
-    cell->mean_low = (double)((pivot - (long double)cell->mean) + rest);
+    nsc_strided_load_t(s, group, o);
+    const double first = o->t[0] * cell->scale;
+    const double pivot = isfinite(first) ? first : 0; // inf - inf would make NaN of an infinite mean
+    cell->centre = pivot;
+    cell->centre_low = 0;
+    const long double rest = sum_group(s, group, DEVIATIONS, cell, o) / (long double)s->form->n;
+    cell->centre = (double)(pivot + rest);
+    cell->centre_low = (double)((pivot - (long double)cell->centre) + rest);
 }
 
 void nsc_strided_moments(const struct strided *s, int64_t group, struct strided_moments *moments,
                          struct strided_stretch *o)
 {
     const struct strided_walk at = nsc_strided_group(s->form, group);
-    struct strided_cell cell;
+    struct strided_cell cell = {.scale = 1};
     find_mean(s, &at, &cell, o);
-    moments->mean = cell.mean;
-    moments->mean_low = cell.mean_low;
-    moments->var = sum_group(s, &at, SQUARES, cell.mean, cell.mean_low, o) / (long double)s->form->n;
+    moments->mean = cell.centre;
+    moments->mean_low = cell.centre_low;
+    moments->var = sum_group(s, &at, SQUARES, &cell, o) / (long double)s->form->n;
 }
 
-static double find_rstd(const struct strided *s, const struct strided_cell *cell, long double norm)
+static double find_factor(const struct strided *s, const struct strided_cell *cell, long double norm)
 {
-    const long double eps = s->eps;
+    const long double eps = s->eps * cell->scale, square = eps * cell->scale;
     switch (s->form->scale) {
     case FORM_MAX:
         return (double)(1 / (norm <= eps ? eps : norm)); // a NaN stays
     case FORM_ADD:
         return (double)(1 / (norm + eps));
     case FORM_INSIDE:
-        return (double)(1 / sqrtl(cell->spread + eps));
+        return (double)(1 / sqrtl(cell->spread + square));
     default:
-        return (double)(1 / sqrtl(cell->spread / (long double)cell->count + eps));
+        return (double)(1 / sqrtl(cell->spread / (long double)cell->count + square));
     }
 }
 
@@ -380,9 +391,28 @@ void nsc_strided_finish(const struct strided *s, struct strided_cell *cell)
 {
     const long double norm = s->form->statistic == FORM_ABSOLUTES ? cell->spread : sqrtl(cell->spread);
     const double divisor = s->form->running_var_biased ? cell->count : cell->count - 1;
-    cell->variance = divisor < 1 ? (double)NAN : (double)(cell->spread / (long double)divisor);
     cell->norm = (double)norm;
-    cell->rstd = find_rstd(s, cell, norm);
+    cell->factor = find_factor(s, cell, norm);
+    cell->mean = cell->centre / cell->scale;
+    cell->mean_low = cell->centre_low / cell->scale;
+    cell->variance = divisor < 1 ? (double)NAN : (double)(cell->spread / (long double)divisor);
+    cell->rstd = cell->factor * cell->scale;
+}
+
+static void find_statistics(const struct strided *s, const struct strided_walk *group, struct strided_cell *cell,
+                            struct strided_stretch *o)
+{
+    const struct norma_form *f = s->form;
+    const bool saved = f->backward && nsc_strided_has(s, NORMA_ARG_RSTD);
+    if (f->statistic == FORM_MOMENTS)
+        find_mean(s, group, cell, o);
+    if (!saved || f->scale == FORM_MAX || f->scale == FORM_ADD)
+        cell->spread = sum_group(s, group, f->statistic == FORM_ABSOLUTES ? ABSOLUTES : SQUARES, cell, o);
+    nsc_strided_finish(s, cell);
+    if (!saved)
+        return;
+    cell->rstd = nsc_strided_load_one(s, NORMA_ARG_RSTD, group);
+    cell->factor = cell->rstd / cell->scale;
 }
 
 // A saved mean is not read: corrected by the mean of t - mean, it is the mean of t. A saved rstd is taken as it is.
@@ -391,8 +421,7 @@ void nsc_strided_statistics(const struct strided *s, int64_t group, struct strid
 {
     const struct norma_form *f = s->form;
     const struct strided_walk at = nsc_strided_group(f, group);
-    const bool saved = f->backward && nsc_strided_has(s, NORMA_ARG_RSTD);
-    *cell = (struct strided_cell){.count = (double)f->n};
+    *cell = (struct strided_cell){.count = (double)f->n, .scale = 1};
     if (f->statistic == FORM_MERGED) {
         nsc_strided_load_stats(s, &at, cell);
         return;
@@ -404,17 +433,14 @@ void nsc_strided_statistics(const struct strided *s, int64_t group, struct strid
     if (f->statistic == FORM_GIVEN) {
         cell->mean = nsc_strided_load_one(s, NORMA_ARG_RUNNING_MEAN, &at);
         cell->rstd = 1 / sqrt(nsc_strided_load_one(s, NORMA_ARG_RUNNING_VAR, &at) + s->eps);
+        cell->scale = fabs(cell->mean) > 0x1p+1000 ? 0.5 : 1; // t - mean may be no double
+        cell->centre = cell->mean * cell->scale;
+        cell->factor = cell->rstd / cell->scale;
         return;
     }
-    if (f->statistic == FORM_MOMENTS)
-        find_mean(s, &at, cell, o);
-    if (!saved || f->scale == FORM_MAX || f->scale == FORM_ADD) {
-        const enum power power = f->statistic == FORM_ABSOLUTES ? ABSOLUTES : SQUARES;
-        cell->spread = sum_group(s, &at, power, cell->mean, cell->mean_low, o);
-        nsc_strided_finish(s, cell);
-    }
-    if (saved)
-        cell->rstd = nsc_strided_load_one(s, NORMA_ARG_RSTD, &at);
+    find_statistics(s, &at, cell, o);
+    if (nsc_strided_rescues(s, &at, cell, o))
+        find_statistics(s, &at, cell, o);
     if (f->renorm)
         nsc_strided_renorm(s, &at, cell);
 }

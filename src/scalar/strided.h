@@ -7,18 +7,21 @@
 
 enum { STRIDED_STRETCH = 256 }; // elements of the last dimension that are worked on at a time
 
-// A statistics group. The mean is a pair whose sum is closer to it than a double can be.
+// A statistics group. The mean is a pair whose sum is closer to it than a double can be. Statistics are those of
+// scale*t, scale a power of two: 1 but for float64 values whose squares are no double, see strided_scale.c. mean and
+// rstd are of t itself, for outputs, and may overflow there.
 struct strided_cell {
-    double mean, mean_low;
-    double rstd;
-    double count;       // elements that the statistics are of
-    long double spread; // the sum of squares about the mean, or of absolutes
-    double variance;    // what running_var takes
-    double norm;        // of normalize
-    double r, d;        // of batch renorm
-    double y_scale;     // of a quantised y, where it is not given
-    int64_t nonfinite;  // elements of x
-    double c0, c1, c2;  // backward: dt = rstd*((g - c0) - xhat*c1 - sign(t)*c2)
+    double scale;
+    double centre, centre_low, factor; // mean and rstd
+    double norm;                       // of normalize
+    long double spread;                // the sum of squares about the mean, or of absolutes
+    double mean, mean_low, rstd;
+    double variance;   // what running_var takes, but for scale^2
+    double count;      // elements that the statistics are of
+    double r, d;       // of batch renorm
+    double y_scale;    // of a quantised y, where it is not given
+    int64_t nonfinite; // elements of x
+    double c0, c1, c2; // backward: dt = rstd*((g - c0) - xhat*c1 - sign(t)*c2)
 };
 
 // Mean, as a pair, and biased variance.
@@ -149,7 +152,7 @@ void nsc_strided_run(struct norma_device *device, struct strided *s,
 
 norma_status nsc_strided_backward(struct norma_device *device, struct strided *s);
 // What a running statistic becomes with a batch, number `member` of those that share it.
-double nsc_strided_blended(const struct strided *s, double running, double batch, int64_t member);
+double nsc_strided_blended(const struct strided *s, double running, long double batch, int64_t member);
 norma_status nsc_strided_window(struct strided *s);
 
 // switchable_norm: fills s->cells, to be freed with s->moments (also after an error), but for the coefficients.
@@ -157,8 +160,15 @@ norma_status nsc_switch_cells(struct norma_device *device, struct strided *s);
 void nsc_switch_update_running(const struct strided *s);
 // Fills in the coefficients, and writes the gradients of the weights of the mix.
 norma_status nsc_switch_gradients(struct norma_device *device, struct strided *s);
-// rstd and variance from count, spread and norm.
+// What follows from count, spread, centre and scale.
 void nsc_strided_finish(const struct strided *s, struct strided_cell *cell);
+// t of a stretch.
+void nsc_strided_load_t(const struct strided *s, const struct strided_walk *at, struct strided_stretch *o);
+// strided_scale.c: the scale of values up to 2^largest. True where the cell, made with the scale 1, asks for another,
+// which is then in it.
+double nsc_strided_scale_of(const struct strided *s, int largest);
+bool nsc_strided_rescues(const struct strided *s, const struct strided_walk *group, struct strided_cell *cell,
+                         struct strided_stretch *o);
 
 // strided_merge.c: batch norm over several devices. Between a cell and its rows of stats, a group's sums and the rows
 // of them; batch_norm_merge.

@@ -39,7 +39,8 @@ static void evaluate_dh(const struct strided *s, const struct strided_walk *at, 
     const bool z_first = nsc_strided_has(s, NORMA_ARG_Z) && s->form->z_first;
     evaluate_g(s, at, cell, o);
     for (int64_t i = 0; i < at->count; i++) {
-        o->dt[i] = cell->rstd * ((o->g[i] - cell->c0) - o->xhat[i] * cell->c1 - sign(o->t[i]) * cell->c2);
+        o->dt[i] =
+            cell->factor * ((o->g[i] - cell->c0) - o->xhat[i] * cell->c1 - sign(o->t[i]) * cell->c2) * cell->scale;
         o->dh[i] = z_first ? o->dt[i] * o->act_z[i] : o->dt[i];
     }
     if (nsc_strided_has(s, NORMA_ARG_DSUM)) {
@@ -121,7 +122,8 @@ static void find_coefficients(const struct strided *s, int64_t group, struct str
         nsc_strided_load_sums(s, &at, sums);
     else
         nsc_strided_group_sums(s, group, cell, o, &sums[FORM_SUM_G], &sums[FORM_SUM_GX]);
-    const double sum_gx = f->scale == FORM_MAX && cell->norm <= s->eps ? 0 : sums[FORM_SUM_GX];
+    const double eps = s->eps * cell->scale;
+    const double sum_gx = f->scale == FORM_MAX && cell->norm <= eps ? 0 : sums[FORM_SUM_GX];
     if (f->statistic == FORM_MOMENTS || f->statistic == FORM_MERGED)
         cell->c0 = sums[FORM_SUM_G] / cell->count;
     if (f->statistic == FORM_ABSOLUTES)
@@ -129,7 +131,7 @@ static void find_coefficients(const struct strided *s, int64_t group, struct str
     else if (f->scale == FORM_VARIANCE)
         cell->c1 = sum_gx / cell->count;
     else if (f->scale == FORM_ADD)
-        cell->c1 = cell->norm == 0 ? 0 : sum_gx * ((cell->norm + s->eps) / cell->norm);
+        cell->c1 = cell->norm == 0 ? 0 : sum_gx * ((cell->norm + eps) / cell->norm);
     else
         cell->c1 = sum_gx;
 }

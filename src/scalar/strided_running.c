@@ -11,11 +11,24 @@ static int64_t load_count(const struct strided *s)
     return count;
 }
 
-// What running becomes with a batch, number `member` of those that share it.
-double nsc_strided_blended(const struct strided *s, double running, double batch, int64_t member)
+static double momentum_of(const struct strided *s, int64_t member)
 {
-    const double momentum = s->form->cumulative ? 1 / (double)(load_count(s) + member + 1) : s->momentum;
-    return (1 - momentum) * running + momentum * batch;
+    return s->form->cumulative ? 1 / (double)(load_count(s) + member + 1) : s->momentum;
+}
+
+// The momentum may make a double of a variance that is none.
+double nsc_strided_blended(const struct strided *s, double running, long double batch, int64_t member)
+{
+    const double momentum = momentum_of(s, member), rounded = (double)batch;
+    const double share = isfinite(rounded) ? momentum * rounded : (double)(momentum * batch);
+    return (1 - momentum) * running + share;
+}
+
+// A group's part of a running statistic. The share is taken before the scale, as above.
+static double share_of(const struct strided *s, const struct strided_cell *cell, bool variance, int64_t member)
+{
+    const double momentum = momentum_of(s, member);
+    return variance ? momentum * cell->variance / cell->scale / cell->scale : momentum * cell->mean;
 }
 
 // Groups that share a running statistic go in with their mean (the samples of instance norm) or in their order, rounded
@@ -27,24 +40,29 @@ static void update_running(const struct strided *s, norma_arg arg, bool variance
     const int64_t size = nsc_strided_size(f, own), share = nsc_strided_size(f, groups & ~own);
     for (int64_t i = 0; i < size; i++) {
         int64_t index[FORM_RANK] = {0}, member = 0;
-        long double sum = 0;
+        long double sum = 0, shares = 0; // shares: for means whose sum is no double
         bool trained = true;
         nsc_strided_set_index(f, own, i, index);
         struct strided_walk at = nsc_strided_walk(f, groups & ~own, index);
         do {
             const struct strided_cell *cell = &s->cells[nsc_strided_number(f, groups, at.index)];
-            const double batch = variance ? cell->variance : cell->mean;
-            sum += batch;
+            const double before = nsc_strided_load_one(s, arg, &at);
+            sum += variance ? cell->variance / cell->scale / cell->scale : cell->mean;
+            shares += share_of(s, cell, variance, 0) / (long double)share;
             trained = trained && !(f->statistic == FORM_MERGED && cell->count < 2 - f->running_var_biased);
-            if (f->in_order)
-                nsc_strided_store_one(s, arg, &at,
-                                      nsc_strided_blended(s, nsc_strided_load_one(s, arg, &at), batch, member++));
+            if (f->in_order) {
+                const double added = share_of(s, cell, variance, member);
+                nsc_strided_store_one(s, arg, &at, (1 - momentum_of(s, member)) * before + added);
+                member++;
+            }
         } while (nsc_strided_next(&at));
-        if (!trained)
+        if (!trained || f->in_order)
             continue;
-        const double batch = (double)(sum / (long double)share);
-        if (!f->in_order)
-            nsc_strided_store_one(s, arg, &at, nsc_strided_blended(s, nsc_strided_load_one(s, arg, &at), batch, 0));
+        const double before = nsc_strided_load_one(s, arg, &at);
+        const double blended = isfinite((double)sum)
+                                   ? nsc_strided_blended(s, before, (double)(sum / (long double)share), 0)
+                                   : (1 - momentum_of(s, 0)) * before + (double)shares;
+        nsc_strided_store_one(s, arg, &at, blended);
     }
 }
 
@@ -69,7 +87,7 @@ static double clipped(double v, double low, double high)
     return v < low ? low : v > high ? high : v;
 }
 
-// The difference of the means is taken in long double, which holds that of any two of float64.
+// Half the difference of the means: the whole may overflow.
 void nsc_strided_renorm(const struct strided *s, const struct strided_walk *group, struct strided_cell *cell)
 {
     const struct norma_form *f = s->form;
@@ -81,7 +99,7 @@ void nsc_strided_renorm(const struct strided *s, const struct strided_walk *grou
     }
     const double sd = sqrt(nsc_strided_load_one(s, NORMA_ARG_RUNNING_VAR, group) + s->eps);
     const long double mean = nsc_strided_load_one(s, NORMA_ARG_RUNNING_MEAN, group);
-    const long double apart = ((long double)cell->mean - mean) + (long double)cell->mean_low;
-    cell->r = clipped(1 / (cell->rstd * sd), 1 / r_max, r_max);
-    cell->d = clipped((double)(apart / (long double)sd), -d_max, d_max);
+    const long double apart = (0.5L * cell->mean - 0.5L * mean) + 0.5L * cell->mean_low;
+    cell->r = clipped(1 / ((cell->factor * sd) * cell->scale), 1 / r_max, r_max);
+    cell->d = clipped((double)(apart / (0.5L * sd)), -d_max, d_max);
 }

@@ -111,6 +111,23 @@ static void merge_all(const struct strided *s)
     }
 }
 
+static void set_cell(const struct strided *s, const struct strided_moments *m, struct strided_cell *cell)
+{
+    const long double var = m->var + s->eps, deviation = sqrtl(var);
+    int exponent;
+    cell->scale = 1;
+    if (s->form->float64 && (var > 0x1p+1000L || var < 0x1p-900L) && isfinite(deviation) && var > 0) {
+        frexpl(fmaxl(fabsl((long double)m->mean), deviation), &exponent);
+        cell->scale = nsc_strided_scale_of(s, exponent);
+    }
+    cell->mean = m->mean;
+    cell->mean_low = m->mean_low;
+    cell->centre = m->mean * cell->scale;
+    cell->centre_low = m->mean_low * cell->scale;
+    cell->factor = (double)(1 / (deviation * cell->scale));
+    cell->rstd = cell->factor * cell->scale;
+}
+
 norma_status nsc_switch_cells(struct norma_device *device, struct strided *s)
 {
     const struct norma_form *f = s->form;
@@ -125,9 +142,7 @@ norma_status nsc_switch_cells(struct norma_device *device, struct strided *s)
     for (int64_t i = 0; i < f->groups; i++) {
         const struct group g = find_group(s, &mix, i);
         const struct strided_moments m = shifted(g.kind[INSTANCE], g.shift, g.var);
-        s->cells[i].mean = m.mean;
-        s->cells[i].mean_low = m.mean_low;
-        s->cells[i].rstd = (double)(1 / sqrtl(g.var + s->eps));
+        set_cell(s, &m, &s->cells[i]);
     }
     return NORMA_OK;
 }
@@ -139,7 +154,7 @@ void nsc_switch_update_running(const struct strided *s)
     for (int64_t c = 0; c < f->channels; c++) {
         const struct strided_moments *batch = &s->moments[f->groups + f->samples + c];
         const long double unbiased = f->running_var_biased ? 1 : (long double)n / (long double)(n - 1);
-        const double value[] = {batch->mean, (double)(batch->var * unbiased)};
+        const long double value[] = {batch->mean, batch->var * unbiased};
         struct strided_walk at = nsc_strided_group(f, c * f->channel_step);
         at.count = 1;
         for (int i = 0; i < 2; i++) {
@@ -183,7 +198,7 @@ static void set_coefficients(const struct strided *s, const struct mix *mix, con
     for (int64_t i = 0; i < f->groups; i++) {
         const struct group g = find_group(s, mix, i);
         const int64_t of[FORM_KINDS] = {i, f->groups + g.sample, f->groups + f->samples + g.channel};
-        const long double rstd = s->cells[i].rstd;
+        const long double rstd = (long double)s->cells[i].factor * s->cells[i].scale;
         long double c0 = 0, c1 = 0;
         for (int k = 0; k < kinds; k++) {
             const long double var = 2 * mix->beta[k] * sums[of[k]].var / counts[k];
@@ -228,7 +243,7 @@ norma_status nsc_switch_gradients(struct norma_device *device, struct strided *s
     const struct mix mix = find_mix(s);
     for (int64_t i = 0; i < f->groups; i++) {
         const struct group g = find_group(s, &mix, i);
-        const long double rstd = s->cells[i].rstd;
+        const long double rstd = (long double)s->cells[i].factor * s->cells[i].scale;
         struct through *layer = &sums[f->groups + g.sample], *batch = &sums[f->groups + f->samples + g.channel];
         sums[i].mean = -rstd * s->cells[i].c0;
         sums[i].var = -0.5L * rstd * rstd * s->cells[i].c1;

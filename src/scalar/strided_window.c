@@ -41,12 +41,21 @@ static double respond(const struct norma_form *f, const double *x, int64_t i)
 {
     const int64_t before = f->window_before, after = f->window_after;
     const int64_t begin = i > before ? i - before : 0, end = i + after + 1 < f->n ? i + after + 1 : f->n;
-    double squares = 0;
+    double largest = 0, squares = 0;
     for (int64_t j = begin; j < end; j++)
-        squares += x[j] * x[j];
+        largest = fmax(largest, fabs(x[j]));
+    // Squares that are no double are taken of x * 2^-600; those of float32 all are.
+    const double scale = largest > 0x1p+480 ? 0x1p-600 : 1;
+    for (int64_t j = begin; j < end; j++)
+        squares += (x[j] * scale) * (x[j] * scale);
     const bool wide = f->float64;
     const double alpha = wide ? f->alpha : (double)(float)f->alpha, beta = wide ? f->beta : (double)(float)f->beta;
-    return x[i] * pow((wide ? f->k : (double)(float)f->k) + alpha * squares, -beta);
+    const double inside = (wide ? f->k : (double)(float)f->k) * scale * scale + alpha * squares;
+    if (scale == 1)
+        return x[i] * pow(inside, -beta);
+    // Half the power twice: the whole may be no double where y is one.
+    const double half = pow(inside, -0.5 * beta) * pow(scale, beta);
+    return x[i] * half * half;
 }
 
 norma_status nsc_strided_window(struct strided *s)

@@ -156,6 +156,7 @@ bool merged_is_untrained(const struct task *k, int64_t group)
 static long double stats_value(const struct task *k, int64_t group, int row)
 {
     int64_t index[FORM_RANK];
+    int exponent;
     point_locate(k->form, group, 0, index);
     const struct cell c = load_cell(k, NORMA_ARG_STATS, index);
     const long double own = load_row(k, NORMA_ARG_STATS, index, row);
@@ -169,7 +170,9 @@ static long double stats_value(const struct task *k, int64_t group, int row)
         return !isfinite(c.mean) || fabsl(c.rest) <= 2 * k->u * fabsl(c.mean) ? 0 : own;
     case FORM_M2:
         return c.squares;
-    case FORM_SCALE_ROW: // 0 where it is one of the powers
+    case FORM_SCALE_ROW: // 0 where it is one of the powers, of float64 any
+        if (k->form->float64)
+            return frexpl(scale, &exponent) == 0.5L ? 0 : (long double)NAN;
         return scale == 1 || scale == 0x1p-96L || scale == 0x1p100L ? 0 : (long double)NAN;
     default:
         return own;
