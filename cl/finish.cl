@@ -15,13 +15,21 @@ static inline float finished(const struct view *view, stat in, float count)
     return 1.0f / (norm < least ? least : norm); // a NaN stays
 }
 
-// (m, r, s, 1) from the statistics that forward saved. The mean was rounded: the mean of t - mean makes up for it.
+// A cell of given statistics at a scale at which t - m and t - m - r are finite.
+static inline stat within_range(stat cell)
+{
+    bool far = fabs(cell.x) > 0x1p+120f || cell.z < 0x1p-100f;
+    return far ? (stat)(cell.x * 0.25f, cell.y * 0.25f, cell.z * 4.0f, 0.25f) : cell;
+}
+
+// (m, r, s, 1) from the statistics that forward saved. The mean was rounded: the mean of t - mean makes up for it, but
+// where their sum overflows.
 static inline stat saved(const struct view *view, const struct index *index, uint group)
 {
     float m = 0, r = 0;
     if (present(view, ST_MEAN)) {
         float S1 = cells(view)[word(view, ST_IN) + group].x;
-        two_sum(load_group(view, ST_MEAN, index), S1 / (float)word(view, ST_N), &m, &r);
+        two_sum(load_group(view, ST_MEAN, index), finite_or_0(S1) / (float)word(view, ST_N), &m, &r);
     }
     return (stat)(m, r, load_group(view, ST_RSTD, index), 1.0f);
 }
@@ -91,7 +99,8 @@ STRIDED(strided_finish)
     } else {
         cell = found(&view, &index, group);
     }
-    cells(&view)[word(&view, ST_CELLS) + group] = cell;
+    bool is_given = is_saved || word(&view, ST_STATISTIC) == FORM_GIVEN;
+    cells(&view)[word(&view, ST_CELLS) + group] = is_given ? within_range(cell) : cell;
     if (is_saved)
         return;
     if (present(&view, ST_MEAN))

@@ -1,7 +1,8 @@
 // The update of running statistics by the groups' (m, r, M2, a), once nobody else reads them. Several groups may share a
 // running statistic: a channel's of every sample (instance norm), which go in as their mean, or of every virtual batch
 // (ghost batch norm), which go in one after the other. A work-item takes the groups [ST_MEMBER, ST_MEMBER + ST_MEMBERS) of
-// those that share; between two dispatches the sums of the mean lie in the first group's cell.
+// those that share; between two dispatches the sums of the mean lie in the first group's cell and their scales in the
+// second's.
 #define UPDATE_BIASED 1u // ST_UPDATE
 #define UPDATE_IN_ORDER 2u
 #define UPDATE_CUMULATIVE 4u
@@ -55,18 +56,30 @@ static inline float2 share_of(stat in, float divisor, float momentum)
     return (float2)(momentum * (in.x * back), ((momentum * (in.z / divisor)) * back) * back);
 }
 
-// (total, what rounding took from it), mean and variance each.
-static inline float4 added(float4 sums, float2 next)
+// A sum of shares times a scale, and what rounding took from it.
+struct total {
+    float sum, lost, scale;
+};
+
+#define LESS 0x1p-32f // times as many shares as there may be, the sum of the largest is finite
+
+static inline struct total added(struct total t, float share)
 {
-    float x, y, low_x, low_y;
-    two_sum(sums.x, next.x, &x, &low_x);
-    two_sum(sums.y, next.y, &y, &low_y);
-    return (float4)(x, y, sums.z + low_x, sums.w + low_y);
+    float next = share * t.scale, low;
+    if (isfinite(t.sum) && isfinite(next) && !isfinite(t.sum + next)) {
+        t.sum = t.sum * LESS;
+        t.lost = t.lost * LESS;
+        t.scale = LESS;
+        next = next * LESS;
+    }
+    two_sum(t.sum, next, &t.sum, &low);
+    t.lost = t.lost + low;
+    return t;
 }
 
-static inline float mean_of(float total, float lost, uint count)
+static inline float mean_of(struct total t, uint count)
 {
-    return (total + (isfinite(lost) ? lost : 0)) / (float)count;
+    return (t.sum + (isfinite(t.lost) ? t.lost : 0)) / (float)count * (t.scale == LESS ? 0x1p+32f : 1.0f);
 }
 
 // From stats, where they are: then no groups share. A batch of one element has no variance to learn from.
@@ -103,22 +116,29 @@ STRIDED(strided_running)
     uint begin = word(&view, ST_MEMBER), end = begin + word(&view, ST_MEMBERS);
     bool in_order = word(&view, ST_UPDATE) & UPDATE_IN_ORDER, last = end == sharing.count;
     float2 running = (float2)(load_group(&view, ST_RUNNING_MEAN, &index), load_group(&view, ST_RUNNING_VAR, &index));
-    float4 sums = 0;
-    if (begin > 0)
-        sums = cells(&view)[in];
+    struct total mean = {0, 0, 1.0f}, variance = mean;
+    if (begin > 0) {
+        float4 sums = cells(&view)[in], scales = cells(&view)[in + sharing.step];
+        mean = (struct total){sums.x, sums.z, scales.x};
+        variance = (struct total){sums.y, sums.w, scales.y};
+    }
     for (uint member = begin; member < end; member++) {
         float momentum = momentum_of(&view, in_order ? member : 0);
         float2 share = share_of(cells(&view)[in + member * sharing.step], divisor, momentum);
-        if (in_order)
+        if (in_order) {
             running = (1.0f - momentum) * running + share;
-        else
-            sums = added(sums, share);
+        } else {
+            mean = added(mean, share.x);
+            variance = added(variance, share.y);
+        }
     }
     if (!in_order && last)
         running = (1.0f - momentum_of(&view, 0)) * running +
-                  (float2)(mean_of(sums.x, sums.z, sharing.count), mean_of(sums.y, sums.w, sharing.count));
-    if (!last && !in_order)
-        cells(&view)[in] = sums;
+                  (float2)(mean_of(mean, sharing.count), mean_of(variance, sharing.count));
+    if (!last && !in_order) {
+        cells(&view)[in] = (float4)(mean.sum, variance.sum, mean.lost, variance.lost);
+        cells(&view)[in + sharing.step] = (float4)(mean.scale, variance.scale, 0, 0);
+    }
     if (last || in_order) {
         store_group(&view, ST_RUNNING_MEAN, &index, running.x);
         store_group(&view, ST_RUNNING_VAR, &index, running.y);

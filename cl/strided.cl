@@ -112,13 +112,13 @@ static inline float pivot(const struct view *view, struct index *index, uint beg
 static inline stat chunk_statistics(const struct view *view, struct index *index, uint begin, uint end)
 {
     uint statistic = word(view, ST_STATISTIC);
-    float a = 1.0f, k = pivot(view, index, begin, end, a), c, q, M2, m, r;
+    float a = 1.0f, k = finite_or_0(pivot(view, index, begin, end, a)), c, q, M2;
     for (bool first = true;; first = false) {
         float2 S = chunk_sums(view, index, false, begin, end, k, a);
         float sum = statistic == FORM_ABSOLUTES ? S.x : S.y, next = first ? rescue(view, sum, k) : 1.0f;
         if (next != 1.0f) {
             a = next;
-            k = pivot(view, index, begin, end, a);
+            k = finite_or_0(pivot(view, index, begin, end, a));
             S = chunk_sums(view, index, false, begin, end, k, a);
             sum = statistic == FORM_ABSOLUTES ? S.x : S.y;
         }
@@ -131,8 +131,7 @@ static inline stat chunk_statistics(const struct view *view, struct index *index
             break;
         k = k + c;
     }
-    two_sum(k, c, &m, &r);
-    return (stat)(m, r, M2 < 0 ? 0.0f : M2, a);
+    return (stat)(mean_pair(k, c), M2 < 0 ? 0.0f : M2, a);
 }
 
 STRIDED(strided_stats)
@@ -228,24 +227,25 @@ static inline float4 rescaled(const struct view *view, stat in, float a)
 
 static inline stat merge_moments(const struct view *view, const struct merge *merge, float a)
 {
-    float v[FAN], w[FAN], m, r;
+    float v[FAN], w[FAN];
     uint pivot = 0; // the first that has elements
     while (pivot + 1 < merge->count && elements_of(view, merge, pivot) == 0)
         pivot++;
-    float K = rescaled(view, merge->in[pivot * merge->step], a).x, N = all_elements(view, merge);
+    float K = finite_or_0(rescaled(view, merge->in[pivot * merge->step], a).x), N = all_elements(view, merge);
     for (uint i = 0; i < merge->count; i++) {
         float4 in = rescaled(view, merge->in[i * merge->step], a);
         w[i] = elements_of(view, merge, i) * ((in.x - K) + in.y);
     }
-    two_sum(K, fold(w, merge->count) / N, &m, &r);
+    float2 mean = mean_pair(K, fold(w, merge->count) / N);
     for (uint i = 0; i < merge->count; i++) {
         float4 in = rescaled(view, merge->in[i * merge->step], a);
-        float e = ((in.x - m) - r) + in.y;
+        float e = ((in.x - mean.x) - mean.y) + in.y;
         w[i] = elements_of(view, merge, i) * e;
         v[i] = in.z + w[i] * e;
     }
-    two_sum(m, r + fold(w, merge->count) / N, &m, &r);
-    return (stat)(m, r, fold(v, merge->count), a);
+    if (!isinf(mean.x))
+        mean = mean_pair(mean.x, mean.y + fold(w, merge->count) / N);
+    return (stat)(mean, fold(v, merge->count), a);
 }
 
 static inline stat merge_scaled(const struct view *view, const struct merge *merge, float a)
@@ -351,10 +351,10 @@ STRIDED(strided_grad)
     if (output == ST_OUT_DZ)
         z_slope = activation_derivative(word(&view, ST_Z_ACTIVATION), real(&view, ST_SLOPE), e.z);
     if (output == ST_OUT_DZ && !z_first)
-        result = (d.dv2 * v.v0) * z_slope;
+        result = (d.dv2 * z_slope) * v.v0; // a slope of 0 comes before what may overflow
     else if (output != ST_OUT_DADDEND) {
         float dt = dt_at(&view, &index, &e, &v, d.g, cell), dh = dh_of(&view, &index, &e, dt);
-        result = output == ST_OUT_DZ      ? (dt * e.h) * z_slope
+        result = output == ST_OUT_DZ      ? (dt * z_slope) * e.h
                  : output == ST_OUT_DX    ? dh * e.gate
                  : output == ST_OUT_DGATE ? dh * e.biased
                                           : dh;
@@ -379,12 +379,14 @@ STRIDED(strided_window)
     uint end = min(channel + word(&view, ST_AFTER) + 1, word(&view, ST_N));
     float own = load(&view, ST_X, &index), largest = 0, squares = 0;
     struct index near = index;
+    if (real(&view, ST_ALPHA) == 0)
+        end = first;
     for (uint i = first; i < end; i++) {
         set_element(&view, i, &near);
         largest = fmax(largest, fabs(load(&view, ST_X, &near)));
     }
-    // Squares of large values overflow: they are taken of x * 2^-64 instead.
-    float a = largest > 0x1p60f ? 0x1p-64f : 1.0f;
+    // Squares of large values overflow: they are taken of x * 2^-72 instead, whose sum over 65,536 channels does not.
+    float a = largest > 0x1p60f ? 0x1p-72f : 1.0f;
     for (uint i = first; i < end; i++) {
         set_element(&view, i, &near);
         float scaled = load(&view, ST_X, &near) * a;
@@ -393,10 +395,10 @@ STRIDED(strided_window)
     float inside = (real(&view, ST_K) * a) * a + real(&view, ST_ALPHA) * squares;
     // The root of the power twice: the power itself may be a denormal where y is none;
     // and so may be x times the root alone.
-    float root = inverse_power(inside, a == 1.0f ? 0 : 128, 0.5f * real(&view, ST_BETA));
+    float root = inverse_power(inside, a == 1.0f ? 0 : 144, 0.5f * real(&view, ST_BETA));
     bool tiny = fabs(own) < 0x1p-60f;
-    float y = (own * (tiny ? 0x1p64f : 1.0f) * root) * root;
-    y = y * (tiny ? 0x1p-64f : 1.0f);
+    float y = (own * (tiny ? 0x1p72f : 1.0f) * root) * root;
+    y = y * (tiny ? 0x1p-72f : 1.0f);
     float after = present(&view, ST_Z) ? activated_z(&view, load(&view, ST_Z, &index)) : 1.0f;
     store_y(&view, &index, activated(&view, behind_norm(&view, &index, y, after)));
 }

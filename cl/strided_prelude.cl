@@ -337,3 +337,16 @@ static inline float rescue(const struct view *view, float S, float k)
         return SHRINK;
     return S < 0x1p-80f && floor < 0x1p-73f && fabs(k) < 0x1p+20f ? GROW : 1.0f;
 }
+
+// (m, r) of a pivot and what is to be added. An infinite mean has no rest; inf - inf would make a NaN of it.
+static inline float2 mean_pair(float k, float c)
+{
+    float m, r;
+    two_sum(k, c, &m, &r);
+    return (float2)(m, isinf(m) ? 0.0f : r);
+}
+
+static inline float finite_or_0(float k)
+{
+    return isfinite(k) ? k : 0.0f;
+}

@@ -44,12 +44,29 @@ bool finite(float v)
     return (floatBitsToUint(v) & 0x7f800000u) != 0x7f800000u;
 }
 
+bool infinite(float v)
+{
+    return (floatBitsToUint(v) & 0x7fffffffu) == 0x7f800000u;
+}
+
 vec2 two_sum(float a, float b)
 {
     precise float s = a + b;
     precise float t = s - a;
     precise float e = (a - (s - t)) + (b - t);
     return vec2(s, e);
+}
+
+// (m, r) of a pivot and what is to be added. An infinite mean has no rest; inf - inf would make a NaN of it.
+vec2 mean_pair(float k, float c)
+{
+    vec2 mean = two_sum(k, c);
+    return vec2(mean.x, infinite(mean.x) ? 0.0 : mean.y);
+}
+
+float finite_or_0(float k)
+{
+    return finite(k) ? k : 0.0;
 }
 
 // Where a chunk's elements begin, as form_chunk_begin() has it.

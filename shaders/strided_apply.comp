@@ -25,7 +25,8 @@ void put(element e, vec4 cell)
         d.h = dh;
     }
     precise float dx = d.h * e.gate, dgate = d.h * e.u;
-    precise float dz = (z_first ? d.t * e.h : d.v2 * e.v0) * e.z.y;
+    // A slope of 0 comes before what may overflow.
+    precise float dz = z_first ? (d.t * e.z.y) * e.h : (d.v2 * e.z.y) * e.v0;
     float result = d.h; // ST_OUT_DRESIDUAL
     result = output_kind == ST_OUT_DX ? dx : result;
     result = output_kind == ST_OUT_DGATE ? dgate : result;

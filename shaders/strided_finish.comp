@@ -24,8 +24,16 @@ float factor_of(vec4 cell, float eps, float count)
     return s;
 }
 
+// A cell of given statistics at a scale at which t - m and t - m - r are finite.
+vec4 within_range(vec4 cell)
+{
+    bool far = abs(cell.x) > 1.329227995784916e36 || cell.z < 7.888609052210118e-31; // 2^120, 2^-100
+    precise vec4 scaled = cell * vec4(0.25, 0.25, 4.0, 0.25);
+    return far ? scaled : cell;
+}
+
 // (m, r, s, a) from the statistics that are given: running ones, or those that forward saved. A saved float32 mean is
-// corrected by the sum of x - mean.
+// corrected by the sum of x - mean, but where that overflows.
 vec4 given_cell(uint group, float eps)
 {
     if (statistic == GIVEN) {
@@ -35,7 +43,7 @@ vec4 given_cell(uint group, float eps)
     }
     vec2 mean = vec2(0.0);
     if (statistic == MOMENTS) {
-        precise float rest = workspace[table[ST_IN] + group].x / float(table[ST_N]);
+        precise float rest = finite_or_0(workspace[table[ST_IN] + group].x) / float(table[ST_N]);
         mean = two_sum(mean_words[bases[ST_MEAN]], rest);
     }
     return vec4(mean, rstd_words[bases[ST_RSTD]], 1.0);
@@ -105,7 +113,7 @@ void main()
         finished = given_cell(group, eps);
     else
         finished = found_cell(group, eps);
-    workspace[cells_begin + group] = finished;
+    workspace[cells_begin + group] = statistic == GIVEN || saved ? within_range(finished) : finished;
     precise float mean = finished.x / finished.w, rstd = finished.z * finished.w;
     if (present(ST_MEAN) && !saved)
         mean_words[bases[ST_MEAN]] = mean;

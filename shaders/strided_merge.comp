@@ -58,6 +58,7 @@ vec2 merged_mean(float a, float all)
 {
     vec4 first = input_cell(first_input());
     precise float k = first.x * ratio(a, first.w);
+    k = finite_or_0(k);
     for (uint i = 0u; i < list_count; ++i) {
         vec4 cell = input_cell(i);
         precise vec2 mr = cell.xy * ratio(a, cell.w);
@@ -65,7 +66,7 @@ vec2 merged_mean(float a, float all)
         pairs[i & 63u] = vec2(d, 0.0);
     }
     precise float c = fold_pairs(list_count).x / all;
-    return two_sum(k, c);
+    return mean_pair(k, c);
 }
 
 vec4 merge_scaled(float a, float all)
@@ -83,8 +84,8 @@ vec4 merge_scaled(float a, float all)
         pairs[i & 63u] = moments ? vec2(shifted, w) : vec2(spread, 0.0);
     }
     vec2 folded = fold_pairs(list_count);
-    precise float rest = mean.y + folded.y / all;
-    return moments ? vec4(two_sum(mean.x, rest), folded.x, a) : vec4(0.0, 0.0, folded.x, a);
+    precise float rest = mean.y + (infinite(mean.x) ? 0.0 : folded.y / all);
+    return moments ? vec4(mean_pair(mean.x, rest), folded.x, a) : vec4(0.0, 0.0, folded.x, a);
 }
 
 vec4 merge(float all)

@@ -1,7 +1,8 @@
 // The update of running statistics by the groups' (m, r, M2, a), once nobody else reads them. Several groups may share a
 // running statistic: a channel's of every sample (instance norm), which go in as their mean, or of every virtual batch
 // (ghost batch norm), which go in one after the other. An invocation takes the groups [ST_MEMBER, ST_MEMBER + ST_MEMBERS)
-// of those that share; between two dispatches the sums of the mean lie in the first group's cell.
+// of those that share; between two dispatches the sums of the mean lie in the first group's cell and their scales in the
+// second's.
 #version 450
 #include "strided.glsl"
 
@@ -54,19 +55,29 @@ vec2 share_of(vec4 cell, float divisor, float momentum)
     return vec2(mean, variance);
 }
 
-// (total, what rounding took from it), mean and variance each.
-vec4 added(vec4 sums, vec2 next)
+// A sum of shares times a scale, and what rounding took from it.
+struct total {
+    float sum, lost, scale;
+};
+
+const float LESS = 2.3283064365386963e-10; // 2^-32: times as many shares as there may be, the sum of the largest is finite
+
+total added(total t, float share)
 {
-    vec2 mean = two_sum(sums.x, next.x), variance = two_sum(sums.y, next.y);
-    precise vec2 lost = sums.zw + vec2(mean.y, variance.y);
-    return vec4(mean.x, variance.x, lost);
+    precise float next = share * t.scale;
+    precise float plain = t.sum + next;
+    float factor = finite(t.sum) && finite(next) && !finite(plain) ? LESS : 1.0;
+    vec2 sum = two_sum(t.sum * factor, next * factor);
+    precise float lost = t.lost * factor + sum.y;
+    return total(sum.x, lost, t.scale * factor);
 }
 
-vec2 mean_of(vec4 sums, uint count)
+float mean_of(total t, uint count)
 {
-    vec2 lost = vec2(finite(sums.z) ? sums.z : 0.0, finite(sums.w) ? sums.w : 0.0);
-    precise vec2 mean = (sums.xy + lost) / float(count);
-    return mean;
+    float lost = finite(t.lost) ? t.lost : 0.0;
+    precise float mean = (t.sum + lost) / float(count);
+    precise float back = mean * (t.scale == LESS ? 4294967296.0 : 1.0);
+    return back;
 }
 
 float load_stats(uint row)
@@ -112,18 +123,23 @@ void main()
     float divisor = float(n - ((table[ST_UPDATE] & UPDATE_BIASED) != 0u ? 0u : 1u));
     precise vec2 running = vec2(running_mean_words[mean_at], running_var_words[var_at]);
     vec4 sums = begin > 0u ? workspace[in_at] : vec4(0.0);
+    vec4 scales = begin > 0u ? workspace[in_at + shared_by.step] : vec4(1.0);
+    total sum_of_means = total(sums.x, sums.z, scales.x), sum_of_variances = total(sums.y, sums.w, scales.y);
     for (uint member = begin; member < end; ++member) {
         float momentum = momentum_of(in_order ? member : 0u);
         vec2 share = share_of(workspace[in_at + member * shared_by.step], divisor, momentum);
         precise vec2 updated = (1.0 - momentum) * running + share;
         running = in_order ? updated : running;
-        sums = added(sums, share);
+        sum_of_means = added(sum_of_means, share.x);
+        sum_of_variances = added(sum_of_variances, share.y);
     }
-    vec2 mean = mean_of(sums, shared_by.count);
+    vec2 mean = vec2(mean_of(sum_of_means, shared_by.count), mean_of(sum_of_variances, shared_by.count));
     precise vec2 blended = (1.0 - momentum_of(0u)) * running + mean;
     running = in_order ? running : blended;
-    if (!last && !in_order)
-        workspace[in_at] = sums;
+    if (!last && !in_order) {
+        workspace[in_at] = vec4(sum_of_means.sum, sum_of_variances.sum, sum_of_means.lost, sum_of_variances.lost);
+        workspace[in_at + shared_by.step] = vec4(sum_of_means.scale, sum_of_variances.scale, 0.0, 0.0);
+    }
     if (last || in_order) {
         running_mean_words[mean_at] = running.x;
         running_var_words[var_at] = running.y;

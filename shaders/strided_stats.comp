@@ -31,7 +31,8 @@ float pivot_of(uint begin, uint length, bool wanted)
         quads[t & 3u] = length < 16u ? quad.x : sum_quad(quad);
     }
     precise float k = (quads.x + quads.z) + (quads.y + quads.w);
-    return length < 16u ? quads.x : k;
+    k = length < 16u ? quads.x : k;
+    return finite_or_0(k);
 }
 
 // The power of a rescue, or 1. A small sum matters only beside a small eps: one that is added to a mean of squares or,
@@ -70,7 +71,7 @@ vec4 chunk_result(uint begin, uint length)
         second = second || repeat;
         again = fresh || repeat;
     }
-    return moments ? vec4(two_sum(pivot, c), m2 < 0.0 ? 0.0 : m2, power) : vec4(0.0, 0.0, m2, power);
+    return moments ? vec4(mean_pair(pivot, c), m2 < 0.0 ? 0.0 : m2, power) : vec4(0.0, 0.0, m2, power);
 }
 
 void main()

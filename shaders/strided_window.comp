@@ -8,8 +8,8 @@ OUTPUT(to, ST_TO)
 #include "quantise.glsl"
 
 const float LARGE = 1.152921504606847e18;   // 2^60: squares are taken of x * SMALL instead
-const float SMALL = 5.421010862427522e-20;  // 2^-64
-const int EXPONENT = 128;                   // what a sum of such squares is to be multiplied by, as a power of two
+const float SMALL = 2.117582368135751e-22;  // 2^-72: the sum of 65,536 of them does not overflow
+const int EXPONENT = 144;                   // what a sum of such squares is to be multiplied by, as a power of two
 
 // Channels are a group's only dimension. No loop: there are few of those to a window, see append_window().
 float x_of(uint channel, uint stride)
@@ -32,6 +32,7 @@ void main()
     uint first = channel - min(channel, table[ST_BEFORE]);
     uint end = min(channel + table[ST_AFTER] + 1u, table[ST_N]);
     uint stride = table_stride(ST_X, group_rank);
+    end = table_float(ST_ALPHA) == 0.0 ? first : end;
     float largest = 0.0;
     for (uint i = first; i < end; ++i)
         largest = max(largest, abs(x_of(i, stride)));

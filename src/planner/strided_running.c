@@ -15,7 +15,8 @@ norma_status nst_append_running(struct nst *plan, const struct nst_view *view, u
     for (int32_t d = 0; d < f->group_rank; d++)
         if (f->arg[NORMA_ARG_RUNNING_MEAN].stride[d] == 0)
             sharing *= f->extent[d];
-    const int64_t most = limit ? (int64_t)limit / 4 : sharing;
+    // Two at least: what is left between dispatches lies in the cells of the first two.
+    const int64_t most = !limit ? sharing : limit / 4 > 2 ? (int64_t)limit / 4 : 2;
     for (int64_t member = 0; member < sharing; member += most) {
         const struct nst_job job = {.kernel = nst_kernel_running,
                                     .view = view,
