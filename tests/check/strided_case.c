@@ -374,10 +374,10 @@ static void pick_quantised(struct strided_case *c)
 
 static void pick_values(struct strided_case *c, uint64_t *s)
 {
-    static const int weight[STRIDED_VALUES_COUNT] = {12, 2, 3, 2, 2, 2, 2};
+    static const int weight[STRIDED_VALUES_COUNT] = {12, 2, 3, 2, 2, 2, 2, 1, 2};
     static const double eps[] = {1e-5, 1e-6, 1e-3, 1e-12, 0.1, 0};
     norma_problem *p = &c->problem;
-    int64_t left = check_pick(s, 25);
+    int64_t left = check_pick(s, 28);
     int v = 0;
     while ((left -= weight[v]) >= 0)
         v++;
@@ -388,7 +388,9 @@ static void pick_values(struct strided_case *c, uint64_t *s)
     if (c->values == STRIDED_CONSTANT && p->eps == 0)
         p->eps = 1e-8;
     // The gradient has rstd^2 in it, which must stay a float32.
-    if (c->values == STRIDED_DENORMAL)
+    if (c->values == STRIDED_DENORMAL && c->float64)
+        p->eps = p->op == NORMA_NORMALIZE && chance(s, 0.5) ? 0x1p-1050 : 0;
+    else if (c->values == STRIDED_DENORMAL)
         p->eps = p->op == NORMA_NORMALIZE ? (chance(s, 0.5) ? 1e-12 : 1e-15) : chance(s, 0.5) ? 1e-37 : 1e-30;
 }
 

@@ -14,7 +14,9 @@ enum strided_values {
     STRIDED_OFFSET_1E4, // mean of 1e4 standard deviations
     STRIDED_OFFSET_1E6,
     STRIDED_LARGE,    // 1e30, float16: 65504
+    STRIDED_LARGEST,  // up to the largest number of the type
     STRIDED_DENORMAL, // with an eps that does not drown them
+    STRIDED_MIXED,    // any exponent, in one group and from group to group
     STRIDED_CONSTANT,
     STRIDED_NONFINITE, // NaN or infinity in one group
     STRIDED_VALUES_COUNT

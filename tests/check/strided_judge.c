@@ -97,8 +97,10 @@ static void copy_outputs(const void *strided, unsigned char *arena, unsigned cha
 static double error_of(const struct strided_expected *e, norma_arg arg, int64_t i, uint64_t place, long double value)
 {
     const long double expected = e->out[arg].value[i], bound = e->out[arg].bound[i];
-    // Where no bound holds, a NaN is as good as any value; and a group with a NaN is spoilt as a whole.
-    if (isinf(bound) || (e->spoilt[place] && !isnan(expected)))
+    // Where no bound holds, a NaN is as good as any value; and a group with a NaN is spoilt as a whole. But a running
+    // mean is spoilt for good, and is the infinity that PyTorch makes of one.
+    const bool infinite = arg == NORMA_ARG_RUNNING_MEAN && isinf(expected);
+    if (isinf(bound) || (e->spoilt[place] && !isnan(expected) && !infinite))
         return 0;
     // The bound may be wider than the type's range, on both sides of 0: then either infinity is within it.
     if (isinf(value) && isfinite(expected))

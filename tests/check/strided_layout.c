@@ -501,8 +501,8 @@ static size_t append_numbers(const struct strided_case *c, char *text, size_t si
 
 void strided_describe(const struct strided_case *c, char *text, size_t size)
 {
-    static const char *const values[] = {"normal",   "offset1e4", "offset1e6", "large",
-                                         "denormal", "constant",  "nonfinite"};
+    static const char *const values[] = {"normal",   "offset1e4", "offset1e6", "large",    "largest",
+                                         "denormal", "mixed",     "constant",  "nonfinite"};
     size_t used = check_append(text, size, 0, "%s %s ", norma_op_name(c->problem.op),
                                c->problem.direction == NORMA_BACKWARD ? "backward" : "forward");
     for (int32_t d = 0; d < c->rank; d++)

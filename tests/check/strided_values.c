@@ -4,7 +4,37 @@
 #include "strided_walk.h"
 #include "subject.h"
 #include "verify/form_reference.h"
+#include <float.h>
 #include <math.h>
+
+// Up to the largest number of the type, but for what makes h and t of it: act_z(z) is below 200.
+static double largest_value(const struct strided_case *c, norma_dtype dtype, double normal)
+{
+    const bool fused = c->tensor[NORMA_ARG_RESIDUAL].present || c->tensor[NORMA_ARG_INPUT_BIAS].present;
+    const double largest = c->float64                ? DBL_MAX
+                           : dtype == NORMA_FLOAT16  ? 65504
+                           : dtype == NORMA_BFLOAT16 ? 0x1.fep127
+                                                     : (double)FLT_MAX;
+    const bool summed = c->tensor[NORMA_ARG_GATE].present && c->problem.direction == NORMA_BACKWARD; // of x's size
+    const double part = summed                                                 ? 0x1p-20
+                        : c->tensor[NORMA_ARG_Z].present && c->problem.z_first ? 0x1p-9
+                        : fused                                                ? 0.25
+                                                                               : 1;
+    uint64_t all = c->seed + c->index;
+    const double value = largest * part * fmax(-1, fmin(1, normal));
+    return check_pick(&all, 2) ? fabs(value) : value; // then the mean is large, too
+}
+
+// Of the same exponent for the most part, and of others.
+static double mixed_value(const struct strided_case *c, norma_dtype dtype, uint64_t *s)
+{
+    const int least = c->float64 ? -990 : dtype == NORMA_FLOAT16 ? -20 : -95, most = c->float64 ? 1010 : 110;
+    const int range = (dtype == NORMA_FLOAT16 ? 14 : most) - least;
+    uint64_t all = c->seed + c->index;
+    check_random(&all);
+    const int base = least + (int)check_pick(&all, range), other = least + (int)check_pick(s, range);
+    return ldexp(0.5 + check_normal(s), check_pick(s, 8) ? base : other);
+}
 
 static double main_value(const struct strided_case *c, norma_dtype dtype, double constant, uint64_t *s)
 {
@@ -17,8 +47,12 @@ static double main_value(const struct strided_case *c, norma_dtype dtype, double
         return half ? 3e4 + normal * 16 : 9.9e5 + normal;
     case STRIDED_LARGE:
         return half ? (normal < 0 ? -65504 : 65504) : 1e30 * (1 + normal * 0.25);
+    case STRIDED_LARGEST:
+        return largest_value(c, dtype, normal);
     case STRIDED_DENORMAL:
-        return normal * (half ? 0x1p-20 : 0x1p-134);
+        return normal * (half ? 0x1p-20 : c->float64 ? 0x1p-1050 : 0x1p-134);
+    case STRIDED_MIXED:
+        return mixed_value(c, dtype, s);
     case STRIDED_CONSTANT:
         return constant;
     default:
@@ -29,7 +63,16 @@ static double main_value(const struct strided_case *c, norma_dtype dtype, double
 // What x's values are multiples of: running statistics and an input bias would drown them, or be drowned.
 static double scale_of(const struct strided_case *c)
 {
-    return c->values == STRIDED_LARGE ? 1e30 : c->values == STRIDED_DENORMAL ? 0x1p-134 : 1;
+    switch (c->values) {
+    case STRIDED_LARGE:
+        return 1e30;
+    case STRIDED_LARGEST:
+        return c->float64 ? 1e307 : 1e37;
+    case STRIDED_DENORMAL:
+        return c->float64 ? 0x1p-1050 : 0x1p-134;
+    default:
+        return 1;
+    }
 }
 
 static double offset_of(const struct strided_case *c)
@@ -41,6 +84,8 @@ static double value_of(const struct strided_case *c, norma_arg arg, double const
 {
     static const double counts[] = {0, 0, 1, 2, 37, 0xfffffffe, 0xffffffff, 0x1p40 + 3};
     const double normal = check_normal(s);
+    // dx is rstd times it.
+    const double gradient = c->values == STRIDED_DENORMAL && c->float64 ? 0x1p-100 * normal : normal;
     const double spread = fmin(scale_of(c), 1e18); // running_var is its square
     switch (arg) {
     case NORMA_ARG_X:
@@ -56,8 +101,10 @@ static double value_of(const struct strided_case *c, norma_arg arg, double const
         return c->values == STRIDED_CONSTANT ? constant : 0.1 * normal * fmin(scale_of(c), 1);
     case NORMA_ARG_GATE:
         return c->values == STRIDED_CONSTANT ? constant
-               : c->values == STRIDED_LARGE  ? check_uniform(s)
+               : c->values >= STRIDED_LARGE  ? check_uniform(s)
                                              : 1 + 0.5 * normal;
+    case NORMA_ARG_DY:
+        return gradient;
     case NORMA_ARG_Z:
         return check_pick(s, 40) == 0 ? 30 * normal : 2 * normal;
     case NORMA_ARG_Y_SCALE: // values between a few steps and saturation; powers of two make ties
@@ -70,7 +117,7 @@ static double value_of(const struct strided_case *c, norma_arg arg, double const
     case NORMA_ARG_VAR_WEIGHTS:
         return (c->index % 5 == 0 ? 8 : 1) * normal;
     case NORMA_ARG_SUMS:
-        return (double)c->n * 0.3 * normal;
+        return (double)c->n * 0.3 * gradient;
     default:
         return normal;
     }
@@ -131,7 +178,10 @@ static void store_cell(const struct strided_case *c, norma_arg arg, unsigned cha
     const struct strided_tensor *t = &c->tensor[arg];
     const int64_t step = t->strides[t->rank - 2] * (int64_t)norma_dtype_size(t->dtype);
     const bool grows = cell->squares < 0x1p-80L && c->problem.eps < 0x1p-73 && fabsl(cell->mean) < 0x1p20L;
-    const long double scale = c->float64                    ? 1
+    const bool tiny = cell->squares < 0x1p-900L && c->problem.eps < 0x1p-900 && fabsl(cell->mean) < 0x1p-400L;
+    const long double scale = c->float64                    ? (cell->squares > 0x1p1000L ? 0x1p-600L
+                                                               : tiny                    ? 0x1p600L
+                                                                                         : 1)
                               : !(cell->squares <= 3.0e38L) ? 0x1p-96L // a NaN too
                               : grows                       ? 0x1p100L
                                                             : 1;
