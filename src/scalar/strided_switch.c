@@ -56,9 +56,13 @@ static struct strided_moments shifted(const struct strided_moments *pivot, long 
 // Of `count` groups of equal size, `step` apart.
 static struct strided_moments merged(const struct strided_moments *first, int64_t step, int64_t count)
 {
-    long double total = 0, var = 0;
-    for (int64_t i = 0; i < count; i++)
+    long double total = 0, var = 0, means = 0;
+    for (int64_t i = 0; i < count; i++) {
         total += difference(&first[i * step], first);
+        means += first[i * step].mean / (long double)count;
+    }
+    if (!isfinite(means)) // inf - inf would make NaN of an infinite mean
+        return (struct strided_moments){.mean = (double)means, .var = (long double)NAN};
     const long double mean = total / (long double)count;
     for (int64_t i = 0; i < count; i++) {
         const long double d = difference(&first[i * step], first) - mean;

@@ -99,8 +99,9 @@ static double error_of(const struct strided_expected *e, norma_arg arg, int64_t 
     const long double expected = e->out[arg].value[i], bound = e->out[arg].bound[i];
     // Where no bound holds, a NaN is as good as any value; and a group with a NaN is spoilt as a whole. But a running
     // mean is spoilt for good, and is the infinity that PyTorch makes of one.
-    const bool infinite = arg == NORMA_ARG_RUNNING_MEAN && isinf(expected);
-    if (isinf(bound) || (e->spoilt[place] && !isnan(expected) && !infinite))
+    if (arg == NORMA_ARG_RUNNING_MEAN && e->spoilt[place] && isinf(expected))
+        return value == expected ? 0 : (double)INFINITY;
+    if (isinf(bound) || (e->spoilt[place] && !isnan(expected)))
         return 0;
     // The bound may be wider than the type's range, on both sides of 0: then either infinity is within it.
     if (isinf(value) && isfinite(expected))

@@ -22,7 +22,14 @@ static double largest_value(const struct strided_case *c, norma_dtype dtype, dou
                                                                                : 1;
     uint64_t all = c->seed + c->index;
     const double value = largest * part * fmax(-1, fmin(1, normal));
-    return check_pick(&all, 2) ? fabs(value) : value; // then the mean is large, too
+    switch (check_pick(&all, 3)) {
+    case 0: // the mean is large, too
+        return fabs(value);
+    case 1: // further from the mean than the type reaches
+        return largest * part * (normal > 0.7 ? 1 : -1);
+    default:
+        return value;
+    }
 }
 
 // Of the same exponent for the most part, and of others.
