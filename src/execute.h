@@ -3,7 +3,7 @@
 #define NORMA_SRC_EXECUTE_H
 
 #include "backend.h"
-#include "schedule.h"
+#include "place.h"
 
 // Tensors of the caller in host memory; returns when the outputs are written. Where the device cannot bind the memory
 // it is copied. tensors[a] is NULL where argument a is absent.
@@ -19,12 +19,6 @@ norma_status norma_execute_schedule(struct norma_device *device, const struct no
 // dropped, so that another schedule is worth a try.
 bool norma_execute_drop(struct norma_device *device, const struct norma_plan_options *options, const char *variant,
                         norma_status status);
-
-// Where a tensor lies for norma_execute_resident.
-struct norma_place_in_buffer {
-    struct norma_buffer *buffer;
-    uint64_t offset; // bytes
-};
 
 // Submits a RESIDENT schedule and returns at once; event is filled (see norma_event). The schedule's dispatches are
 // adjusted to the places. workspace is NULL where the schedule needs none.
