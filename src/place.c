@@ -76,8 +76,8 @@ static size_t element_size(const struct norma_row_args *args, norma_arg arg)
 
 // Rows that do not begin at a quad lose the fast loads.
 void norma_place_dispatch(const struct norma_caps *caps, norma_dispatch *dispatch,
-                          const struct norma_place_in_buffer *places, const struct norma_place_in_buffer *workspace,
-                          struct norma_command *command)
+                          const struct norma_place_in_buffer places[NORMA_ARG_COUNT],
+                          const struct norma_place_in_buffer *workspace, struct norma_command *command)
 {
     struct norma_row_args args;
     memcpy(&args, dispatch->args, sizeof(args));

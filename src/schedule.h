@@ -6,6 +6,11 @@
 #include "problem.h"
 #include <norma/describe.h>
 
+struct norma_step;
+
+// Words of a strided kernel's table.
+enum { NORMA_TABLE_WORDS = 192 };
+
 // Where the tensors are.
 enum norma_memory {
     NORMA_MEMORY_RESIDENT, // whole in device buffers (and always on the scalar path)
@@ -13,14 +18,23 @@ enum norma_memory {
     NORMA_MEMORY_STAGE,    // in host memory, copied to and from slots on the device
 };
 
+// Memory of the caller's for a schedule, which then allocates nothing. RESIDENT schedules alone.
+struct norma_room {
+    size_t capacity; // dispatches
+    norma_dispatch *dispatches;
+    struct norma_step *steps;              // as many
+    uint32_t (*tables)[NORMA_TABLE_WORDS]; // as many
+};
+
 struct norma_plan_options {
     const char *variant; // NULL: the planner chooses; else that one or an error
     enum norma_memory memory;
-    uint64_t memory_budget; // bytes bound on the device at a time; 0: half of caps.memory
-    double rate;            // bytes a second, for the time budget; 0: not limited
-    double max_seconds;     // of one dispatch, for watchdogs; 0: 0.1
-    uint32_t left_out;      // variants (norma_variant_bit) not to be chosen
-    bool unaligned;         // not staged: a tensor may begin elsewhere than at a multiple of offset_align
+    uint64_t memory_budget;        // bytes bound on the device at a time; 0: half of caps.memory
+    double rate;                   // bytes a second, for the time budget; 0: not limited
+    double max_seconds;            // of one dispatch, for watchdogs; 0: 0.1
+    uint32_t left_out;             // variants (norma_variant_bit) not to be chosen
+    bool unaligned;                // not staged: a tensor may begin elsewhere than at a multiple of offset_align
+    const struct norma_room *room; // NULL: the schedule allocates what it needs
 };
 
 enum norma_step_kind { NORMA_STEP_UPLOAD, NORMA_STEP_DISPATCH, NORMA_STEP_DOWNLOAD };
@@ -53,7 +67,8 @@ struct norma_schedule {
     uint32_t tiles;
     int64_t tile_rows; // rows of the largest tile
     const char *variant;
-    bool strided; // each dispatch owns its table
+    bool strided;  // each dispatch has a table
+    bool borrowed; // all of it lies in the options' room
 };
 
 // Fills *schedule, to be released with norma_schedule_finish (also after an error). NORMA_ERROR_UNSUPPORTED with a
@@ -74,6 +89,8 @@ norma_status norma_schedule_work(const struct norma_work *work, const struct nor
 enum { NORMA_FORM_PROGRAMS = 40 };
 size_t norma_form_programs(const struct norma_form *form, const struct norma_caps *caps,
                            norma_dispatch programs[NORMA_FORM_PROGRAMS]);
+// The error of a schedule that takes more than its room.
+norma_status norma_room_is_full(const struct norma_room *room);
 void norma_schedule_finish(struct norma_schedule *schedule);
 // To be called after the offsets in a dispatch's table have been changed: it may need another program.
 void norma_schedule_placed(norma_dispatch *dispatch);

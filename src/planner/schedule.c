@@ -146,6 +146,27 @@ static bool begin(const struct row_problem *problem, const struct norma_caps *ca
     return *status == NORMA_OK;
 }
 
+norma_status norma_room_is_full(const struct norma_room *room)
+{
+    return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "recorder: room for %zu dispatches is not enough", room->capacity);
+}
+
+static norma_status take_memory(const struct norma_room *room, uint64_t dispatches, uint64_t steps,
+                                struct norma_schedule *schedule)
+{
+    if (room) {
+        schedule->borrowed = true;
+        schedule->dispatches = room->dispatches;
+        schedule->steps = room->steps;
+        return dispatches <= room->capacity && steps <= room->capacity ? NORMA_OK : norma_room_is_full(room);
+    }
+    schedule->dispatches = malloc(dispatches * sizeof *schedule->dispatches);
+    schedule->steps = malloc(steps * sizeof *schedule->steps);
+    if (!schedule->dispatches || !schedule->steps)
+        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "the plan's %llu dispatches", (unsigned long long)dispatches);
+    return NORMA_OK;
+}
+
 norma_status norma_schedule_rows(const struct row_problem *problem, const struct norma_caps *caps,
                                  const struct norma_plan_options *options, struct norma_schedule *schedule)
 {
@@ -161,10 +182,9 @@ norma_status norma_schedule_rows(const struct row_problem *problem, const struct
     schedule->slots = plan.slots;
     schedule->tiles = (uint32_t)tiles;
     schedule->tile_rows = (int64_t)plan.tile_rows;
-    schedule->dispatches = malloc(dispatches * sizeof *schedule->dispatches);
-    schedule->steps = malloc(npl_step_count(&plan, tiles, dispatches) * sizeof *schedule->steps);
-    if (!schedule->dispatches || !schedule->steps)
-        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "the plan's %llu dispatches", (unsigned long long)dispatches);
+    status = take_memory(options->room, dispatches, npl_step_count(&plan, tiles, dispatches), schedule);
+    if (status != NORMA_OK)
+        return status;
     npl_emit(&plan, schedule);
     assert(schedule->dispatch_count == dispatches);
     return NORMA_OK;
@@ -189,10 +209,12 @@ norma_status norma_schedule_programs(const struct row_problem *problem, const st
 
 void norma_schedule_finish(struct norma_schedule *schedule)
 {
-    for (size_t i = 0; schedule->strided && i < schedule->dispatch_count; i++)
+    for (size_t i = 0; schedule->strided && !schedule->borrowed && i < schedule->dispatch_count; i++)
         free((void *)(uintptr_t)schedule->dispatches[i].table);
-    free(schedule->dispatches);
-    free(schedule->steps);
+    if (!schedule->borrowed) {
+        free(schedule->dispatches);
+        free(schedule->steps);
+    }
     *schedule = (struct norma_schedule){0};
 }
 

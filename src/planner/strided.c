@@ -558,6 +558,11 @@ norma_status norma_schedule_form(const struct norma_form *form, const struct nor
         return nst_schedule_scalar(form, schedule);
     struct nst plan = {.caps = caps, .options = options, .schedule = schedule};
     plan.quads = !((options->left_out | caps->left_out) & norma_variant_bit(npl_quads));
+    if (options->room) {
+        schedule->borrowed = true;
+        schedule->dispatches = options->room->dispatches;
+        plan.dispatch_capacity = options->room->capacity;
+    }
     plan.align = npl_max(caps->offset_align, 1);
     plan.max_range = npl_min(or_unlimited(caps->max_range), (uint64_t)1 << 33);
     plan.budget = or_unlimited(options->memory_budget ? options->memory_budget : caps->memory / 2);

@@ -4,7 +4,7 @@
 
 #include "schedule.h"
 
-enum { NST_MAX_LEVELS = 6, NST_TABLE_WORDS = 192, NST_ABSENT = 3 };
+enum { NST_MAX_LEVELS = 6, NST_TABLE_WORDS = NORMA_TABLE_WORDS, NST_ABSENT = 3 };
 
 // Of a quad kernel, Vulkan's constant TYPES (shaders/quads.glsl).
 enum { NST_TYPES_USUAL = 0, NST_TYPES_FLOAT32 = 1, NST_TYPES_ANY = 3 };

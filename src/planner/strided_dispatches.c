@@ -162,6 +162,30 @@ static void set_grid(const struct nst *plan, uint64_t units, norma_dispatch *d)
     d->groups[2] = 1;
 }
 
+static norma_status grow(struct nst *plan)
+{
+    struct norma_schedule *s = plan->schedule;
+    const size_t capacity = plan->dispatch_capacity ? 2 * plan->dispatch_capacity : 16;
+    if (s->borrowed)
+        return norma_room_is_full(plan->options->room);
+    norma_dispatch *grown = realloc(s->dispatches, capacity * sizeof(*grown));
+    if (!grown)
+        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "the plan's %zu dispatches", capacity);
+    s->dispatches = grown;
+    plan->dispatch_capacity = capacity;
+    return NORMA_OK;
+}
+
+static uint32_t *new_table(const struct nst *plan)
+{
+    const struct norma_schedule *s = plan->schedule;
+    if (!s->borrowed)
+        return calloc(NST_TABLE_WORDS, sizeof(uint32_t));
+    uint32_t *table = plan->options->room->tables[s->dispatch_count];
+    memset(table, 0, NST_TABLE_WORDS * sizeof(*table));
+    return table;
+}
+
 // A place for one more dispatch, with a table of its own.
 static norma_status add_dispatch(struct nst *plan, norma_dispatch **dispatch, uint32_t **table)
 {
@@ -169,15 +193,10 @@ static norma_status add_dispatch(struct nst *plan, norma_dispatch **dispatch, ui
     if (s->dispatch_count == MOST_DISPATCHES)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: over %d dispatches; memory_budget or the strides leave no fewer",
                           MOST_DISPATCHES);
-    if (s->dispatch_count == plan->dispatch_capacity) {
-        const size_t capacity = plan->dispatch_capacity ? 2 * plan->dispatch_capacity : 16;
-        norma_dispatch *grown = realloc(s->dispatches, capacity * sizeof(*grown));
-        if (!grown)
-            return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "the plan's %zu dispatches", capacity);
-        s->dispatches = grown;
-        plan->dispatch_capacity = capacity;
-    }
-    *table = calloc(NST_TABLE_WORDS, sizeof(**table));
+    const norma_status status = s->dispatch_count == plan->dispatch_capacity ? grow(plan) : NORMA_OK;
+    if (status != NORMA_OK)
+        return status;
+    *table = new_table(plan);
     if (!*table)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "the plan's tables");
     *dispatch = &s->dispatches[s->dispatch_count++];

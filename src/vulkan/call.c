@@ -3,19 +3,19 @@
 
 static void drop_views(struct nvk_device *d, struct nvk_call *call)
 {
-    while (call->view_count > 0)
-        d->api->DestroyBufferView(d->handle, call->views[--call->view_count], NULL);
+    while (call->tape.view_count > 0)
+        d->api->DestroyBufferView(d->handle, call->tape.views[--call->tape.view_count], NULL);
 }
 
 static void destroy(struct nvk_device *d, struct nvk_call *call)
 {
     drop_views(d, call);
-    free(call->views);
-    nvk_buffer_finish(&call->tables);
+    free(call->tape.views);
+    nvk_buffer_finish(&call->tape.tables);
     if (call->queries)
         d->api->DestroyQueryPool(d->handle, call->queries, NULL);
-    if (call->sets)
-        d->api->DestroyDescriptorPool(d->handle, call->sets, NULL);
+    if (call->tape.pool)
+        d->api->DestroyDescriptorPool(d->handle, call->tape.pool, NULL);
     if (call->commands)
         d->api->DestroyCommandPool(d->handle, call->commands, NULL);
     if (call->fence)
@@ -39,7 +39,7 @@ static norma_status create(struct nvk_device *d, struct nvk_call **out)
                                                  .commandPool = call->commands,
                                                  .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
                                                  .commandBufferCount = 1};
-    NVK(d->api->AllocateCommandBuffers(d->handle, &command, &call->command));
+    NVK(d->api->AllocateCommandBuffers(d->handle, &command, &call->tape.command));
     *out = call;
     return NORMA_OK;
 error:
@@ -53,13 +53,13 @@ static norma_status reserve_sets(struct nvk_device *d, struct nvk_call *call, ui
     norma_status status = NORMA_OK;
     drop_views(d, call);
     if (count <= call->set_capacity) {
-        if (call->sets)
-            NVK(d->api->ResetDescriptorPool(d->handle, call->sets, 0));
+        if (call->tape.pool)
+            NVK(d->api->ResetDescriptorPool(d->handle, call->tape.pool, 0));
         return NORMA_OK;
     }
-    if (call->sets)
-        d->api->DestroyDescriptorPool(d->handle, call->sets, NULL);
-    call->sets = VK_NULL_HANDLE;
+    if (call->tape.pool)
+        d->api->DestroyDescriptorPool(d->handle, call->tape.pool, NULL);
+    call->tape.pool = VK_NULL_HANDLE;
     call->set_capacity = 0;
     const uint32_t capacity = count > NVK_CALL_SETS ? count : NVK_CALL_SETS;
     const uint32_t sets = d->lean ? 2 : 1;
@@ -70,11 +70,11 @@ static norma_status reserve_sets(struct nvk_device *d, struct nvk_call *call, ui
                                              .maxSets = sets * capacity,
                                              .poolSizeCount = sets,
                                              .pPoolSizes = sizes};
-    VkBufferView *views = d->lean ? realloc(call->views, (size_t)capacity * NVK_TEXELS * sizeof(*views)) : NULL;
+    VkBufferView *views = d->lean ? realloc(call->tape.views, (size_t)capacity * NVK_TEXELS * sizeof(*views)) : NULL;
     if (d->lean && !views)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
-    call->views = views;
-    NVK(d->api->CreateDescriptorPool(d->handle, &info, NULL, &call->sets));
+    call->tape.views = views;
+    NVK(d->api->CreateDescriptorPool(d->handle, &info, NULL, &call->tape.pool));
     call->set_capacity = capacity;
 error:
     return status;
@@ -119,7 +119,9 @@ norma_status nvk_call_take(struct norma_device *device, uint32_t sets, bool time
     if (!call && (status = create(d, &call)) != NORMA_OK)
         return status;
     call->timed = timed;
-    call->table_count = 0;
+    call->tape.table_count = 0;
+    call->tape.range_count = 0;
+    call->tape.most = sets;
     NVK(d->api->ResetFences(d->handle, 1, &call->fence));
     NVK(d->api->ResetCommandPool(d->handle, call->commands, 0));
     if ((status = reserve_sets(d, call, sets)) != NORMA_OK)

@@ -106,22 +106,30 @@ struct nvk_range {
 };
 enum { NVK_MOST_RANGES = 64 * NVK_STRIDED };
 
+// What a command buffer is recorded with; it belongs to one thread at a time.
+struct nvk_tape {
+    VkCommandBuffer command;
+    VkDescriptorPool pool;
+    VkDescriptorSet *ready[NVK_LAYOUTS]; // sets allocated before, `most` of each layout; NULL: `pool` gives them
+    uint32_t most;                       // dispatches that may be recorded
+    uint32_t used;                       // of the ready sets
+    VkBufferView *views;                 // NVK_TEXELS a dispatch
+    uint32_t view_count;
+    struct norma_buffer tables; // NVK_TABLE_BYTES a dispatch; no impl until a strided kernel needs it
+    uint32_t table_count;
+    struct nvk_range ranges[NVK_MOST_RANGES]; // of the dispatches behind the last barrier
+    uint32_t range_count;
+};
+
 // One submission: everything that has to live until the device is through with it. Recycled.
 struct nvk_call {
     struct nvk_call *next;
     VkCommandPool commands;
-    VkCommandBuffer command;
-    VkDescriptorPool sets;
+    struct nvk_tape tape;
     uint32_t set_capacity; // dispatches
-    VkBufferView *views;   // NVK_TEXELS a dispatch
-    uint32_t view_count;
-    struct norma_buffer tables; // NVK_TABLE_BYTES a dispatch; no impl until a strided kernel needs it
-    uint32_t table_count;
-    VkQueryPool queries; // null until timestamps are asked for
+    VkQueryPool queries;   // null until timestamps are asked for
     VkFence fence;
     bool timed;
-    struct nvk_range ranges[NVK_MOST_RANGES]; // while it is recorded
-    uint32_t range_count;
 };
 
 struct nvk_pipeline {
@@ -168,6 +176,11 @@ struct nvk_device {
 static inline struct nvk_device *nvk_device_of(struct norma_device *device)
 {
     return device->impl;
+}
+
+static inline struct nvk_buffer *nvk_buffer_of(struct norma_buffer *buffer)
+{
+    return buffer->impl;
 }
 
 // The status of a failed Vulkan call, with its name in the message.
@@ -223,6 +236,14 @@ void nvk_calls_finish(struct nvk_device *d);
 norma_status nvk_event_wait(struct norma_event *event);
 norma_status nvk_event_seconds(struct norma_event *event, double *seconds);
 void nvk_event_finish(struct norma_event *event);
+
+// record.c
+// Memory is ordered between the stages, from the accesses before to those behind.
+void nvk_record_barrier(struct nvk_device *d, struct nvk_tape *tape, VkPipelineStageFlags stages, VkAccessFlags written,
+                        VkAccessFlags used);
+// With a barrier before it where it needs one. Allocates nothing where the tape has ready sets and tables.
+norma_status nvk_record_dispatch(struct norma_device *device, struct nvk_tape *tape,
+                                 const struct norma_command *command);
 
 // submit.c
 norma_status nvk_submit(struct norma_device *device, const struct norma_command *commands, size_t count,
