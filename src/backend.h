@@ -73,6 +73,15 @@ struct norma_backend {
     norma_status (*event_wait)(struct norma_event *event);
     norma_status (*event_seconds)(struct norma_event *event, double *seconds);
     void (*event_finish)(struct norma_event *event);
+    // What recording needs: descriptor sets and the like for so many dispatches. NULL, and the three below: the backend
+    // does not record.
+    norma_status (*recorder_create)(struct norma_device *device, uint32_t dispatches, void **recorder);
+    void (*recorder_reset)(void *recorder);
+    void (*recorder_finish)(struct norma_device *device, void *recorder);
+    // Records the commands, dispatches alone, into target: the backend's own record or enqueue parameters. Allocates,
+    // compiles, submits nothing. recorder is what recorder_create made.
+    norma_status (*record)(struct norma_device *device, void *recorder, const struct norma_command *commands,
+                           size_t count, const void *target);
     // For norma_describe: sets code and code_size, adds the constants that are the backend's own, and sets options to
     // build options that the caller frees. NULL: there is nothing to hand out (scalar).
     norma_status (*describe)(struct norma_device *device, norma_dispatch *dispatch);
@@ -105,6 +114,9 @@ struct norma_device {
 
 // Allocated by norma_device_new, freed by the context.
 struct norma_device *norma_device_new(norma_context *context, const struct norma_backend *backend);
+// The caller's own objects, while the context is made; NULL outside it and where there are none.
+const struct norma_vulkan_objects *norma_context_vulkan(const norma_context *context);
+const struct norma_opencl_objects *norma_context_opencl(const norma_context *context);
 // Threads of the scalar path.
 int norma_context_threads(const norma_context *context);
 

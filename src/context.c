@@ -30,6 +30,16 @@ void norma_log(const norma_context *context, int level, const char *format, ...)
         fprintf(stderr, "norma: %s\n", line);
 }
 
+const struct norma_vulkan_objects *norma_context_vulkan(const norma_context *context)
+{
+    return context->params ? context->params->vulkan : NULL;
+}
+
+const struct norma_opencl_objects *norma_context_opencl(const norma_context *context)
+{
+    return context->params ? context->params->opencl : NULL;
+}
+
 int norma_context_threads(const norma_context *context)
 {
     return context->threads;
@@ -118,10 +128,24 @@ static norma_status choose_threads(norma_context *context, int32_t wanted)
     return NORMA_OK;
 }
 
+// With objects of the caller's their backends alone are asked, and the scalar path.
+static bool asks(const norma_context_params *params, const struct norma_backend *backend)
+{
+    const bool given = params->vulkan || params->opencl;
+    if (!given || backend == &norma_backend_scalar)
+        return true;
+    return !strcmp(backend->name, "vulkan") ? params->vulkan != NULL : params->opencl != NULL;
+}
+
 static norma_status find_devices(norma_context *context)
 {
+    const bool given = context->params->vulkan || context->params->opencl;
     for (size_t i = 0; i < NORMA_BACKENDS && backends[i]; i++) {
+        if (!asks(context->params, backends[i]))
+            continue;
         const norma_status status = backends[i]->enumerate(context, add_device, context, &context->instance[i]);
+        if (status != NORMA_OK && given)
+            return status;
         if (status != NORMA_OK) // one broken driver must not take the others away
             norma_log(context, 1, "%s: %s", backends[i]->name, norma_last_error());
     }
@@ -136,6 +160,20 @@ static norma_status find_devices(norma_context *context)
         context->wanted);
 }
 
+static norma_status check_objects(const norma_context_params *params)
+{
+#ifndef NORMA_HAVE_VULKAN
+    if (params->vulkan)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "vulkan: the library was built without Vulkan");
+#endif
+#ifndef NORMA_HAVE_OPENCL
+    if (params->opencl)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "opencl: the library was built without OpenCL");
+#endif
+    (void)params;
+    return NORMA_OK;
+}
+
 norma_status norma_context_create(const norma_context_params *params, norma_context **out)
 {
     const norma_context_params defaults = NORMA_CONTEXT_DEFAULTS;
@@ -147,7 +185,11 @@ norma_status norma_context_create(const norma_context_params *params, norma_cont
     if (params->size != sizeof(*params))
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "size: %zu, not sizeof(norma_context_params) (%zu)",
                           params->size, sizeof(*params));
-    const char *wanted = params->device ? params->device : getenv("NORMA_DEVICE");
+    norma_status status = check_objects(params);
+    if (status != NORMA_OK)
+        return status;
+    const bool given = params->vulkan || params->opencl;
+    const char *wanted = params->device || given ? params->device : getenv("NORMA_DEVICE");
     if (!wanted || !*wanted)
         wanted = "auto";
     norma_context *context = calloc(1, sizeof(*context));
@@ -159,7 +201,7 @@ norma_status norma_context_create(const norma_context_params *params, norma_cont
     context->invariant = params->invariant != 0;
     context->log = params->log;
     context->log_user = params->log_user;
-    norma_status status = NORMA_OK;
+    context->params = params;
     if (strlen(wanted) >= sizeof(context->wanted))
         status = norma_fail(NORMA_ERROR_NO_DEVICE, "device: nothing matches a name of %zu characters", strlen(wanted));
     else
@@ -169,6 +211,7 @@ norma_status norma_context_create(const norma_context_params *params, norma_cont
         status = choose_threads(context, params->threads);
     if (status == NORMA_OK)
         status = find_devices(context);
+    context->params = NULL;
     if (status != NORMA_OK)
         norma_context_destroy(&context);
     *out = context;

@@ -10,9 +10,10 @@ struct norma_context {
     struct norma_device *devices[NORMA_MAX_DEVICES];
     bool allowed[NORMA_MAX_DEVICES]; // matches `wanted`
     size_t device_count;
-    void *instance[NORMA_BACKENDS]; // private: what each backend's enumerate keeps
-    char wanted[128];               // which devices may be used; "auto" for all
-    char cache_dir[512];            // "" for none
+    void *instance[NORMA_BACKENDS];     // private: what each backend's enumerate keeps
+    const norma_context_params *params; // while the context is made
+    char wanted[128];                   // which devices may be used; "auto" for all
+    char cache_dir[512];                // "" for none
     uint64_t memory_budget;
     int threads;
     bool invariant;

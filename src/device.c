@@ -18,7 +18,10 @@ static norma_status open_locked(struct norma_device *device)
         norma_faults_apply(device);
         device->state = NORMA_STATE_OPEN; // the self-test runs as any other work does
         device->pid = getpid();
-        status = norma_device_self_test(device);
+        if (device->caps.record_only)
+            device->caps.subgroup_shuffle = false; // it is the self-test that vouches for them
+        else
+            status = norma_device_self_test(device);
     }
     if (status != NORMA_OK) {
         device->state = NORMA_STATE_SET_ASIDE;

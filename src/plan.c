@@ -1,6 +1,6 @@
 #include "context.h"
 #include "execute.h"
-#include "problem.h"
+#include "planned.h"
 #include "walk.h"
 #include <norma/plan.h>
 #include <stdio.h>
@@ -28,7 +28,12 @@ static bool may_hold(norma_arg arg)
            arg == NORMA_ARG_VAR_WEIGHTS;
 }
 
-static struct norma_plan_options planner_options(const norma_plan *plan)
+struct norma_device *norma_plan_device(const norma_plan *plan)
+{
+    return plan->device;
+}
+
+struct norma_plan_options norma_plan_schedule_options(const norma_plan *plan)
 {
     struct norma_plan_options options =
         norma_execute_options(plan->device, plan->variant, NORMA_MEMORY_RESIDENT, plan->budget);
@@ -73,7 +78,7 @@ static norma_status prepare_row_counts(const norma_plan *plan, const struct norm
 static norma_status prepare_rows(const norma_plan *plan)
 {
     for (;;) {
-        const struct norma_plan_options options = planner_options(plan);
+        const struct norma_plan_options options = norma_plan_schedule_options(plan);
         const char *variant = NULL;
         const norma_status status = prepare_row_counts(plan, &options, &variant);
         if (!norma_execute_drop(plan->device, &options, variant, status))
@@ -83,7 +88,7 @@ static norma_status prepare_rows(const norma_plan *plan)
 
 static norma_status prepare_form(const norma_plan *plan)
 {
-    const struct norma_plan_options options = planner_options(plan);
+    const struct norma_plan_options options = norma_plan_schedule_options(plan);
     const uint32_t left_out = options.left_out | plan->device->caps.left_out;
     bool quads = !options.variant && !(left_out & norma_variant_bit("quads"));
     norma_dispatch programs[NORMA_FORM_PROGRAMS];
@@ -265,12 +270,9 @@ static norma_status write_all_empty(const norma_problem *problem)
     return status;
 }
 
-static norma_status run(norma_plan *plan, const norma_problem *problem, const struct norma_work *work,
-                        struct norma_event *event)
+norma_status norma_plan_places(const norma_plan *plan, const norma_problem *problem,
+                               struct norma_place_in_buffer places[NORMA_ARG_COUNT])
 {
-    struct norma_place_in_buffer places[NORMA_ARG_COUNT] = {{0}};
-    struct norma_schedule schedule = {0};
-    norma_buffer *workspace = NULL;
     for (int a = 0; a < NORMA_ARG_COUNT; a++) {
         const norma_tensor *t = norma_problem_tensor(problem, a);
         if (!t)
@@ -280,8 +282,35 @@ static norma_status run(norma_plan *plan, const norma_problem *problem, const st
                               t->buffer->device->id, plan->device->id);
         places[a] = (struct norma_place_in_buffer){t->buffer, t->offset};
     }
-    struct norma_plan_options options = planner_options(plan);
-    norma_status status = norma_execute_schedule(plan->device, work, &options, &schedule);
+    return NORMA_OK;
+}
+
+norma_status norma_plan_resolve(norma_plan *plan, const norma_problem *problem, enum norma_place memory,
+                                struct norma_planned *run)
+{
+    run->problem = *problem;
+    const norma_tensor **const slots[] = {&run->problem.weight, &run->problem.bias,         &run->problem.input_bias,
+                                          &run->problem.gate,   &run->problem.mean_weights, &run->problem.var_weights};
+    const norma_arg args[] = {NORMA_ARG_WEIGHT, NORMA_ARG_BIAS,         NORMA_ARG_INPUT_BIAS,
+                              NORMA_ARG_GATE,   NORMA_ARG_MEAN_WEIGHTS, NORMA_ARG_VAR_WEIGHTS};
+    for (size_t i = 0; i < sizeof(args) / sizeof(*args); i++)
+        if (!*slots[i] && plan->held[args[i]].dtype)
+            *slots[i] = &plan->held[args[i]];
+    norma_status status = norma_device_ready(plan->device);
+    if (status == NORMA_OK)
+        status = norma_work_from_problem(&run->problem, memory, &run->work);
+    return status == NORMA_OK ? check_same(plan, &run->work) : status;
+}
+
+static norma_status run(norma_plan *plan, const struct norma_planned *planned, struct norma_event *event)
+{
+    struct norma_place_in_buffer places[NORMA_ARG_COUNT] = {{0}};
+    struct norma_schedule schedule = {0};
+    norma_buffer *workspace = NULL;
+    struct norma_plan_options options = norma_plan_schedule_options(plan);
+    norma_status status = norma_plan_places(plan, &planned->problem, places);
+    if (status == NORMA_OK)
+        status = norma_execute_schedule(plan->device, &planned->work, &options, &schedule);
     if (status == NORMA_OK)
         status = get_workspace(plan, schedule.workspace, &workspace);
     if (status == NORMA_OK)
@@ -292,31 +321,20 @@ static norma_status run(norma_plan *plan, const norma_problem *problem, const st
 
 norma_status norma_plan_run(norma_plan *plan, const norma_problem *problem, norma_event **out)
 {
-    struct norma_work work;
+    struct norma_planned planned;
     if (!plan || !problem)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: NULL", plan ? "problem" : "plan");
     if (out)
         *out = NULL;
-    norma_problem whole = *problem;
-    const norma_tensor **const slots[] = {&whole.weight, &whole.bias,         &whole.input_bias,
-                                          &whole.gate,   &whole.mean_weights, &whole.var_weights};
-    const norma_arg args[] = {NORMA_ARG_WEIGHT, NORMA_ARG_BIAS,         NORMA_ARG_INPUT_BIAS,
-                              NORMA_ARG_GATE,   NORMA_ARG_MEAN_WEIGHTS, NORMA_ARG_VAR_WEIGHTS};
-    for (size_t i = 0; i < sizeof(args) / sizeof(*args); i++)
-        if (!*slots[i] && plan->held[args[i]].dtype)
-            *slots[i] = &plan->held[args[i]];
-    norma_status status = norma_device_ready(plan->device);
-    if (status == NORMA_OK)
-        status = norma_work_from_problem(&whole, NORMA_PLACE_BUFFER, &work);
-    if (status == NORMA_OK)
-        status = check_same(plan, &work);
+    norma_status status = norma_plan_resolve(plan, problem, NORMA_PLACE_BUFFER, &planned);
     if (status != NORMA_OK)
         return status;
     norma_event *event = calloc(1, sizeof(*event));
     if (!event)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "event: out of memory");
     event->device = plan->device;
-    status = work.n == 0 || work.groups == 0 ? write_all_empty(&whole) : run(plan, &whole, &work, event);
+    const bool empty = planned.work.n == 0 || planned.work.groups == 0;
+    status = empty ? write_all_empty(&planned.problem) : run(plan, &planned, event);
     norma_device_failed(plan->device, status);
     if (status != NORMA_OK || !out)
         norma_event_destroy(&event);

@@ -53,6 +53,11 @@ static double preference(const struct norma_device *device, const struct norma_w
     return device->caps.api == NORMA_DRIVER_OPENCL && !work->strided ? 2 : 4;
 }
 
+static bool eligible(const norma_context *context, size_t i, const bool tried[NORMA_MAX_DEVICES])
+{
+    return !tried[i] && context->allowed[i] && !context->devices[i]->caps.record_only;
+}
+
 // The best usable device not in `tried`; *out is NULL where none is left.
 static void choose(norma_context *context, const struct norma_work *work, const bool tried[NORMA_MAX_DEVICES],
                    struct norma_device **out)
@@ -63,7 +68,7 @@ static void choose(norma_context *context, const struct norma_work *work, const 
     *out = NULL;
     for (size_t i = 0; i < context->device_count; i++) {
         struct norma_device *d = context->devices[i];
-        if (tried[i] || !context->allowed[i])
+        if (!eligible(context, i, tried))
             continue;
         if (is_scalar(d) && !context->invariant && norma_work_bytes(work) <= SCALAR_BYTES &&
             norma_device_ready(d) == NORMA_OK) {
@@ -79,7 +84,7 @@ static void choose(norma_context *context, const struct norma_work *work, const 
     }
     for (size_t i = 0; i < context->device_count; i++) {
         struct norma_device *d = context->devices[i];
-        if (tried[i] || !context->allowed[i] || norma_device_ready(d) != NORMA_OK)
+        if (!eligible(context, i, tried) || norma_device_ready(d) != NORMA_OK)
             continue;
         const double cost = context->invariant ? preference(d, work) : predict(d, work);
         if (cost < best || !*out) {

@@ -14,6 +14,10 @@ typedef struct norma_context norma_context;
 // One driver's device, or the scalar path. Owned by its context, valid until that is destroyed.
 typedef struct norma_device norma_device;
 
+// norma/vulkan.h and norma/opencl.h: the objects of a caller that has its own device.
+struct norma_vulkan_objects;
+struct norma_opencl_objects;
+
 typedef struct norma_context_params {
     size_t size; // sizeof(norma_context_params)
     // Which device the context may use: "auto", "scalar", "opencl", "opencl:1", "vulkan", "vulkan:1", a UUID, or part
@@ -30,11 +34,15 @@ typedef struct norma_context_params {
     // set. May be called from any thread.
     void (*log)(void *user, int level, const char *message);
     void *log_user;
+    // Where one is given, the context has that device and the scalar path alone: no driver is looked for, and the
+    // environment's NORMA_DEVICE does not count. NULL: none.
+    const struct norma_vulkan_objects *vulkan;
+    const struct norma_opencl_objects *opencl;
 } norma_context_params;
 
-#define NORMA_CONTEXT_DEFAULTS                            \
-    {                                                     \
-        sizeof(norma_context_params), 0, 0, 0, 0, 0, 0, 0 \
+#define NORMA_CONTEXT_DEFAULTS                                  \
+    {                                                           \
+        sizeof(norma_context_params), 0, 0, 0, 0, 0, 0, 0, 0, 0 \
     }
 
 // Makes a context; params NULL means NORMA_CONTEXT_DEFAULTS. Loads libOpenCL and libvulkan where they are; a machine

@@ -8,6 +8,7 @@
 #include <norma/export.h>
 #include <norma/plan.h>
 #include <norma/problem.h>
+#include <norma/record.h>
 #include <norma/run.h>
 #include <norma/status.h>
 #include <norma/tensor.h>

@@ -14,5 +14,9 @@ const struct norma_backend norma_backend_vulkan = {
     .event_wait = nvk_event_wait,
     .event_seconds = nvk_event_seconds,
     .event_finish = nvk_event_finish,
+    .recorder_create = nvk_recorder_create,
+    .recorder_reset = nvk_recorder_reset,
+    .recorder_finish = nvk_recorder_finish,
+    .record = nvk_record,
     .describe = nvk_describe,
 };

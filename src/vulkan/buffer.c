@@ -6,10 +6,10 @@ static void release(struct nvk_device *d, struct nvk_buffer *b)
 {
     if (!b)
         return;
-    if (b->handle)
-        d->api->DestroyBuffer(d->handle, b->handle, NULL);
+    if (b->handle && !b->borrowed)
+        d->api->DestroyBuffer(d->handle, b->handle, d->allocation);
     if (b->memory)
-        d->api->FreeMemory(d->handle, b->memory, NULL);
+        d->api->FreeMemory(d->handle, b->memory, d->allocation);
     free(b);
 }
 
@@ -23,7 +23,7 @@ static norma_status create_handle(struct nvk_device *d, struct nvk_buffer *b, co
                                               VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT |
                                               VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT,
                                      .sharingMode = VK_SHARING_MODE_EXCLUSIVE};
-    NVK(d->api->CreateBuffer(d->handle, &info, NULL, &b->handle));
+    NVK(d->api->CreateBuffer(d->handle, &info, d->allocation, &b->handle));
 error:
     return status;
 }
@@ -58,7 +58,7 @@ static norma_status create(struct norma_device *device, uint64_t size, uint32_t 
     }
     const VkMemoryAllocateInfo info = {
         .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = needs.size, .memoryTypeIndex = type};
-    NVK(d->api->AllocateMemory(d->handle, &info, NULL, &b->memory));
+    NVK(d->api->AllocateMemory(d->handle, &info, d->allocation, &b->memory));
     NVK(d->api->BindBufferMemory(d->handle, b->handle, b->memory, 0));
     buffer->host = NULL;
     if (map && mappable(d, type))
@@ -119,7 +119,7 @@ static norma_status import_memory(struct norma_device *device, void *pages, uint
                                        .pNext = &import,
                                        .allocationSize = b->size,
                                        .memoryTypeIndex = type};
-    NVK(d->api->AllocateMemory(d->handle, &info, NULL, &b->memory));
+    NVK(d->api->AllocateMemory(d->handle, &info, d->allocation, &b->memory));
     NVK(d->api->BindBufferMemory(d->handle, b->handle, b->memory, 0));
 error:
     return status;

@@ -4,7 +4,7 @@
 static void drop_views(struct nvk_device *d, struct nvk_call *call)
 {
     while (call->tape.view_count > 0)
-        d->api->DestroyBufferView(d->handle, call->tape.views[--call->tape.view_count], NULL);
+        d->api->DestroyBufferView(d->handle, call->tape.views[--call->tape.view_count], d->allocation);
 }
 
 static void destroy(struct nvk_device *d, struct nvk_call *call)
@@ -13,13 +13,13 @@ static void destroy(struct nvk_device *d, struct nvk_call *call)
     free(call->tape.views);
     nvk_buffer_finish(&call->tape.tables);
     if (call->queries)
-        d->api->DestroyQueryPool(d->handle, call->queries, NULL);
+        d->api->DestroyQueryPool(d->handle, call->queries, d->allocation);
     if (call->tape.pool)
-        d->api->DestroyDescriptorPool(d->handle, call->tape.pool, NULL);
+        d->api->DestroyDescriptorPool(d->handle, call->tape.pool, d->allocation);
     if (call->commands)
-        d->api->DestroyCommandPool(d->handle, call->commands, NULL);
+        d->api->DestroyCommandPool(d->handle, call->commands, d->allocation);
     if (call->fence)
-        d->api->DestroyFence(d->handle, call->fence, NULL);
+        d->api->DestroyFence(d->handle, call->fence, d->allocation);
     free(call);
 }
 
@@ -33,8 +33,8 @@ static norma_status create(struct nvk_device *d, struct nvk_call **out)
     const VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                           .flags = VK_COMMAND_POOL_CREATE_TRANSIENT_BIT,
                                           .queueFamilyIndex = d->family};
-    NVK(d->api->CreateFence(d->handle, &fence, NULL, &call->fence));
-    NVK(d->api->CreateCommandPool(d->handle, &pool, NULL, &call->commands));
+    NVK(d->api->CreateFence(d->handle, &fence, d->allocation, &call->fence));
+    NVK(d->api->CreateCommandPool(d->handle, &pool, d->allocation, &call->commands));
     const VkCommandBufferAllocateInfo command = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
                                                  .commandPool = call->commands,
                                                  .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
@@ -58,7 +58,7 @@ static norma_status reserve_sets(struct nvk_device *d, struct nvk_call *call, ui
         return NORMA_OK;
     }
     if (call->tape.pool)
-        d->api->DestroyDescriptorPool(d->handle, call->tape.pool, NULL);
+        d->api->DestroyDescriptorPool(d->handle, call->tape.pool, d->allocation);
     call->tape.pool = VK_NULL_HANDLE;
     call->set_capacity = 0;
     const uint32_t capacity = count > NVK_CALL_SETS ? count : NVK_CALL_SETS;
@@ -74,7 +74,7 @@ static norma_status reserve_sets(struct nvk_device *d, struct nvk_call *call, ui
     if (d->lean && !views)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
     call->tape.views = views;
-    NVK(d->api->CreateDescriptorPool(d->handle, &info, NULL, &call->tape.pool));
+    NVK(d->api->CreateDescriptorPool(d->handle, &info, d->allocation, &call->tape.pool));
     call->set_capacity = capacity;
 error:
     return status;
@@ -86,7 +86,7 @@ static norma_status reserve_queries(struct nvk_device *d, struct nvk_call *call)
     const VkQueryPoolCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO, .queryType = VK_QUERY_TYPE_TIMESTAMP, .queryCount = 2};
     if (!call->queries)
-        NVK(d->api->CreateQueryPool(d->handle, &info, NULL, &call->queries));
+        NVK(d->api->CreateQueryPool(d->handle, &info, d->allocation, &call->queries));
 error:
     return status;
 }

@@ -27,7 +27,7 @@ norma_status nvk_fail(const char *call, VkResult result)
 }
 
 // The names of the device's extensions that Norma can use.
-static norma_status find_extensions(struct nvk_device *d)
+static norma_status find_extensions(struct nvk_device *d, const norma_vulkan_objects *given)
 {
     norma_status status = NORMA_OK;
     uint32_t count = 0;
@@ -40,7 +40,8 @@ static norma_status find_extensions(struct nvk_device *d)
         NVK(result);
     for (uint32_t i = 0; i < count; i++) {
         if (!strcmp(list[i].extensionName, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME))
-            d->host_import = d->api->GetMemoryHostPointerPropertiesEXT != NULL;
+            d->host_import = d->api->GetMemoryHostPointerPropertiesEXT != NULL &&
+                             (!given || nvk_given_extension(given, list[i].extensionName));
         if (!strcmp(list[i].extensionName, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME))
             d->driver_properties = true;
     }
@@ -89,11 +90,13 @@ static void choose_memory(struct nvk_device *d, struct norma_device *device)
 // False where no queue family computes. A family that does not draw is preferred: the desktop is not on it.
 static bool choose_family(struct nvk_device *d, struct norma_device *device)
 {
-    VkQueueFamilyProperties families[16];
-    uint32_t count = 16;
+    VkQueueFamilyProperties families[NVK_FAMILIES];
+    uint32_t count = NVK_FAMILIES;
     d->api->GetPhysicalDeviceQueueFamilyProperties(d->physical, &count, families);
     uint32_t best = 0;
     for (uint32_t i = 0; i < count; i++) {
+        if (d->given.device && i != d->family)
+            continue;
         const VkQueueFlags flags = families[i].queueFlags;
         const uint32_t rate = !(flags & VK_QUEUE_COMPUTE_BIT) || families[i].queueCount == 0 ? 0
                               : flags & VK_QUEUE_GRAPHICS_BIT                                ? 1
@@ -170,17 +173,19 @@ static void fill_caps(struct nvk_device *d, const struct properties *p, struct n
     d->strided = limits->maxPerStageDescriptorStorageBuffers > NVK_STRIDED;
     VkPhysicalDeviceFeatures features;
     d->api->GetPhysicalDeviceFeatures(d->physical, &features);
-    d->lean = caps->kind == NORMA_DEVICE_CPU && features.shaderInt64 &&
+    // Texel views are objects, which a recording may not make.
+    d->lean = !d->given.device && caps->kind == NORMA_DEVICE_CPU && features.shaderInt64 &&
               limits->minTexelBufferOffsetAlignment <= caps->offset_align &&
               (uint64_t)limits->maxTexelBufferElements * LEAST_TEXEL >= caps->max_range;
     caps->host_memory = d->host_import;
+    caps->record_only = d->given.device && !d->given.queue;
     caps->host_align = caps->offset_align;
     d->import_align = d->host_import ? p->import.minImportedHostPointerAlignment : 0;
 }
 
 norma_status nvk_describe_device(struct nvk_device *d, struct norma_device *device, uint32_t index)
 {
-    const norma_status status = find_extensions(d);
+    const norma_status status = find_extensions(d, norma_context_vulkan(device->context));
     if (status != NORMA_OK)
         return status;
     struct properties p;
@@ -208,6 +213,11 @@ norma_status nvk_describe_device(struct nvk_device *d, struct norma_device *devi
 static norma_status create_device(struct nvk_device *d)
 {
     norma_status status = NORMA_OK;
+    if (d->given.device) {
+        d->handle = d->given.device;
+        d->queue = d->given.queue;
+        return NORMA_OK;
+    }
     const float priority = 1;
     const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                            .queueFamilyIndex = d->family,
@@ -221,7 +231,7 @@ static norma_status create_device(struct nvk_device *d)
                                      .enabledExtensionCount = d->host_import ? 1 : 0,
                                      .ppEnabledExtensionNames = extensions,
                                      .pEnabledFeatures = &features};
-    NVK(d->api->CreateDevice(d->physical, &info, NULL, &d->handle));
+    NVK(d->api->CreateDevice(d->physical, &info, d->allocation, &d->handle));
     d->api->GetDeviceQueue(d->handle, d->family, 0, &d->queue);
 error:
     return status;
@@ -243,7 +253,7 @@ static norma_status create_set_layout(struct nvk_device *d, VkDescriptorType typ
                                                      .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
     const VkDescriptorSetLayoutCreateInfo set = {
         .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO, .bindingCount = count, .pBindings = bindings};
-    NVK(d->api->CreateDescriptorSetLayout(d->handle, &set, NULL, out));
+    NVK(d->api->CreateDescriptorSetLayout(d->handle, &set, d->allocation, out));
 error:
     return status;
 }
@@ -267,7 +277,7 @@ static norma_status create_layouts(struct nvk_device *d)
                                                                   (i == NVK_LAYOUT_STRIDED ? NVK_LAYOUT_STRIDED : 0),
                                                    .pushConstantRangeCount = i == NVK_LAYOUT_STRIDED ? 0 : 1,
                                                    .pPushConstantRanges = &range};
-        NVK(d->api->CreatePipelineLayout(d->handle, &layout, NULL, &d->layouts[i]));
+        NVK(d->api->CreatePipelineLayout(d->handle, &layout, d->allocation, &d->layouts[i]));
     }
 error:
     return status;
@@ -279,19 +289,23 @@ static void shut(struct norma_device *device)
     struct nvk_device *d = nvk_device_of(device);
     if (!d->handle)
         return;
-    d->api->DeviceWaitIdle(d->handle); // also of a lost device: what follows is allowed either way
+    if (d->given.device)
+        nvk_given_idle(d);
+    else
+        d->api->DeviceWaitIdle(d->handle); // also of a lost device: what follows is allowed either way
     nvk_calls_finish(d);
     nvk_buffer_finish(&d->staging);
     nvk_pipelines_finish(d);
     for (int i = 0; i < NVK_LAYOUTS; i++) {
         if (d->layouts[i])
-            d->api->DestroyPipelineLayout(d->handle, d->layouts[i], NULL);
+            d->api->DestroyPipelineLayout(d->handle, d->layouts[i], d->allocation);
         if (d->set_layouts[i])
-            d->api->DestroyDescriptorSetLayout(d->handle, d->set_layouts[i], NULL);
+            d->api->DestroyDescriptorSetLayout(d->handle, d->set_layouts[i], d->allocation);
         d->layouts[i] = VK_NULL_HANDLE;
         d->set_layouts[i] = VK_NULL_HANDLE;
     }
-    d->api->DestroyDevice(d->handle, NULL);
+    if (!d->given.device)
+        d->api->DestroyDevice(d->handle, d->allocation);
     d->handle = VK_NULL_HANDLE;
 }
 

@@ -27,9 +27,8 @@ bool nvk_load_library(struct nvk_api *api)
     return complete;
 }
 
-bool nvk_load_instance(struct nvk_api *api, VkInstance instance)
+bool nvk_load_instance(struct nvk_api *api, VkInstance instance, PFN_vkGetInstanceProcAddr get)
 {
-    const PFN_vkGetInstanceProcAddr get = get_proc();
     bool complete = get != NULL;
 #define X(name) complete = complete && (api->name = (PFN_vk##name)(void (*)(void))get(instance, "vk" #name)) != NULL;
     NVK_INSTANCE_FUNCTIONS(X)
@@ -50,15 +49,15 @@ static norma_status create_instance(struct nvk_instance *instance)
     const VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
                                        .pApplicationInfo = &application};
     NVK(instance->api.CreateInstance(&info, NULL, &instance->handle));
-    if (!nvk_load_instance(&instance->api, instance->handle))
+    if (!nvk_load_instance(&instance->api, instance->handle, get_proc()))
         status = norma_fail(NORMA_ERROR_DEVICE, "libvulkan.so.1 lacks functions of Vulkan 1.1");
 error:
     return status;
 }
 
 // Devices below Vulkan 1.1 and those without a compute queue are left out.
-static norma_status add_device(norma_context *context, struct nvk_instance *instance, VkPhysicalDevice physical,
-                               uint32_t index, void (*add)(void *user, struct norma_device *device), void *user)
+norma_status nvk_add_device(norma_context *context, struct nvk_instance *instance, VkPhysicalDevice physical,
+                            uint32_t index, void (*add)(void *user, struct norma_device *device), void *user)
 {
     struct nvk_device *d = calloc(1, sizeof(*d));
     struct norma_device *device = d ? norma_device_new(context, &norma_backend_vulkan) : NULL;
@@ -69,6 +68,8 @@ static norma_status add_device(norma_context *context, struct nvk_instance *inst
     d->instance = instance;
     d->api = &instance->api;
     d->physical = physical;
+    if (norma_context_vulkan(context))
+        nvk_take_given(d, norma_context_vulkan(context));
     pthread_mutex_init(&d->pipeline_lock, NULL);
     pthread_mutex_init(&d->queue_lock, NULL);
     pthread_mutex_init(&d->staging_lock, NULL);
@@ -82,6 +83,8 @@ norma_status nvk_enumerate(norma_context *context, void (*add)(void *user, struc
                            void **out)
 {
     norma_status status = NORMA_OK;
+    if (norma_context_vulkan(context))
+        return nvk_enumerate_given(context, norma_context_vulkan(context), add, user, out);
     VkPhysicalDevice *physical = NULL;
     struct nvk_instance *instance = calloc(1, sizeof(*instance));
     if (!instance)
@@ -105,7 +108,7 @@ norma_status nvk_enumerate(norma_context *context, void (*add)(void *user, struc
         VkPhysicalDeviceProperties properties;
         instance->api.GetPhysicalDeviceProperties(physical[i], &properties);
         if (properties.apiVersion >= VK_API_VERSION_1_1)
-            status = add_device(context, instance, physical[i], index++, add, user);
+            status = nvk_add_device(context, instance, physical[i], index++, add, user);
     }
 error:
     free(physical);
@@ -117,7 +120,7 @@ void nvk_finish(void *user)
     struct nvk_instance *instance = user;
     if (!instance)
         return;
-    if (instance->handle && instance->api.DestroyInstance)
+    if (instance->handle && instance->api.DestroyInstance && !instance->borrowed)
         instance->api.DestroyInstance(instance->handle, NULL);
     free(instance);
 }

@@ -5,6 +5,7 @@
 #include "backend.h"
 #include "schedule.h"
 #define VK_NO_PROTOTYPES
+#include <norma/vulkan.h>
 #include <vulkan/vulkan.h>
 
 // Functions that need no instance, and those that do; NVK_OPTIONAL may be missing.
@@ -85,7 +86,18 @@ extern void (*nvk_api_hook)(struct nvk_api *api);
 struct nvk_instance {
     struct nvk_api api;
     VkInstance handle;
+    bool borrowed; // the caller's
 };
+
+// The caller's device, where there is one; null otherwise.
+struct nvk_given {
+    VkDevice device;
+    VkQueue queue; // may be null
+    void (*lock_queue)(void *user);
+    void (*unlock_queue)(void *user);
+    void *user;
+};
+enum { NVK_FAMILIES = 16 }; // of queues that are looked at
 
 // Constants of the backend's own, behind those of the plan; the shaders' defaults suit what is not lean.
 enum { NVK_CONST_ROLLED = NORMA_CONST_COUNT, NVK_CONST_CUT, NVK_CONST_PARAM_TYPE, NVK_CONST_COUNT };
@@ -143,15 +155,20 @@ struct nvk_pipeline {
 struct nvk_buffer {
     VkBuffer handle;
     VkDeviceMemory memory;
-    uint64_t size;  // of handle
-    uint64_t shift; // of the first byte in handle
+    uint64_t size;    // of handle
+    uint64_t shift;   // of the first byte in handle
+    uint64_t address; // of a wrapped buffer, where the caller said so
+    bool borrowed;    // handle is the caller's
 };
 
 struct nvk_device {
     struct nvk_instance *instance;
     const struct nvk_api *api;
     VkPhysicalDevice physical;
-    uint32_t version; // of the API: the lesser of the device's and ours
+    struct nvk_given given;
+    const VkAllocationCallbacks *allocation; // the caller's, or NULL
+    VkPipelineCache pipeline_cache;          // likewise
+    uint32_t version;                        // of the API: the lesser of the device's and ours
     bool driver_properties, host_import;
     bool lean;             // whether lean modules pay, and run: 64-bit integers, any range bound as texels
     bool lean_dropped;     // the driver does not compile them. Guarded by pipeline_lock
@@ -201,7 +218,16 @@ norma_status nvk_enumerate(norma_context *context, void (*add)(void *user, struc
                            void **instance);
 void nvk_finish(void *instance);
 bool nvk_load_library(struct nvk_api *api);
-bool nvk_load_instance(struct nvk_api *api, VkInstance instance);
+bool nvk_load_instance(struct nvk_api *api, VkInstance instance, PFN_vkGetInstanceProcAddr get);
+norma_status nvk_add_device(norma_context *context, struct nvk_instance *instance, VkPhysicalDevice physical,
+                            uint32_t index, void (*add)(void *user, struct norma_device *device), void *user);
+
+// given.c
+norma_status nvk_enumerate_given(norma_context *context, const norma_vulkan_objects *objects,
+                                 void (*add)(void *user, struct norma_device *device), void *user, void **instance);
+void nvk_take_given(struct nvk_device *d, const norma_vulkan_objects *objects);
+bool nvk_given_extension(const norma_vulkan_objects *objects, const char *name);
+void nvk_given_idle(struct nvk_device *d);
 
 // identity.c: what the table of known faults goes by; id: VkDriverId, 0 where the driver does not tell.
 void nvk_driver_key(const VkPhysicalDeviceProperties *properties, uint32_t id, struct norma_driver_key *key);
@@ -225,6 +251,9 @@ norma_status nvk_describe(struct norma_device *device, norma_dispatch *dispatch)
 norma_status nvk_prepare(struct norma_device *device, const norma_dispatch *dispatch);
 norma_status nvk_pipeline(struct norma_device *device, const norma_dispatch *dispatch,
                           const struct nvk_pipeline **pipeline);
+// The same, but NORMA_ERROR_UNSUPPORTED where it is not compiled yet.
+norma_status nvk_pipeline_find(struct norma_device *device, const norma_dispatch *dispatch,
+                               const struct nvk_pipeline **pipeline);
 // The bytes of a texel, a quad, of what is bound to the slot.
 uint32_t nvk_texel_bytes(const norma_dispatch *dispatch, uint32_t slot);
 void nvk_pipelines_finish(struct nvk_device *d);
@@ -244,6 +273,13 @@ void nvk_record_barrier(struct nvk_device *d, struct nvk_tape *tape, VkPipelineS
 // With a barrier before it where it needs one. Allocates nothing where the tape has ready sets and tables.
 norma_status nvk_record_dispatch(struct norma_device *device, struct nvk_tape *tape,
                                  const struct norma_command *command);
+
+// recorder.c
+norma_status nvk_recorder_create(struct norma_device *device, uint32_t dispatches, void **recorder);
+void nvk_recorder_reset(void *recorder);
+void nvk_recorder_finish(struct norma_device *device, void *recorder);
+norma_status nvk_record(struct norma_device *device, void *recorder, const struct norma_command *commands, size_t count,
+                        const void *target);
 
 // submit.c
 norma_status nvk_submit(struct norma_device *device, const struct norma_command *commands, size_t count,

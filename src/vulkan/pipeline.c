@@ -83,7 +83,7 @@ static norma_status compile(struct norma_device *device, struct nvk_pipeline *pi
                                             .pMapEntries = entries,
                                             .dataSize = sizeof(pipeline->constants),
                                             .pData = pipeline->constants};
-    NVK(d->api->CreateShaderModule(d->handle, &code, NULL, &module));
+    NVK(d->api->CreateShaderModule(d->handle, &code, d->allocation, &module));
     const VkComputePipelineCreateInfo info = {.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
                                               .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                                                         .stage = VK_SHADER_STAGE_COMPUTE_BIT,
@@ -91,14 +91,14 @@ static norma_status compile(struct norma_device *device, struct nvk_pipeline *pi
                                                         .pName = "main",
                                                         .pSpecializationInfo = &constants},
                                               .layout = d->layouts[pipeline->layout]};
-    NVK(d->api->CreateComputePipelines(d->handle, VK_NULL_HANDLE, 1, &info, NULL, &pipeline->handle));
+    NVK(d->api->CreateComputePipelines(d->handle, d->pipeline_cache, 1, &info, d->allocation, &pipeline->handle));
     // Some drivers report success without a pipeline, which crashes once it is bound:
     // https://github.com/IGCIT/Intel-GPU-Community-Issue-Tracker-IGCIT/issues/1222
     if (!pipeline->handle)
         status = norma_fail(NORMA_ERROR_DEVICE, "vkCreateComputePipelines: no pipeline");
 error:
     if (module)
-        d->api->DestroyShaderModule(d->handle, module, NULL);
+        d->api->DestroyShaderModule(d->handle, module, d->allocation);
     if (status == NORMA_ERROR_DEVICE)
         status = norma_fail(NORMA_ERROR_UNSUPPORTED, "%s does not compile %s", device->id, dispatch->kernel);
     return status;
@@ -153,7 +153,7 @@ uint32_t nvk_texel_bytes(const norma_dispatch *dispatch, uint32_t slot)
     return (args.types >> 2 * slot & 3) == FLOAT32 ? 16 : 8;
 }
 
-static norma_status find_or_compile(struct norma_device *device, const norma_dispatch *dispatch,
+static norma_status find_or_compile(struct norma_device *device, const norma_dispatch *dispatch, bool may_compile,
                                     const struct nvk_pipeline **out);
 
 // The module that suits every dispatch instead of a lean one that the driver does not compile.
@@ -163,11 +163,11 @@ static norma_status without_lean(struct norma_device *device, const norma_dispat
     norma_log(device->context, 1, "%s: modules with texel buffers are no longer used: %s", device->id,
               norma_last_error());
     nvk_device_of(device)->lean_dropped = true;
-    return find_or_compile(device, dispatch, out);
+    return find_or_compile(device, dispatch, true, out);
 }
 
 // pipeline_lock is held.
-static norma_status find_or_compile(struct norma_device *device, const norma_dispatch *dispatch,
+static norma_status find_or_compile(struct norma_device *device, const norma_dispatch *dispatch, bool may_compile,
                                     const struct nvk_pipeline **out)
 {
     struct nvk_device *d = nvk_device_of(device);
@@ -195,6 +195,8 @@ static norma_status find_or_compile(struct norma_device *device, const norma_dis
             return NORMA_OK;
         }
     }
+    if (!may_compile)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "plan: %s was not compiled for this problem", dispatch->kernel);
     struct nvk_pipeline *made = malloc(sizeof(*made));
     if (!made)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
@@ -211,14 +213,26 @@ static norma_status find_or_compile(struct norma_device *device, const norma_dis
     return NORMA_OK;
 }
 
-norma_status nvk_pipeline(struct norma_device *device, const norma_dispatch *dispatch,
-                          const struct nvk_pipeline **pipeline)
+static norma_status locked(struct norma_device *device, const norma_dispatch *dispatch, bool may_compile,
+                           const struct nvk_pipeline **pipeline)
 {
     struct nvk_device *d = nvk_device_of(device);
     pthread_mutex_lock(&d->pipeline_lock);
-    const norma_status status = find_or_compile(device, dispatch, pipeline);
+    const norma_status status = find_or_compile(device, dispatch, may_compile, pipeline);
     pthread_mutex_unlock(&d->pipeline_lock);
     return status;
+}
+
+norma_status nvk_pipeline(struct norma_device *device, const norma_dispatch *dispatch,
+                          const struct nvk_pipeline **pipeline)
+{
+    return locked(device, dispatch, true, pipeline);
+}
+
+norma_status nvk_pipeline_find(struct norma_device *device, const norma_dispatch *dispatch,
+                               const struct nvk_pipeline **pipeline)
+{
+    return locked(device, dispatch, false, pipeline);
 }
 
 norma_status nvk_prepare(struct norma_device *device, const norma_dispatch *dispatch)
@@ -232,7 +246,7 @@ void nvk_pipelines_finish(struct nvk_device *d)
     while (d->pipelines) {
         struct nvk_pipeline *p = d->pipelines;
         d->pipelines = p->next;
-        d->api->DestroyPipeline(d->handle, p->handle, NULL);
+        d->api->DestroyPipeline(d->handle, p->handle, d->allocation);
         free(p);
     }
 }

@@ -55,7 +55,7 @@ static norma_status view(struct nvk_device *d, struct nvk_tape *tape, const stru
                                          .format = bytes == 16 ? VK_FORMAT_R32G32B32A32_UINT : VK_FORMAT_R32G32_UINT,
                                          .offset = range->begin,
                                          .range = size};
-    NVK(d->api->CreateBufferView(d->handle, &info, NULL, out));
+    NVK(d->api->CreateBufferView(d->handle, &info, d->allocation, out));
     tape->views[tape->view_count++] = *out;
 error:
     return status;

@@ -43,7 +43,11 @@ static norma_status end(struct nvk_device *d, struct nvk_call *call)
     const VkSubmitInfo info = {
         .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &call->tape.command};
     pthread_mutex_lock(&d->queue_lock);
+    if (d->given.lock_queue)
+        d->given.lock_queue(d->given.user);
     const VkResult result = d->api->QueueSubmit(d->queue, 1, &info, call->fence);
+    if (d->given.unlock_queue)
+        d->given.unlock_queue(d->given.user);
     pthread_mutex_unlock(&d->queue_lock);
     if (result != VK_SUCCESS)
         status = nvk_fail("api->QueueSubmit", result);
@@ -65,6 +69,9 @@ static norma_status compute(struct norma_device *device, const struct norma_comm
 {
     struct nvk_device *d = nvk_device_of(device);
     struct nvk_call *call;
+    if (!d->queue)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: its Vulkan objects came without a queue; it records alone",
+                          device->id);
     norma_status status = nvk_call_take(device, (uint32_t)count, timestamps && device->caps.timestamps, &call);
     if (status != NORMA_OK)
         return status;

@@ -1,0 +1,91 @@
+// Norma inside an engine that has its own Vulkan device. Needs the Vulkan headers; not part of norma/norma.h.
+#ifndef NORMA_VULKAN_H
+#define NORMA_VULKAN_H
+
+#include <norma/record.h>
+#include <vulkan/vulkan.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// The caller's objects, for norma_context_params.vulkan. All must outlive the context; the struct and the arrays that
+// it points to are read by norma_context_create alone. Norma creates no instance and no device then, and does not look
+// for a Vulkan library: every function comes from get_instance_proc_addr.
+typedef struct norma_vulkan_objects {
+    size_t size; // sizeof(norma_vulkan_objects)
+    PFN_vkGetInstanceProcAddr get_instance_proc_addr;
+    VkInstance instance; // made with apiVersion 1.1 or later
+    VkPhysicalDevice physical_device;
+    VkDevice device;
+    uint32_t queue_family; // computes; command buffers are recorded for it
+    // Of that family: for Norma's self-test and for norma_plan_run, norma_run and norma_buffer_read/write. Null: the
+    // device is for recording alone, those return NORMA_ERROR_UNSUPPORTED, and the variants that only a self-test can
+    // vouch for are not used.
+    VkQueue queue;
+    // Held around every submission to queue, where others use it too; both may be NULL. Called from any thread.
+    void (*lock_queue)(void *user);
+    void (*unlock_queue)(void *user);
+    void *user;
+    // Device extensions that were enabled. Norma uses VK_EXT_external_memory_host and needs none.
+    const char *const *extensions;
+    uint32_t extension_count;
+    // Features that were enabled, NULL for none. Norma needs none.
+    const VkPhysicalDeviceFeatures2 *features;
+    VkPipelineCache pipeline_cache;          // used by every compilation; may be null
+    const VkAllocationCallbacks *allocation; // of every object that Norma makes; may be NULL
+} norma_vulkan_objects;
+
+#define NORMA_VULKAN_OBJECTS_DEFAULTS   \
+    {                                   \
+        sizeof(norma_vulkan_objects), 0 \
+    }
+
+// A buffer of the caller's as one of Norma's: `buffer`, made with VK_BUFFER_USAGE_STORAGE_BUFFER_BIT (and both TRANSFER
+// bits for norma_buffer_read and _write) and bound to memory, of `size` bytes (its VkBufferCreateInfo's). address: what
+// vkGetBufferDeviceAddress says, for norma_vulkan_tensor_at; else 0. *out is the caller's to destroy, which leaves the
+// VkBuffer alone. Thread-safe. NORMA_ERROR_INVALID_ARGUMENT where device has no objects of the caller's.
+NORMA_API norma_status norma_vulkan_buffer_wrap(norma_device *device, VkBuffer buffer, VkDeviceSize size,
+                                                VkDeviceAddress address, norma_buffer **out);
+
+// For engines that keep addresses: sets tensor->buffer and tensor->offset to the one of the wrapped buffers where
+// address lies. Allocates nothing. Thread-safe. NORMA_ERROR_INVALID_ARGUMENT where it lies in none.
+NORMA_API norma_status norma_vulkan_tensor_at(norma_buffer *const *buffers, size_t count, VkDeviceAddress address,
+                                              norma_tensor *tensor);
+
+typedef struct norma_vulkan_record_params {
+    size_t size;                    // sizeof(norma_vulkan_record_params)
+    VkCommandBuffer command_buffer; // recording, outside a render pass, of the objects' queue family
+    norma_recorder *recorder;       // of the plan's device
+    norma_buffer *workspace;        // where norma_plan_get_needs asks for one: as many bytes behind the offset
+    uint64_t workspace_offset;      // bytes, a multiple of needs.alignment
+    // Where the number of rows is known on the device alone: a uint32_t in this buffer, at a multiple of 4 bytes, read
+    // when the command buffer executes. The problem's rows are then the most that there can be: no output behind the
+    // count is written. For layer_norm and rms_norm forward, without a gate, on rows that lie one behind the other;
+    // NORMA_ERROR_UNSUPPORTED for other problems. NULL: the problem's rows. The kernel that reads it counts as a
+    // dispatch, and needs.workspace grows (norma_vulkan_get_needs).
+    norma_buffer *row_count;
+    uint64_t row_count_offset; // bytes
+} norma_vulkan_record_params;
+
+#define NORMA_VULKAN_RECORD_DEFAULTS          \
+    {                                         \
+        sizeof(norma_vulkan_record_params), 0 \
+    }
+
+// Records one run of the plan; problem as in norma_plan_run, its buffers are wrapped ones. The commands between the
+// caller's own: pipeline and descriptor set 0 of the compute bind point are changed, and push constants.
+// Barriers between Norma's dispatches are recorded too. The caller's, around them: what wrote an input must be visible
+// to VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT with VK_ACCESS_SHADER_READ_BIT; what used an output or the workspace before
+// must be over (READ | WRITE); the outputs are written by VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT with
+// VK_ACCESS_SHADER_WRITE_BIT. With row_count, its buffer likewise as an input.
+// Any number of threads may record one plan at once, each with its own recorder and command buffer; command buffers
+// that share a workspace must not execute at once. The command buffer may be submitted any number of times until the
+// recorder is reset. After an error nothing was recorded: NORMA_ERROR_OUT_OF_MEMORY where the recorder is full.
+NORMA_API norma_status norma_vulkan_record(norma_plan *plan, const norma_problem *problem,
+                                           const norma_vulkan_record_params *params);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,128 @@
+// Recording into the caller's command buffers.
+#include "recorder.h"
+#include "nvk.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct nvk_recorder {
+    struct nvk_tape tape;
+    VkDescriptorSet *sets; // of both layouts
+};
+
+static norma_status create_pool(struct nvk_device *d, uint32_t most, VkDescriptorPool *out)
+{
+    norma_status status = NORMA_OK;
+    const uint32_t slots = NVK_BINDINGS + (d->layouts[NVK_LAYOUT_STRIDED] ? NVK_STRIDED + 1 : 0);
+    const VkDescriptorPoolSize size = {.type = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, .descriptorCount = slots * most};
+    const VkDescriptorPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
+                                             .maxSets = 2 * most,
+                                             .poolSizeCount = 1,
+                                             .pPoolSizes = &size};
+    NVK(d->api->CreateDescriptorPool(d->handle, &info, d->allocation, out));
+error:
+    return status;
+}
+
+static norma_status allocate_sets(struct nvk_device *d, struct nvk_recorder *r, enum nvk_layout layout, uint32_t most,
+                                  VkDescriptorSet *sets)
+{
+    norma_status status = NORMA_OK;
+    VkDescriptorSetLayout *layouts = d->layouts[layout] ? malloc(most * sizeof(*layouts)) : NULL;
+    if (!d->layouts[layout])
+        return NORMA_OK; // its kernels do not run on this device
+    if (!layouts)
+        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
+    for (uint32_t i = 0; i < most; i++)
+        layouts[i] = d->set_layouts[layout];
+    const VkDescriptorSetAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
+                                              .descriptorPool = r->tape.pool,
+                                              .descriptorSetCount = most,
+                                              .pSetLayouts = layouts};
+    NVK(d->api->AllocateDescriptorSets(d->handle, &info, sets));
+    r->tape.ready[layout] = sets;
+error:
+    free(layouts);
+    return status;
+}
+
+norma_status nvk_recorder_create(struct norma_device *device, uint32_t dispatches, void **out)
+{
+    struct nvk_device *d = nvk_device_of(device);
+    if (!d->given.device)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED,
+                          "device: %s is Norma's own; command buffers are recorded for a device of the caller's "
+                          "(norma_context_params.vulkan)",
+                          device->id);
+    struct nvk_recorder *r = calloc(1, sizeof(*r));
+    if (!r)
+        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
+    r->tape.most = dispatches;
+    norma_status status = NORMA_OK;
+    r->sets = malloc(2 * (size_t)dispatches * sizeof(*r->sets));
+    if (!r->sets)
+        status = norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
+    if (status == NORMA_OK)
+        status = create_pool(d, dispatches, &r->tape.pool);
+    if (status == NORMA_OK)
+        status = allocate_sets(d, r, NVK_LAYOUT_ROWS, dispatches, r->sets);
+    if (status == NORMA_OK)
+        status = allocate_sets(d, r, NVK_LAYOUT_STRIDED, dispatches, r->sets + dispatches);
+    if (status == NORMA_OK)
+        status = nvk_mapped_create(device, (uint64_t)dispatches * NVK_TABLE_BYTES, &r->tape.tables);
+    if (status != NORMA_OK) {
+        nvk_recorder_finish(device, r);
+        return status;
+    }
+    *out = r;
+    return NORMA_OK;
+}
+
+void nvk_recorder_reset(void *recorder)
+{
+    struct nvk_recorder *r = recorder;
+    r->tape.used = r->tape.table_count = 0;
+}
+
+void nvk_recorder_finish(struct norma_device *device, void *recorder)
+{
+    struct nvk_device *d = nvk_device_of(device);
+    struct nvk_recorder *r = recorder;
+    nvk_buffer_finish(&r->tape.tables);
+    if (r->tape.pool)
+        d->api->DestroyDescriptorPool(d->handle, r->tape.pool, d->allocation);
+    free(r->sets);
+    free(r);
+}
+
+norma_status nvk_record(struct norma_device *device, void *recorder, const struct norma_command *commands, size_t count,
+                        const void *target)
+{
+    struct nvk_recorder *r = recorder;
+    const norma_vulkan_record_params *params = target;
+    if (count > r->tape.most - r->tape.used)
+        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "recorder: room for %u dispatches, %zu more are needed",
+                          r->tape.most - r->tape.used, count);
+    norma_status status = NORMA_OK;
+    const struct nvk_pipeline *pipeline;
+    for (size_t i = 0; i < count && status == NORMA_OK; i++) // before anything is recorded
+        status = nvk_pipeline_find(device, commands[i].dispatch, &pipeline);
+    r->tape.command = params->command_buffer;
+    r->tape.range_count = 0;
+    for (size_t i = 0; i < count && status == NORMA_OK; i++)
+        status = nvk_record_dispatch(device, &r->tape, &commands[i]);
+    return status;
+}
+
+norma_status norma_vulkan_record(norma_plan *plan, const norma_problem *problem,
+                                 const norma_vulkan_record_params *params)
+{
+    if (!params)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "params: NULL");
+    if (params->size != sizeof(*params))
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "size: %zu, not sizeof(norma_vulkan_record_params) (%zu)",
+                          params->size, sizeof(*params));
+    if (!params->command_buffer)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "command_buffer: NULL");
+    const struct norma_place_in_buffer workspace = {params->workspace, params->workspace_offset};
+    return norma_recorder_record(params->recorder, &norma_backend_vulkan, plan, problem, &workspace, params);
+}
