@@ -21,9 +21,9 @@ typedef struct norma_opencl_objects {
     cl_device_id device; // of the context's
 } norma_opencl_objects;
 
-#define NORMA_OPENCL_OBJECTS_DEFAULTS   \
-    {                                   \
-        sizeof(norma_opencl_objects), 0 \
+#define NORMA_OPENCL_OBJECTS_DEFAULTS      \
+    {                                      \
+        sizeof(norma_opencl_objects), 0, 0 \
     }
 
 // A memory object of the caller's, a buffer of the device's context, as a buffer of Norma's. *out is the caller's to
@@ -41,9 +41,9 @@ typedef struct norma_opencl_enqueue_params {
     cl_event *event; // of the last kernel, the caller's to release; NULL: not wanted
 } norma_opencl_enqueue_params;
 
-#define NORMA_OPENCL_ENQUEUE_DEFAULTS          \
-    {                                          \
-        sizeof(norma_opencl_enqueue_params), 0 \
+#define NORMA_OPENCL_ENQUEUE_DEFAULTS                            \
+    {                                                            \
+        sizeof(norma_opencl_enqueue_params), 0, 0, 0, 0, 0, 0, 0 \
     }
 
 // Enqueues one run of the plan; problem as in norma_plan_run, its buffers are wrapped ones. Nothing is flushed or

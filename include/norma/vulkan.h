@@ -36,9 +36,9 @@ typedef struct norma_vulkan_objects {
     const VkAllocationCallbacks *allocation; // of every object that Norma makes; may be NULL
 } norma_vulkan_objects;
 
-#define NORMA_VULKAN_OBJECTS_DEFAULTS   \
-    {                                   \
-        sizeof(norma_vulkan_objects), 0 \
+#define NORMA_VULKAN_OBJECTS_DEFAULTS                                          \
+    {                                                                          \
+        sizeof(norma_vulkan_objects), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
     }
 
 // A buffer of the caller's as one of Norma's: `buffer`, made with VK_BUFFER_USAGE_STORAGE_BUFFER_BIT (and both TRANSFER
@@ -68,9 +68,9 @@ typedef struct norma_vulkan_record_params {
     uint64_t row_count_offset; // bytes
 } norma_vulkan_record_params;
 
-#define NORMA_VULKAN_RECORD_DEFAULTS          \
-    {                                         \
-        sizeof(norma_vulkan_record_params), 0 \
+#define NORMA_VULKAN_RECORD_DEFAULTS                         \
+    {                                                        \
+        sizeof(norma_vulkan_record_params), 0, 0, 0, 0, 0, 0 \
     }
 
 // Records one run of the plan; problem as in norma_plan_run, its buffers are wrapped ones. The commands between the

@@ -1,0 +1,48 @@
+// What an engine has before Norma comes: a Vulkan device with a queue, and a buffer for its tensors.
+#include <norma/norma.h>
+#include <norma/vulkan.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TYPE(name) .sType = VK_STRUCTURE_TYPE_##name
+// The driver takes back what this program has at its end: nothing of Vulkan is destroyed one by one.
+#define CHECK(call) ((call) == 0 ? (void)0 : (fprintf(stderr, "%s failed: %s\n", #call, norma_last_error()), exit(1)))
+
+static norma_vulkan_objects engine = NORMA_VULKAN_OBJECTS_DEFAULTS;
+static VkBuffer buffer;
+
+// Device and queue of the first driver, and the buffer: returns where the host sees it.
+static void *prepare(VkDeviceSize size)
+{
+    const VkApplicationInfo application = {TYPE(APPLICATION_INFO), .apiVersion = VK_API_VERSION_1_1};
+    const VkInstanceCreateInfo info = {TYPE(INSTANCE_CREATE_INFO), .pApplicationInfo = &application};
+    const float priority = 1; // queue family 0 computes on every driver that we know
+    const VkDeviceQueueCreateInfo queue = {TYPE(DEVICE_QUEUE_CREATE_INFO), NULL, 0, 0, 1, &priority};
+    const VkDeviceCreateInfo create = {TYPE(DEVICE_CREATE_INFO), NULL, 0, 1, &queue, 0, NULL, 0, NULL, NULL};
+    const VkBufferCreateInfo bytes = {TYPE(BUFFER_CREATE_INFO), .size = size,
+                                      .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT};
+    VkMemoryAllocateInfo allocate = {TYPE(MEMORY_ALLOCATE_INFO)};
+    VkMemoryRequirements needs;
+    VkPhysicalDeviceMemoryProperties types;
+    VkDeviceMemory memory;
+    uint32_t one = 1;
+    void *mapped;
+    CHECK(vkCreateInstance(&info, NULL, &engine.instance));
+    if (vkEnumeratePhysicalDevices(engine.instance, &one, &engine.physical_device) < 0 || one == 0)
+        exit((fprintf(stderr, "no Vulkan driver\n"), 1));
+    CHECK(vkCreateDevice(engine.physical_device, &create, NULL, &engine.device));
+    vkGetDeviceQueue(engine.device, 0, 0, &engine.queue);
+    engine.get_instance_proc_addr = vkGetInstanceProcAddr;
+    CHECK(vkCreateBuffer(engine.device, &bytes, NULL, &buffer));
+    vkGetBufferMemoryRequirements(engine.device, buffer, &needs);
+    vkGetPhysicalDeviceMemoryProperties(engine.physical_device, &types);
+    allocate.allocationSize = needs.size;
+    const VkMemoryPropertyFlags wanted = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    while ((types.memoryTypes[allocate.memoryTypeIndex].propertyFlags & wanted) != wanted ||
+           !(needs.memoryTypeBits >> allocate.memoryTypeIndex & 1))
+        allocate.memoryTypeIndex++;
+    CHECK(vkAllocateMemory(engine.device, &allocate, NULL, &memory));
+    CHECK(vkBindBufferMemory(engine.device, buffer, memory, 0));
+    CHECK(vkMapMemory(engine.device, memory, 0, VK_WHOLE_SIZE, 0, &mapped));
+    return mapped;
+}
