@@ -126,7 +126,7 @@ static norma_status check_workspace(const struct norma_device *device, const str
 }
 
 // Nothing to compute; what has to be written nevertheless would take a copy from the host.
-static norma_status record_nothing(const norma_problem *problem)
+static norma_status check_nothing(const norma_problem *problem)
 {
     for (int a = 0; a < NORMA_ARG_COUNT; a++)
         if (norma_empty_value(problem, a))
@@ -171,7 +171,9 @@ norma_status norma_recorder_record(norma_recorder *recorder, const struct norma_
     norma_status status = norma_plan_resolve(plan, problem, NORMA_PLACE_BUFFER, &run);
     if (status != NORMA_OK)
         return status;
-    if (run.work.n == 0 || run.work.groups == 0)
-        return record_nothing(&run.problem);
+    if (run.work.n == 0 || run.work.groups == 0) {
+        status = check_nothing(&run.problem);
+        return status == NORMA_OK ? backend->record(device, recorder->impl, NULL, 0, target) : status;
+    }
     return record(recorder, plan, &run, workspace, target);
 }

@@ -14,5 +14,9 @@ const struct norma_backend norma_backend_opencl = {
     .event_wait = ncl_event_wait,
     .event_seconds = ncl_event_seconds,
     .event_finish = ncl_event_finish,
+    .recorder_create = ncl_recorder_create,
+    .recorder_reset = ncl_recorder_reset,
+    .recorder_finish = ncl_recorder_finish,
+    .record = ncl_record,
     .describe = ncl_describe,
 };

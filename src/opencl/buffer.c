@@ -67,7 +67,7 @@ void ncl_buffer_finish(struct norma_buffer *buffer)
     struct ncl_buffer *impl = ncl_buffer(buffer);
     if (!impl)
         return;
-    if (!ncl_forked(buffer->device))
+    if (!ncl_forked(buffer->device) && !impl->borrowed)
         ncl.ReleaseMemObject(impl->memory);
     free(impl);
     buffer->impl = NULL;

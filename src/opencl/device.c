@@ -75,8 +75,8 @@ static norma_device_kind kind_of(cl_device_id id)
     return unified ? NORMA_DEVICE_INTEGRATED : NORMA_DEVICE_DISCRETE;
 }
 
-static norma_status add_device(norma_context *context, cl_platform_id platform, cl_device_id id, uint32_t index,
-                               void (*add)(void *user, struct norma_device *device), void *user)
+norma_status ncl_add_device(norma_context *context, cl_platform_id platform, cl_device_id id, uint32_t index,
+                            void (*add)(void *user, struct norma_device *device), void *user)
 {
     char version[64], platform_name[48] = "";
     struct ncl_device *cl = calloc(1, sizeof(*cl));
@@ -90,6 +90,8 @@ static norma_status add_device(norma_context *context, cl_platform_id platform, 
     pthread_mutex_init(&cl->submit, NULL);
     pthread_mutex_init(&cl->lock, NULL);
     device->impl = cl;
+    if (norma_context_opencl(context))
+        cl->given = norma_context_opencl(context)->context;
     snprintf(device->id, sizeof(device->id), "opencl:%u", index);
     device_string(id, CL_DEVICE_NAME, device->name, sizeof(device->name));
     device_string(id, CL_DRIVER_VERSION, version, sizeof(version));
@@ -113,9 +115,12 @@ norma_status ncl_enumerate(norma_context *context, void (*add)(void *user, struc
     cl_uint platform_count = 0;
     uint32_t index = 0;
     norma_status status = NORMA_OK;
+    const norma_opencl_objects *given = norma_context_opencl(context);
     *instance = NULL;
     if (!ncl_load())
-        return NORMA_OK;
+        return given ? norma_fail(NORMA_ERROR_UNSUPPORTED, "opencl: libOpenCL is not found") : NORMA_OK;
+    if (given)
+        return ncl_enumerate_given(context, given, add, user);
     // The loader's own code for "no driver" (cl_khr_icd) is no error here.
     if (ncl.GetPlatformIDs(16, platforms, &platform_count) != CL_SUCCESS)
         return NORMA_OK;
@@ -129,7 +134,7 @@ norma_status ncl_enumerate(norma_context *context, void (*add)(void *user, struc
             continue;
         }
         for (cl_uint d = 0; d < count && d < 16 && status == NORMA_OK; d++)
-            status = add_device(context, platforms[p], ids[d], index++, add, user);
+            status = ncl_add_device(context, platforms[p], ids[d], index++, add, user);
     }
     return status;
 }
@@ -214,7 +219,7 @@ norma_status ncl_open(struct norma_device *device)
         return status;
     cl->pid = getpid();
     cl->opened = true;
-    cl->context = ncl.CreateContext(properties, 1, &cl->id, NULL, NULL, &code);
+    cl->context = cl->given ? cl->given : ncl.CreateContext(properties, 1, &cl->id, NULL, NULL, &code);
     if (!cl->context)
         return ncl_check(code ? code : CL_OUT_OF_RESOURCES, "CreateContext");
     for (int i = 0; i < NCL_STREAMS; i++) {
@@ -239,7 +244,7 @@ void ncl_close(struct norma_device *device)
         for (int i = 0; i < NCL_STREAMS; i++)
             if (cl->queue[i])
                 ncl.ReleaseCommandQueue(cl->queue[i]);
-        if (cl->context)
+        if (cl->context && !cl->given)
             ncl.ReleaseContext(cl->context);
     }
     pthread_mutex_destroy(&cl->submit);

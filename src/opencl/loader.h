@@ -15,6 +15,9 @@
     F(GetDeviceIDs)              \
     F(GetDeviceInfo)             \
     F(CreateContext)             \
+    F(GetContextInfo)            \
+    F(GetCommandQueueInfo)       \
+    F(GetMemObjectInfo)          \
     F(ReleaseContext)            \
     F(CreateCommandQueue)        \
     F(ReleaseCommandQueue)       \

@@ -4,6 +4,7 @@
 
 #include "backend.h"
 #include "loader.h"
+#include <norma/opencl.h>
 
 enum { NCL_BINDINGS = 12 }; // of a dispatch at most
 
@@ -27,6 +28,7 @@ struct ncl_device {
     cl_device_id id;
     pid_t pid; // of the process that opened it
     bool opened;
+    cl_context given; // the caller's, or NULL
     cl_context context;
     cl_command_queue queue[NCL_STREAMS];
     char options[128];      // of every build
@@ -39,7 +41,8 @@ struct ncl_buffer {
     cl_mem memory;
     uint64_t before; // bytes of the imported range that lie before the caller's pointer
     bool imported;
-    bool written; // imported, and a kernel writes it: to be handed back to the host. Guarded by ncl_device.submit
+    bool borrowed; // memory is the caller's
+    bool written;  // imported, and a kernel writes it: to be handed back to the host. Guarded by ncl_device.submit
 };
 
 struct ncl_event {
@@ -63,6 +66,10 @@ bool ncl_forked(const struct norma_device *device);
 
 norma_status ncl_enumerate(norma_context *context, void (*add)(void *user, struct norma_device *device), void *user,
                            void **instance);
+norma_status ncl_add_device(norma_context *context, cl_platform_id platform, cl_device_id id, uint32_t index,
+                            void (*add)(void *user, struct norma_device *device), void *user);
+norma_status ncl_enumerate_given(norma_context *context, const norma_opencl_objects *objects,
+                                 void (*add)(void *user, struct norma_device *device), void *user);
 void ncl_finish(void *instance);
 norma_status ncl_open(struct norma_device *device);
 void ncl_close(struct norma_device *device);
@@ -74,8 +81,20 @@ void ncl_buffer_finish(struct norma_buffer *buffer);
 norma_status ncl_describe(struct norma_device *device, norma_dispatch *dispatch);
 // Finds or builds the dispatch's kernel; *program is the device's. program may be NULL.
 norma_status ncl_program_get(struct norma_device *device, const norma_dispatch *dispatch, struct ncl_program **program);
+// NORMA_ERROR_UNSUPPORTED where it is not built yet.
+norma_status ncl_program_find(struct norma_device *device, const norma_dispatch *dispatch);
 norma_status ncl_prepare(struct norma_device *device, const norma_dispatch *dispatch);
 void ncl_programs_finish(struct ncl_device *device);
+
+// One dispatch on a queue of the device's context; event may be NULL. ncl_device.submit is held.
+norma_status ncl_enqueue(struct norma_device *device, cl_command_queue queue, const struct norma_command *command,
+                         cl_uint wait_count, const cl_event *waits, cl_event *event);
+
+norma_status ncl_recorder_create(struct norma_device *device, uint32_t dispatches, void **recorder);
+void ncl_recorder_reset(void *recorder);
+void ncl_recorder_finish(struct norma_device *device, void *recorder);
+norma_status ncl_record(struct norma_device *device, void *recorder, const struct norma_command *commands, size_t count,
+                        const void *target);
 
 norma_status ncl_submit(struct norma_device *device, const struct norma_command *commands, size_t count,
                         struct norma_event *const *waits, size_t wait_count, bool timestamps,

@@ -188,6 +188,16 @@ norma_status ncl_program_get(struct norma_device *device, const norma_dispatch *
     return NORMA_OK;
 }
 
+norma_status ncl_program_find(struct norma_device *device, const norma_dispatch *dispatch)
+{
+    struct ncl_device *cl = ncl_device(device);
+    pthread_mutex_lock(&cl->lock);
+    const bool found = find(cl, dispatch) != NULL;
+    pthread_mutex_unlock(&cl->lock);
+    return found ? NORMA_OK
+                 : norma_fail(NORMA_ERROR_UNSUPPORTED, "plan: %s was not built for this problem", dispatch->kernel);
+}
+
 norma_status ncl_prepare(struct norma_device *device, const norma_dispatch *dispatch)
 {
     const norma_status status = ncl_check_fork(device);

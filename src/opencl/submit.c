@@ -87,22 +87,21 @@ error:
 }
 
 // The kernels' arguments: a buffer a binding, the argument words, and where in its buffer each binding begins.
-static norma_status dispatch(struct submission *s, const struct norma_command *c)
+norma_status ncl_enqueue(struct norma_device *device, cl_command_queue queue, const struct norma_command *c,
+                         cl_uint wait_count, const cl_event *waits, cl_event *event)
 {
     const norma_dispatch *d = c->dispatch;
     struct ncl_program *program = NULL;
     uint64_t offsets[NCL_BINDINGS] = {0};
     size_t global[3], local[3];
     cl_uint index = 0;
-    norma_status status = ncl_program_get(s->device, d, &program);
+    norma_status status = ncl_program_get(device, d, &program);
     if (status != NORMA_OK)
         return status;
     for (; index < d->binding_count && index < NCL_BINDINGS; index++) {
         const struct norma_buffer *bound = c->bound[index] ? c->bound[index] : c->bound[0];
         const struct ncl_buffer *buffer = ncl_buffer(bound);
         offsets[index] = buffer->before + (c->bound[index] ? c->bound_offset[index] : 0);
-        if (d->bindings[index].written && d->bindings[index].arg != NORMA_ARG_X) // x stands for what is absent
-            ncl_buffer(bound)->written = buffer->imported;
         CL(SetKernelArg(program->kernel, index, sizeof(cl_mem), &buffer->memory));
     }
     CL(SetKernelArg(program->kernel, index, d->table ? d->table_size : d->args_size,
@@ -112,11 +111,29 @@ static norma_status dispatch(struct submission *s, const struct norma_command *c
         local[i] = d->local[i];
         global[i] = (size_t)d->groups[i] * d->local[i];
     }
-    cl_event *event = next_event(s);
-    CL(EnqueueNDRangeKernel(s->queue, program->kernel, global[1] * global[2] == 1 ? 1 : 3, NULL, global, local,
-                            WAITS(s), event));
-    enqueued(s);
+    CL(EnqueueNDRangeKernel(queue, program->kernel, global[1] * global[2] == 1 ? 1 : 3, NULL, global, local, wait_count,
+                            waits, event));
 error:
+    return status;
+}
+
+// Imported memory that the kernel writes is handed back at the end.
+static void note_written(const struct norma_command *c)
+{
+    const norma_dispatch *d = c->dispatch;
+    for (uint32_t i = 0; i < d->binding_count && i < NCL_BINDINGS; i++) {
+        struct ncl_buffer *buffer = ncl_buffer(c->bound[i] ? c->bound[i] : c->bound[0]);
+        if (d->bindings[i].written && d->bindings[i].arg != NORMA_ARG_X) // x stands for what is absent
+            buffer->written = buffer->imported;
+    }
+}
+
+static norma_status dispatch(struct submission *s, const struct norma_command *c)
+{
+    note_written(c);
+    const norma_status status = ncl_enqueue(s->device, s->queue, c, WAITS(s), next_event(s));
+    if (status == NORMA_OK)
+        enqueued(s);
     return status;
 }
 

@@ -1,0 +1,96 @@
+// Enqueueing on the caller's queue. A recorder has nothing of OpenCL's own: kernels are the device's, under its lock.
+#include "recorder.h"
+#include "opencl.h"
+
+norma_status ncl_recorder_create(struct norma_device *device, uint32_t dispatches, void **recorder)
+{
+    (void)dispatches;
+    *recorder = device;
+    return NORMA_OK;
+}
+
+void ncl_recorder_reset(void *recorder)
+{
+    (void)recorder;
+}
+
+void ncl_recorder_finish(struct norma_device *device, void *recorder)
+{
+    (void)device;
+    (void)recorder;
+}
+
+// In an out-of-order queue each kernel waits for the one before; what an in-order queue needs are the first wait and
+// the last event.
+static norma_status enqueue_all(struct norma_device *device, const norma_opencl_enqueue_params *params, bool in_order,
+                                const struct norma_command *commands, size_t count)
+{
+    cl_event before = NULL;
+    norma_status status = NORMA_OK;
+    for (size_t i = 0; i < count && status == NORMA_OK; i++) {
+        const bool last = i + 1 == count;
+        cl_event done = NULL, *out = last ? params->event : in_order ? NULL : &done;
+        const cl_event *waits = i == 0 ? params->wait_list : before ? &before : NULL;
+        const cl_uint wait_count = i == 0 ? params->wait_count : before ? 1 : 0;
+        status = ncl_enqueue(device, params->queue, &commands[i], wait_count, wait_count ? waits : NULL, out);
+        if (before)
+            ncl.ReleaseEvent(before);
+        before = done;
+    }
+    if (before)
+        ncl.ReleaseEvent(before);
+    return status;
+}
+
+// Nothing to compute: the event is that of the wait list.
+static norma_status mark(const norma_opencl_enqueue_params *params)
+{
+    norma_status status = NORMA_OK;
+    if (params->event)
+        CL(EnqueueMarkerWithWaitList(params->queue, params->wait_count, params->wait_count ? params->wait_list : NULL,
+                                     params->event));
+error:
+    return status;
+}
+
+norma_status ncl_record(struct norma_device *device, void *recorder, const struct norma_command *commands, size_t count,
+                        const void *target)
+{
+    struct ncl_device *cl = ncl_device(device);
+    const norma_opencl_enqueue_params *params = target;
+    cl_context context = NULL;
+    cl_command_queue_properties properties = 0;
+    norma_status status = ncl_check_fork(device);
+    (void)recorder;
+    if (status != NORMA_OK)
+        return status;
+    CL(GetCommandQueueInfo(params->queue, CL_QUEUE_CONTEXT, sizeof(context), &context, NULL));
+    CL(GetCommandQueueInfo(params->queue, CL_QUEUE_PROPERTIES, sizeof(properties), &properties, NULL));
+    if (context != cl->context)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "queue: of another context than %s", device->id);
+    for (size_t i = 0; i < count && status == NORMA_OK; i++) // before anything is enqueued
+        status = ncl_program_find(device, commands[i].dispatch);
+    if (status != NORMA_OK || count == 0)
+        return status == NORMA_OK ? mark(params) : status;
+    pthread_mutex_lock(&cl->submit);
+    status = enqueue_all(device, params, !(properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE), commands, count);
+    pthread_mutex_unlock(&cl->submit);
+error:
+    return status;
+}
+
+norma_status norma_opencl_enqueue(norma_plan *plan, const norma_problem *problem,
+                                  const norma_opencl_enqueue_params *params)
+{
+    if (!params)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "params: NULL");
+    if (params->size != sizeof(*params))
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "size: %zu, not sizeof(norma_opencl_enqueue_params) (%zu)",
+                          params->size, sizeof(*params));
+    if (!params->queue)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "queue: NULL");
+    if (params->wait_count && !params->wait_list)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "wait_list: NULL, wait_count is %u", params->wait_count);
+    const struct norma_place_in_buffer workspace = {params->workspace, params->workspace_offset};
+    return norma_recorder_record(params->recorder, &norma_backend_opencl, plan, problem, &workspace, params);
+}
