@@ -129,7 +129,7 @@ static norma_status check_workspace(const struct norma_device *device, const str
 static norma_status check_nothing(const norma_problem *problem)
 {
     for (int a = 0; a < NORMA_ARG_COUNT; a++)
-        if (norma_empty_value(problem, a))
+        if (norma_empty_value(problem, a) && norma_tensor_span(norma_problem_tensor(problem, a)) > 0)
             return norma_fail(NORMA_ERROR_UNSUPPORTED,
                               "%s: of an empty problem, which norma_plan_run writes and a recording does not",
                               norma_arg_name(a));

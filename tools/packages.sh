@@ -2,7 +2,7 @@
 # What Norma needs of Debian or Ubuntu, for tools/quickstart and tools/test to source.
 
 # The suite's build folder is the same, hence g++ and cmocka.
-packages_build='gcc g++ meson ninja-build pkg-config glslc libvulkan-dev opencl-headers libpopt-dev libcjson-dev libcairo2-dev libcmocka-dev python3'
+packages_build='gcc g++ meson ninja-build pkg-config glslc libvulkan-dev opencl-headers ocl-icd-opencl-dev libpopt-dev libcjson-dev libcairo2-dev libcmocka-dev python3'
 packages_drivers='pocl-opencl-icd ocl-icd-libopencl1 mesa-vulkan-drivers libvulkan1'
 packages_tests='vulkan-validationlayers spirv-tools clang-format cppcheck python3-numpy python3-venv python3-torch'
 
@@ -18,6 +18,7 @@ has_package() {
     libpopt-dev) pkg-config --exists popt ;;
     libcjson-dev) pkg-config --exists libcjson ;;
     libcairo2-dev) pkg-config --exists cairo-svg ;;
+    ocl-icd-opencl-dev) pkg-config --exists OpenCL ;;
     libcmocka-dev) pkg-config --exists cmocka ;;
     *) false ;;
     esac >/dev/null 2>&1

@@ -25,7 +25,10 @@ norma_status check_driver_use(struct check_driver *driver, int slot)
     params.invariant = check_driver_is_auto(driver);
     norma_device *device = NULL;
     norma_device_info info = {.size = sizeof info};
-    norma_status status = norma_context_create(&params, &driver->context[slot]);
+    norma_status status = NORMA_OK;
+    if (driver->guest)
+        driver->guest->objects(driver->guest, &params);
+    status = norma_context_create(&params, &driver->context[slot]);
     if (status == NORMA_OK)
         status = norma_context_find_device(driver->context[slot], driver->name, &device);
     if (status == NORMA_OK)
@@ -45,12 +48,20 @@ norma_status check_driver_open(struct check_driver *driver, const char *name, in
     return check_driver_use(driver, NORMA_LAYER_NORM);
 }
 
+norma_status check_driver_open_guest(struct check_driver *driver, const char *name, struct check_guest *guest)
+{
+    *driver = (struct check_driver){.name = name, .guest = guest};
+    return check_driver_use(driver, NORMA_LAYER_NORM);
+}
+
 void check_driver_close(struct check_driver *driver)
 {
     for (int i = 0; i < CHECK_CONTEXTS; i++) {
         norma_buffer_destroy(&driver->buffer[i]);
+        check_guest_forget(driver->guest, driver->device[i]);
         norma_context_destroy(&driver->context[i]);
     }
+    check_guest_close(&driver->guest);
 }
 
 const char *check_driver_variant(const struct check_driver *driver, size_t index)
@@ -91,7 +102,9 @@ norma_status check_driver_room(struct check_driver *driver, int slot, uint64_t s
     norma_status status = NORMA_OK;
     if (driver->buffer_size[slot] < size) {
         norma_buffer_destroy(&driver->buffer[slot]);
-        status = norma_buffer_create(driver->device[slot], size * 2, &driver->buffer[slot]);
+        status = driver->guest
+                     ? check_guest_buffer(driver->guest, driver->device[slot], size * 2, &driver->buffer[slot])
+                     : norma_buffer_create(driver->device[slot], size * 2, &driver->buffer[slot]);
         driver->buffer_size[slot] = status == NORMA_OK ? size * 2 : 0;
     }
     *buffer = driver->buffer[slot];
@@ -176,10 +189,16 @@ static norma_status make_plan(struct check_driver *driver, const struct check_ca
     return norma_plan_create(driver->device[slot_of(c->op, options->variant != NULL)], &problem, &params, plan);
 }
 
-norma_status check_run_and_wait(struct check_driver *driver, norma_plan *plan, const norma_problem *problem)
+norma_status check_run_and_wait(struct check_driver *driver, norma_device *device, norma_plan *plan,
+                                const norma_problem *problem)
 {
     norma_event *event = NULL;
     const double start = check_now();
+    if (driver->guest) {
+        const norma_status recorded = check_guest_run(driver->guest, device, plan, problem);
+        driver->seconds = check_now() - start;
+        return recorded;
+    }
     norma_status status = norma_plan_run(plan, problem, &event);
     if (status == NORMA_OK)
         status = norma_event_wait(event);
@@ -190,7 +209,7 @@ norma_status check_run_and_wait(struct check_driver *driver, norma_plan *plan, c
     return status;
 }
 
-static norma_status run_plan(struct check_driver *driver, const struct check_case *c, norma_plan *plan,
+static norma_status run_plan(struct check_driver *driver, int slot, const struct check_case *c, norma_plan *plan,
                              const struct room *room)
 {
     norma_tensor views[NORMA_ARG_COUNT];
@@ -202,7 +221,7 @@ static norma_status run_plan(struct check_driver *driver, const struct check_cas
             set.tensor[arg].present = false;
     }
     const norma_problem problem = check_problem(&set, views);
-    return check_run_and_wait(driver, plan, &problem);
+    return check_run_and_wait(driver, driver->device[slot], plan, &problem);
 }
 
 norma_status check_run_plan(struct check_driver *driver, const struct check_case *c,
@@ -222,7 +241,7 @@ norma_status check_run_plan(struct check_driver *driver, const struct check_case
     if (status == NORMA_OK)
         status = transfer(c, &room, arena, false);
     if (status == NORMA_OK)
-        status = run_plan(driver, c, plan, &room);
+        status = run_plan(driver, slot_of(c->op, named), c, plan, &room);
     if (status == NORMA_OK)
         status = transfer(c, &room, arena, true);
     drop_room(c, &room);

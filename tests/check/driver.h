@@ -3,6 +3,7 @@
 #define NORMA_CHECK_DRIVER_H
 
 #include "case.h"
+#include "guest.h"
 
 enum { CHECK_MAX_VARIANTS = 16, CHECK_CONTEXTS = 2 * NORMA_OP_COUNT };
 
@@ -16,6 +17,7 @@ struct check_driver {
     const char *name; // of the device, as norma_context_params.device
     int32_t threads;
     uint64_t memory_budget;
+    struct check_guest *guest; // plans are recorded for a device of the caller's; NULL: Norma's own run them
     // Two contexts an operator, so that the programs of the planner's choices are counted alone: at op what the planner
     // chooses, at NORMA_OP_COUNT + op the variants by name. NULL until the operator is run.
     norma_context *context[CHECK_CONTEXTS];
@@ -38,6 +40,8 @@ struct check_options {
 
 // NORMA_ERROR_NO_DEVICE where there is none of that name. threads and memory_budget as in norma_context_params.
 norma_status check_driver_open(struct check_driver *driver, const char *name, int32_t threads, uint64_t memory_budget);
+// The same with a device of the caller's, which is closed with the driver.
+norma_status check_driver_open_guest(struct check_driver *driver, const char *name, struct check_guest *guest);
 void check_driver_close(struct check_driver *driver);
 // The library picks among all devices, with the promise `invariant`: then norma_run may use another than
 // driver->device.
@@ -57,8 +61,9 @@ norma_status check_run_host(struct check_driver *driver, const struct check_case
 norma_status check_run_plan(struct check_driver *driver, const struct check_case *c,
                             const struct check_options *options, unsigned char *arena);
 
-// Runs a plan to its end and takes the time.
-norma_status check_run_and_wait(struct check_driver *driver, norma_plan *plan, const norma_problem *problem);
+// Runs a plan of the device to its end and takes the time.
+norma_status check_run_and_wait(struct check_driver *driver, norma_device *device, norma_plan *plan,
+                                const norma_problem *problem);
 
 double check_now(void);
 

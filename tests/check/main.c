@@ -17,7 +17,7 @@ struct settings {
     uint64_t seed, cases, first;
     const char *filter, *variant, *table;
     uint32_t ops; // bit op: strided cases are of these operators
-    bool time, bits, digest, allow_missing, strided;
+    bool time, bits, digest, allow_missing, strided, guest;
 };
 
 static void report(void *user, const struct check_trial *t, const char *way, const char *message)
@@ -76,21 +76,15 @@ static void summarise(const struct settings *o, const struct strided_table *tabl
         fail(driver, message);
 }
 
-static const struct option option_names[] = {{"device", required_argument, 0, 'd'},
-                                             {"seed", required_argument, 0, 's'},
-                                             {"cases", required_argument, 0, 'n'},
-                                             {"only", required_argument, 0, 'o'},
-                                             {"filter", required_argument, 0, 'f'},
-                                             {"variant", required_argument, 0, 'v'},
-                                             {"time", no_argument, 0, 't'},
-                                             {"bits", no_argument, 0, 'b'},
-                                             {"digest", no_argument, 0, 'g'},
-                                             {"allow-missing", no_argument, 0, 'm'},
-                                             {"strided", no_argument, 0, 'r'},
-                                             {"table", required_argument, 0, 'T'},
-                                             {"op", required_argument, 0, 'p'},
-                                             {"rounds", required_argument, 0, 'R'},
-                                             {0}};
+static const struct option option_names[] = {
+    {"device", required_argument, 0, 'd'}, {"seed", required_argument, 0, 's'},
+    {"cases", required_argument, 0, 'n'},  {"only", required_argument, 0, 'o'},
+    {"filter", required_argument, 0, 'f'}, {"variant", required_argument, 0, 'v'},
+    {"time", no_argument, 0, 't'},         {"bits", no_argument, 0, 'b'},
+    {"digest", no_argument, 0, 'g'},       {"allow-missing", no_argument, 0, 'm'},
+    {"strided", no_argument, 0, 'r'},      {"guest", no_argument, 0, 'q'},
+    {"table", required_argument, 0, 'T'},  {"op", required_argument, 0, 'p'},
+    {"rounds", required_argument, 0, 'R'}, {0}};
 
 // Names of operators, between commas.
 static bool parse_ops(const char *text, uint32_t *ops)
@@ -116,9 +110,10 @@ static int parse(int argc, char **argv, struct settings *o)
         "usage: norma-check-suite [--device scalar|opencl|vulkan|...]... [--seed N] [--cases N] [--only CASE]\n"
         "                         [--filter TEXT] [--variant NAME] [--time] [--bits] [--allow-missing]\n"
         "                         [--strided [--rounds N] [--op OP,OP,...] [--table FILE]]\n"
+        "                         [--guest: plans are recorded for a device of the caller's, opencl or vulkan]\n"
         "A round of strided cases has each operator in each direction, type and layout of x.\n";
-    bool *const flags[] = {['t'] = &o->time,          ['b'] = &o->bits,    ['g'] = &o->digest,
-                           ['m'] = &o->allow_missing, ['r'] = &o->strided, ['z'] = NULL};
+    bool *const flags[] = {['t'] = &o->time,    ['b'] = &o->bits,  ['g'] = &o->digest, ['m'] = &o->allow_missing,
+                           ['r'] = &o->strided, ['q'] = &o->guest, ['z'] = NULL};
     const char **const texts[] = {['f'] = &o->filter, ['v'] = &o->variant, ['T'] = &o->table, ['z'] = NULL};
     for (int option; (option = getopt_long(argc, argv, "", option_names, NULL)) != -1;) {
         if (option < 'z' && flags[option]) {
@@ -162,12 +157,28 @@ static int parse(int argc, char **argv, struct settings *o)
     return wrong ? 2 : 0;
 }
 
+static norma_status open_guest(struct check_driver *driver, const char *name)
+{
+    struct check_guest *guest = NULL;
+    norma_status status = NORMA_ERROR_NO_DEVICE;
+#ifdef CHECK_GUEST_VULKAN
+    if (!strcmp(name, "vulkan"))
+        status = check_guest_vulkan(&guest);
+#endif
+#ifdef CHECK_GUEST_OPENCL
+    if (!strcmp(name, "opencl"))
+        status = check_guest_opencl(&guest);
+#endif
+    return status == NORMA_OK ? check_driver_open_guest(driver, name, guest) : status;
+}
+
 // Opens the drivers that were asked for; a missing one is a failure unless the caller said that it may be.
 static int open_drivers(const struct settings *o, struct check_driver *drivers, uint64_t *failures)
 {
     int count = 0;
     for (int i = 0; i < o->devices; i++) {
-        const norma_status status = check_driver_open(&drivers[count], o->device[i], 0, 0);
+        const norma_status status = o->guest ? open_guest(&drivers[count], o->device[i])
+                                             : check_driver_open(&drivers[count], o->device[i], 0, 0);
         if (status == NORMA_OK) {
             count++;
             continue;
