@@ -14,7 +14,9 @@ static const struct norma_backend *const backends[NORMA_BACKENDS] = {
 #ifdef NORMA_HAVE_VULKAN
     &norma_backend_vulkan,
 #endif
+#ifndef NORMA_WITHOUT_SCALAR
     &norma_backend_scalar, // last: what remains where there is no driver
+#endif
 };
 
 void norma_log(const norma_context *context, int level, const char *format, ...)

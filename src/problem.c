@@ -546,6 +546,7 @@ norma_status norma_work_from_problem(const norma_problem *problem, enum norma_pl
     TRY(check_scalars(problem));
     TRY(check_tensors(problem));
     TRY(norma_form_fill(problem, &work->form));
+    TRY(norma_check_built(problem));
     work->groups = work->form.groups;
     work->n = work->form.n;
     work->strided = !norma_rows_suit(problem);

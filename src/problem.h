@@ -24,6 +24,9 @@ struct norma_work {
 // with the name of the argument at fault.
 norma_status norma_work_from_problem(const norma_problem *problem, enum norma_place place, struct norma_work *work);
 
+// built.c: NORMA_ERROR_UNSUPPORTED where the build has left out the operator or something else of the problem, whose
+// shapes have been checked.
+norma_status norma_check_built(const norma_problem *problem);
 // form.c: checks shapes. rows.c: whether the row kernels take the problem, whose shapes have been checked, and its
 // rows.
 norma_status norma_form_fill(const norma_problem *problem, struct norma_form *form);

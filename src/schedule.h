@@ -116,6 +116,16 @@ double norma_predict_form(const struct norma_form *form, const struct norma_figu
 uint64_t norma_form_bytes(const struct norma_form *form);
 uint64_t norma_work_bytes(const struct norma_work *work);
 
+#ifdef NORMA_WITHOUT_STRIDED
+// Nothing comes here: norma_check_built has refused what is strided.
+#define norma_variant_strided "strided"
+#define norma_schedule_form(form, caps, options, schedule) \
+    ((void)(form), norma_fail(NORMA_ERROR_UNSUPPORTED, "x: this build has no strided kernels"))
+#define norma_form_programs(form, caps, programs) ((void)(form), (void)(programs), (size_t)0)
+#define norma_form_takes_quads(form) ((void)(form), false)
+#define norma_schedule_placed(dispatch) ((void)(dispatch))
+#endif
+
 // Specialisation constant ids, and the -D names in that order.
 enum norma_constant_id {
     NORMA_CONST_LOCAL_SIZE, // work-items a workgroup

@@ -2,7 +2,7 @@
 """Writes a C file with the bytes of files as 32-bit word arrays (SPIR-V) or strings (OpenCL C), each under its name.
 
 embed.py --words|--text OUT.c NAME=FILE [NAME=FILE ...]
-A text's lines `#include "other"` are replaced by that file, found beside it: the text then stands alone.
+Without FILE: nothing, of size 0. A text's lines `#include "other"` are replaced by that file, found beside it: the text then stands alone.
 The C file defines `const uint32_t NAME[]` and `const size_t NAME_size` (bytes), or `const char NAME[]` alike.
 """
 import os
@@ -14,7 +14,7 @@ import sys
 def words(name, data):
     if len(data) % 4:
         sys.exit(f"{name}: {len(data)} bytes are not whole words")
-    values = struct.unpack(f"<{len(data) // 4}I", data)
+    values = struct.unpack(f"<{len(data) // 4}I", data) or (0,) # C has no empty arrays
     rows = [", ".join(f"0x{v:08x}" for v in values[i:i + 10]) for i in range(0, len(values), 10)]
     return f"const uint32_t {name}[] = {{\n    " + ",\n    ".join(rows) + "\n};\n"
 
@@ -38,7 +38,9 @@ def main():
     parts = ["#include <stddef.h>\n#include <stdint.h>\n"]
     for pair in pairs:
         name, path = pair.split("=", 1)
-        if kind == "--words":
+        if not path:
+            data = b""
+        elif kind == "--words":
             with open(path, "rb") as f:
                 data = f.read()
         else:

@@ -56,5 +56,9 @@ void nsc_run(struct norma_device *device, const struct nsc_job *job, uint64_t by
 // A dispatch of row_whole, and one of strided_whole, whose table is a struct norma_form.
 norma_status nsc_rows_dispatch(struct norma_device *device, const struct norma_command *command);
 norma_status nsc_strided_dispatch(struct norma_device *device, const struct norma_command *command);
+#ifdef NORMA_WITHOUT_STRIDED // and nobody calls it
+#define nsc_strided_dispatch(device, command) \
+    norma_fail(NORMA_ERROR_UNSUPPORTED, "x: this build has no strided kernels")
+#endif
 
 #endif

@@ -177,6 +177,12 @@ static void fill_caps(struct nvk_device *d, const struct properties *p, struct n
     d->lean = !d->given.device && caps->kind == NORMA_DEVICE_CPU && features.shaderInt64 &&
               limits->minTexelBufferOffsetAlignment <= caps->offset_align &&
               (uint64_t)limits->maxTexelBufferElements * LEAST_TEXEL >= caps->max_range;
+#ifdef NORMA_WITHOUT_SUBGROUP
+    caps->subgroup_shuffle = false;
+#endif
+#ifdef NORMA_WITHOUT_LEAN
+    d->lean = false;
+#endif
     caps->host_memory = d->host_import;
     caps->record_only = d->given.device && !d->given.queue;
     caps->host_align = caps->offset_align;

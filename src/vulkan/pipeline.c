@@ -4,7 +4,7 @@
 #include <string.h>
 
 // Made by the build from shaders/*.comp: ROW modules without and with subgroup operations, those of
-// strided_modules.h once.
+// strided_modules.h once. Those that the build leaves out have no words.
 #define ROW_MODULES(X) X(row_whole) X(row_stats) X(row_merge) X(row_apply) X(copy) X(row_whole_lean) X(copy_lean)
 #define MODULE(name)                    \
     extern const uint32_t nvk_##name[]; \
@@ -44,7 +44,7 @@ static const struct module *module_of(const norma_dispatch *dispatch, bool lean)
                        : subgroup      ? "_subgroup"
                                        : "_local";
     for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++)
-        if (!strcmp(modules[i].kernel, dispatch->kernel) && !strcmp(modules[i].kind, kind))
+        if (*modules[i].size > 0 && !strcmp(modules[i].kernel, dispatch->kernel) && !strcmp(modules[i].kind, kind))
             return &modules[i];
     return NULL;
 }
