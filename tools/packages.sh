@@ -4,15 +4,16 @@
 # The suite's build folder is the same, hence g++ and cmocka.
 packages_build='gcc g++ meson ninja-build pkg-config glslc libvulkan-dev opencl-headers ocl-icd-opencl-dev libpopt-dev libcjson-dev libcairo2-dev libcmocka-dev python3'
 packages_drivers='pocl-opencl-icd ocl-icd-libopencl1 mesa-vulkan-drivers libvulkan1'
-packages_tests='vulkan-validationlayers spirv-tools clang-format cppcheck python3-numpy python3-venv python3-torch'
+packages_tests='cmake dpkg-dev vulkan-validationlayers spirv-tools clang-format cppcheck python3-numpy python3-venv python3-torch'
 
 # has_package NAME: by dpkg, or something that does the same from elsewhere
 has_package() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ] && return
     case $1 in
-    gcc | g++ | meson | pkg-config | glslc | python3 | cppcheck | clang-format) command -v "$1" ;;
+    gcc | g++ | meson | pkg-config | glslc | python3 | cppcheck | clang-format | cmake) command -v "$1" ;;
     ninja-build) command -v ninja ;;
     spirv-tools) command -v spirv-val ;;
+    dpkg-dev) command -v dpkg-shlibdeps ;;
     libvulkan-dev) echo '#include <vulkan/vulkan.h>' | cc -E - ;;
     opencl-headers) echo '#include <CL/cl.h>' | cc -E - ;;
     libpopt-dev) pkg-config --exists popt ;;

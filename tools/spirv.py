@@ -5,8 +5,9 @@ spirv.py compile OUT DEPFILE GLSLC SOURCE [ARGUMENT ...]
     SPIR-V without names and line numbers, which no driver needs. The argument --small: through spirv-opt, with passes
     that change no arithmetic and inline nothing.
 spirv.py manifest OUT ROOT GLSLC FILE
-    Copies the modules that FILE lists beside OUT, and writes to OUT what each is made of: hashes of its sources and of
-    itself, the arguments and the compiler's version. A line of FILE: NAME, MODULE, SOURCE, ARGUMENT..., tabs between.
+    Copies the modules that FILE lists to the folder `release` beside OUT, and writes there and to OUT what each is made
+    of: hashes of its sources and of itself, the arguments and the compiler's version. A line of FILE: NAME, MODULE,
+    SOURCE, ARGUMENT..., tabs between.
 spirv.py take OUT DEPFILE MANIFEST ROOT NAME SOURCE [ARGUMENT ...]
     The module of a release, if all that it was made of is as it was then; else an error.
 """
@@ -88,10 +89,13 @@ def write_manifest(out, root, glslc, listed):
     manifest = {"compiler": version.split("\n\n")[0].splitlines(), "target": TARGET, "sources": {}, "modules": {}}
     with open(listed, encoding="utf-8") as f:
         lines = f.read().splitlines()
+    folder = os.path.join(os.path.dirname(out), "release")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
     for line in lines:
         name, module, source, *arguments = line.split("\t")
         source = os.path.relpath(source, root)
-        copy = os.path.join(os.path.dirname(out), name + ".spv")
+        copy = os.path.join(folder, name + ".spv")
         shutil.copyfile(module, copy)
         parts = closure(root, source)
         manifest["sources"].update((part, digest(os.path.join(root, part))) for part in parts)
@@ -100,6 +104,7 @@ def write_manifest(out, root, glslc, listed):
     with open(out, "w", encoding="ascii") as f:
         json.dump(manifest, f, indent=1, sort_keys=True)
         f.write("\n")
+    shutil.copyfile(out, os.path.join(folder, os.path.basename(out)))
 
 
 def take(out, depfile, manifest_path, root, name, source, *arguments):
