@@ -13,7 +13,6 @@
 #include <string.h>
 
 const char norma_variant_strided[] = "strided";
-const char npl_quads[] = "quads";
 
 static const char kernel_stats[] = "strided_stats", kernel_merge[] = "strided_merge",
                   kernel_finish[] = "strided_finish", kernel_apply[] = "strided_apply", kernel_sums[] = "strided_sums",

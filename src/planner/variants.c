@@ -28,6 +28,7 @@ static const struct npl_variant variants[] = {
     {.name = "split-local", .split = true},
 };
 enum { VARIANTS = sizeof variants / sizeof *variants };
+const char npl_quads[] = "quads"; // the strided family's
 #define QUADS_BIT (UINT32_C(1) << 31)
 
 uint32_t norma_variant_bit(const char *name)
