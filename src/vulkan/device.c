@@ -189,7 +189,7 @@ static void fill_caps(struct nvk_device *d, const struct properties *p, struct n
     d->import_align = d->host_import ? p->import.minImportedHostPointerAlignment : 0;
 }
 
-norma_status nvk_describe_device(struct nvk_device *d, struct norma_device *device, uint32_t index)
+norma_status nvk_describe_device(struct nvk_device *d, struct norma_device *device)
 {
     const norma_status status = find_extensions(d, norma_context_vulkan(device->context));
     if (status != NORMA_OK)
@@ -197,7 +197,6 @@ norma_status nvk_describe_device(struct nvk_device *d, struct norma_device *devi
     struct properties p;
     read_properties(d, &p);
     const VkPhysicalDeviceProperties *base = &p.base.properties;
-    snprintf(device->id, sizeof(device->id), "vulkan:%u", index);
     snprintf(device->name, sizeof(device->name), "%.127s", base->deviceName);
     if (d->driver_properties)
         snprintf(device->driver, sizeof(device->driver), "%.60s %.60s", p.driver.driverName, p.driver.driverInfo);

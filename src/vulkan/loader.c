@@ -1,5 +1,6 @@
 #include "nvk.h"
 #include <dlfcn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,7 +75,12 @@ norma_status nvk_add_device(norma_context *context, struct nvk_instance *instanc
     pthread_mutex_init(&d->queue_lock, NULL);
     pthread_mutex_init(&d->staging_lock, NULL);
     device->impl = d;
-    const norma_status status = nvk_describe_device(d, device, index);
+    snprintf(device->id, sizeof(device->id), "vulkan:%u", index);
+    const norma_status status = nvk_describe_device(d, device);
+    if (status != NORMA_OK) { // what is not known cannot be opened
+        device->state = NORMA_STATE_SET_ASIDE;
+        snprintf(device->reason, sizeof(device->reason), "%s", norma_last_error());
+    }
     add(user, device); // from here on the context frees it
     return status;
 }

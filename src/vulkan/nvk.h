@@ -233,7 +233,7 @@ void nvk_given_idle(struct nvk_device *d);
 void nvk_driver_key(const VkPhysicalDeviceProperties *properties, uint32_t id, struct norma_driver_key *key);
 
 // device.c
-norma_status nvk_describe_device(struct nvk_device *d, struct norma_device *device, uint32_t index);
+norma_status nvk_describe_device(struct nvk_device *d, struct norma_device *device);
 norma_status nvk_open(struct norma_device *device);
 void nvk_close(struct norma_device *device);
 
