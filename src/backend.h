@@ -5,6 +5,7 @@
 
 #include "caps.h"
 #include "faults.h"
+#include "memory.h"
 #include <norma/describe.h>
 #include <norma/plan.h>
 #include <pthread.h>
@@ -83,7 +84,7 @@ struct norma_backend {
     norma_status (*record)(struct norma_device *device, void *recorder, const struct norma_command *commands,
                            size_t count, const void *target);
     // For norma_describe: sets code and code_size, adds the constants that are the backend's own, and sets options to
-    // build options that the caller frees. NULL: there is nothing to hand out (scalar).
+    // build options, of device->allocator and the caller's to free. NULL: there is nothing to hand out (scalar).
     norma_status (*describe)(struct norma_device *device, norma_dispatch *dispatch);
 };
 
@@ -96,6 +97,7 @@ enum norma_device_state { NORMA_STATE_FOUND, NORMA_STATE_OPEN, NORMA_STATE_SET_A
 struct norma_device {
     const struct norma_backend *backend;
     norma_context *context;
+    const norma_allocator *allocator; // the context's; NULL: the C library's
     char id[16], name[128], driver[128];
     uint8_t uuid[16];
     struct norma_driver_key key;
@@ -117,6 +119,7 @@ struct norma_device *norma_device_new(norma_context *context, const struct norma
 // The caller's own objects, while the context is made; NULL outside it and where there are none.
 const struct norma_vulkan_objects *norma_context_vulkan(const norma_context *context);
 const struct norma_opencl_objects *norma_context_opencl(const norma_context *context);
+const norma_allocator *norma_context_allocator(const norma_context *context);
 // Threads of the scalar path.
 int norma_context_threads(const norma_context *context);
 

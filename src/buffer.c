@@ -1,5 +1,4 @@
 #include "context.h"
-#include <stdlib.h>
 
 norma_status norma_buffer_create(norma_device *device, uint64_t size, norma_buffer **out)
 {
@@ -14,14 +13,14 @@ norma_status norma_buffer_create(norma_device *device, uint64_t size, norma_buff
     if (size > device->caps.max_alloc) // drivers do not enforce their own limits
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "size: %llu bytes, the driver's largest allocation is %llu",
                           (unsigned long long)size, (unsigned long long)device->caps.max_alloc);
-    norma_buffer *buffer = calloc(1, sizeof(*buffer));
+    norma_buffer *buffer = norma_zalloc(device->allocator, 1, sizeof(*buffer));
     if (!buffer)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "buffer: out of memory");
     *buffer = (norma_buffer){.device = device, .size = size};
     status = device->backend->buffer_create(device, size, buffer);
     if (status != NORMA_OK) {
         norma_device_failed(device, status);
-        free(buffer);
+        norma_free(buffer);
         return status;
     }
     *out = buffer;
@@ -33,7 +32,7 @@ void norma_buffer_destroy(norma_buffer **buffer)
     if (!buffer || !*buffer)
         return;
     (*buffer)->device->backend->buffer_finish(*buffer);
-    free(*buffer);
+    norma_free(*buffer);
     *buffer = NULL;
 }
 

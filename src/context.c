@@ -42,6 +42,11 @@ const struct norma_opencl_objects *norma_context_opencl(const norma_context *con
     return context->params ? context->params->opencl : NULL;
 }
 
+const norma_allocator *norma_context_allocator(const norma_context *context)
+{
+    return context->allocator;
+}
+
 int norma_context_threads(const norma_context *context)
 {
     return context->threads;
@@ -49,10 +54,11 @@ int norma_context_threads(const norma_context *context)
 
 struct norma_device *norma_device_new(norma_context *context, const struct norma_backend *backend)
 {
-    struct norma_device *device = calloc(1, sizeof(*device));
+    struct norma_device *device = norma_zalloc(context->allocator, 1, sizeof(*device));
     if (!device)
         return NULL;
     device->context = context;
+    device->allocator = context->allocator;
     device->backend = backend;
     pthread_mutex_init(&device->lock, NULL);
     return device;
@@ -68,7 +74,7 @@ static void add_device(void *user, struct norma_device *device)
     norma_log(context, 1, "more than %d devices; %s is left out", NORMA_MAX_DEVICES, device->name);
     device->backend->close(device);
     pthread_mutex_destroy(&device->lock);
-    free(device);
+    norma_free(device);
 }
 
 static void uuid_text(const uint8_t *uuid, char text[37])
@@ -176,6 +182,16 @@ static norma_status check_objects(const norma_context_params *params)
     return NORMA_OK;
 }
 
+static norma_status check_allocator(const norma_allocator *a)
+{
+    if (!a || (a->allocate && a->reallocate && a->release))
+        return NORMA_OK;
+    return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "allocator: %s is NULL",
+                      !a->allocate     ? "allocate"
+                      : !a->reallocate ? "reallocate"
+                                       : "release");
+}
+
 norma_status norma_context_create(const norma_context_params *params, norma_context **out)
 {
     const norma_context_params defaults = NORMA_CONTEXT_DEFAULTS;
@@ -187,14 +203,16 @@ norma_status norma_context_create(const norma_context_params *params, norma_cont
     if (params->size != sizeof(*params))
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "size: %zu, not sizeof(norma_context_params) (%zu)",
                           params->size, sizeof(*params));
-    norma_status status = check_objects(params);
+    norma_status status = check_allocator(params->allocator);
+    if (status == NORMA_OK)
+        status = check_objects(params);
     if (status != NORMA_OK)
         return status;
     const bool given = params->vulkan || params->opencl;
     const char *wanted = params->device || given ? params->device : getenv("NORMA_DEVICE");
     if (!wanted || !*wanted)
         wanted = "auto";
-    norma_context *context = calloc(1, sizeof(*context));
+    norma_context *context = norma_zalloc(params->allocator, 1, sizeof(*context));
     if (!context)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "context: out of memory");
     pthread_mutex_init(&context->lock, NULL);
@@ -204,6 +222,7 @@ norma_status norma_context_create(const norma_context_params *params, norma_cont
     context->log = params->log;
     context->log_user = params->log_user;
     context->params = params;
+    context->allocator = params->allocator;
     if (strlen(wanted) >= sizeof(context->wanted))
         status = norma_fail(NORMA_ERROR_NO_DEVICE, "device: nothing matches a name of %zu characters", strlen(wanted));
     else
@@ -238,12 +257,12 @@ void norma_context_destroy(norma_context **context)
         if (!forked)
             c->devices[i]->backend->close(c->devices[i]);
         pthread_mutex_destroy(&c->devices[i]->lock);
-        free(c->devices[i]);
+        norma_free(c->devices[i]);
     }
     for (size_t i = 0; i < NORMA_BACKENDS && backends[i] && !forked; i++)
         backends[i]->finish(c->instance[i]);
     pthread_mutex_destroy(&c->lock);
-    free(c);
+    norma_free(c);
     *context = NULL;
 }
 

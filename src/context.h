@@ -22,6 +22,7 @@ struct norma_context {
     pthread_mutex_t lock;
     void (*log)(void *user, int level, const char *message);
     void *log_user;
+    const norma_allocator *allocator;
 };
 
 // NORMA_ERROR_FORKED in a child of the process that made the context.

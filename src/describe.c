@@ -1,7 +1,7 @@
 #include "context.h"
 #include "execute.h"
 #include "problem.h"
-#include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
 
 enum { LEAST_ALIGNMENT = 16 }; // of a quad
@@ -51,7 +51,7 @@ norma_status norma_describe(norma_device *device, const norma_problem *problem, 
         status = norma_work_from_problem(problem, NORMA_PLACE_VIEWS, &work);
     if (status != NORMA_OK)
         return status;
-    struct owned_description *owned = calloc(1, sizeof(*owned));
+    struct owned_description *owned = norma_zalloc(device->allocator, 1, sizeof(*owned));
     if (!owned)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "description: out of memory");
     norma_description *description = &owned->description;
@@ -79,8 +79,8 @@ void norma_description_destroy(norma_description **description)
         return;
     struct owned_description *owned = (struct owned_description *)*description;
     for (size_t i = 0; i < owned->schedule.dispatch_count; i++)
-        free((char *)(uintptr_t)owned->schedule.dispatches[i].options);
+        norma_free((char *)(uintptr_t)owned->schedule.dispatches[i].options);
     norma_schedule_finish(&owned->schedule);
-    free(owned);
+    norma_free(owned);
     *description = NULL;
 }

@@ -2,7 +2,6 @@
 #include "problem.h"
 #include "walk.h"
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { GROUP = 64 }; // dispatches a submission at most
@@ -30,7 +29,8 @@ struct norma_plan_options norma_execute_options(const struct norma_device *devic
                                                 enum norma_memory memory, uint64_t budget)
 {
     const struct norma_figures *figures = &device->figures;
-    return (struct norma_plan_options){.variant = variant,
+    return (struct norma_plan_options){.allocator = device->allocator,
+                                       .variant = variant,
                                        .memory = memory,
                                        .memory_budget = budget,
                                        .left_out = atomic_load(&device->dropped),
@@ -45,7 +45,7 @@ static norma_status out_of_memory(void)
 // The run's buffers do not move: events and commands point to them. The caller reserves before it adds.
 static norma_status reserve_buffers(struct run *run, size_t count)
 {
-    run->buffers = calloc(count ? count : 1, sizeof(*run->buffers));
+    run->buffers = norma_zalloc(run->device->allocator, count ? count : 1, sizeof(*run->buffers));
     run->buffer_capacity = count;
     return run->buffers ? NORMA_OK : out_of_memory();
 }
@@ -86,8 +86,8 @@ static norma_status finish(struct run *run, norma_status status)
     }
     for (size_t i = 0; i < run->buffer_count; i++)
         run->backend->buffer_finish(&run->buffers[i]);
-    free(run->events);
-    free(run->buffers);
+    norma_free(run->events);
+    norma_free(run->buffers);
     norma_schedule_finish(&run->schedule);
     return status;
 }
@@ -213,8 +213,9 @@ static norma_status import_dispatch(struct run *run, norma_dispatch *dispatch, s
 static norma_status run_imported(struct run *run)
 {
     struct norma_schedule *s = &run->schedule;
-    struct norma_command *commands = malloc(s->dispatch_count * sizeof(*commands));
-    struct import *imports = malloc(s->dispatch_count * NORMA_ARG_COUNT * sizeof(*imports));
+    struct norma_command *commands = norma_alloc(run->device->allocator, s->dispatch_count * sizeof(*commands));
+    struct import *imports =
+        norma_alloc(run->device->allocator, s->dispatch_count * NORMA_ARG_COUNT * sizeof(*imports));
     struct norma_buffer *workspace = NULL;
     size_t imported = 0;
     norma_status status = NORMA_OK;
@@ -222,7 +223,7 @@ static norma_status run_imported(struct run *run)
         status = out_of_memory();
         goto error;
     }
-    run->events = calloc(s->dispatch_count, sizeof(*run->events));
+    run->events = norma_zalloc(run->device->allocator, s->dispatch_count, sizeof(*run->events));
     if (!run->events) {
         status = out_of_memory();
         goto error;
@@ -241,8 +242,8 @@ static norma_status run_imported(struct run *run)
         i += count;
     }
 error:
-    free(imports);
-    free(commands);
+    norma_free(imports);
+    norma_free(commands);
     return status;
 }
 
@@ -334,9 +335,9 @@ static norma_status run_staged(struct run *run, const struct row_problem *rows)
     struct norma_buffer *staging[2][NORMA_ARG_COUNT] = {{0}};
     struct norma_buffer *workspace = NULL;
     norma_status status = NORMA_OK;
-    size_t *event_of = malloc(s->step_count * sizeof(*event_of));
-    struct scratch *scratch = malloc(sizeof(*scratch));
-    run->events = calloc(s->step_count + NORMA_ARG_COUNT, sizeof(*run->events));
+    size_t *event_of = norma_alloc(run->device->allocator, s->step_count * sizeof(*event_of));
+    struct scratch *scratch = norma_alloc(run->device->allocator, sizeof(*scratch));
+    run->events = norma_zalloc(run->device->allocator, s->step_count + NORMA_ARG_COUNT, sizeof(*run->events));
     if (!event_of || !scratch || !run->events) {
         status = out_of_memory();
         goto error;
@@ -356,8 +357,8 @@ static norma_status run_staged(struct run *run, const struct row_problem *rows)
         i += count;
     }
 error:
-    free(scratch);
-    free(event_of);
+    norma_free(scratch);
+    norma_free(event_of);
     return status;
 }
 
@@ -386,13 +387,13 @@ static norma_status transfer_span(struct run *run, enum norma_command_kind kind,
 static norma_status read_back(struct run *run, struct norma_buffer *buffer, const norma_tensor *t)
 {
     const uint64_t span = norma_tensor_span(t);
-    char *room = malloc(span);
+    char *room = norma_alloc(run->device->allocator, span);
     if (!room)
         return out_of_memory();
     const norma_status status = transfer_span(run, NORMA_COMMAND_READ, buffer, room, span);
     if (status == NORMA_OK)
         gather(t, t->data, room);
-    free(room);
+    norma_free(room);
     return status;
 }
 

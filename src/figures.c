@@ -88,10 +88,10 @@ static norma_status time_copy(struct norma_device *device, double *rate)
 static norma_status measure(struct norma_device *device, struct norma_figures *f)
 {
     const int64_t most = point_rows[NORMA_FIGURE_POINTS - 1] * COLUMNS;
-    void *memory = NULL;
-    if (posix_memalign(&memory, 4096, (size_t)most * 2 * sizeof(float)))
+    float *x = norma_alloc_aligned(device->allocator, 4096, (size_t)most * 2 * sizeof(*x));
+    if (!x)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "figures: out of memory");
-    float *x = memory, *y = x + most;
+    float *y = x + most;
     for (int64_t i = 0; i < most; i++) {
         x[i] = (float)((i * 2654435761u) >> 8 & 0xffff) * 0x1p-14f;
         y[i] = 0; // so that the pages exist
@@ -108,7 +108,7 @@ static norma_status measure(struct norma_device *device, struct norma_figures *f
         f->point[p].bytes = (double)(point_rows[p] * COLUMNS * 2 * (int64_t)sizeof(float));
         f->point[p].rate = f->point[p].bytes / fmax(seconds - f->launch, seconds * 0.1);
     }
-    free(memory);
+    norma_free(x);
     return status == NORMA_OK ? time_copy(device, &f->copy_rate) : status;
 }
 

@@ -4,7 +4,6 @@
 #include "walk.h"
 #include <norma/plan.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct norma_plan {
@@ -169,7 +168,7 @@ norma_status norma_plan_create(norma_device *device, const norma_problem *proble
     norma_status status = norma_device_ready(device);
     if (status != NORMA_OK)
         return status;
-    norma_plan *plan = calloc(1, sizeof(*plan));
+    norma_plan *plan = norma_zalloc(device->allocator, 1, sizeof(*plan));
     if (!plan)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "plan: out of memory");
     pthread_mutex_init(&plan->lock, NULL);
@@ -193,7 +192,7 @@ void norma_plan_destroy(norma_plan **plan)
     for (int i = 0; i < (*plan)->workspaces; i++)
         norma_buffer_destroy(&(*plan)->workspace[i]);
     pthread_mutex_destroy(&(*plan)->lock);
-    free(*plan);
+    norma_free(*plan);
     *plan = NULL;
 }
 
@@ -329,7 +328,7 @@ norma_status norma_plan_run(norma_plan *plan, const norma_problem *problem, norm
     norma_status status = norma_plan_resolve(plan, problem, NORMA_PLACE_BUFFER, &planned);
     if (status != NORMA_OK)
         return status;
-    norma_event *event = calloc(1, sizeof(*event));
+    norma_event *event = norma_zalloc(plan->device->allocator, 1, sizeof(*event));
     if (!event)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "event: out of memory");
     event->device = plan->device;
@@ -367,6 +366,6 @@ void norma_event_destroy(norma_event **event)
         return;
     if ((*event)->impl)
         (*event)->device->backend->event_finish(*event);
-    free(*event);
+    norma_free(*event);
     *event = NULL;
 }

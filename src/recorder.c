@@ -1,7 +1,6 @@
 #include "recorder.h"
 #include "context.h"
 #include "planned.h"
-#include <stdlib.h>
 
 enum { DEFAULT_DISPATCHES = 256, MOST_DISPATCHES = 65536 };
 
@@ -14,11 +13,12 @@ struct norma_recorder {
 
 static norma_status allocate(norma_recorder *r, uint32_t dispatches)
 {
-    r->room = (struct norma_room){.capacity = dispatches,
-                                  .dispatches = malloc(dispatches * sizeof(*r->room.dispatches)),
-                                  .steps = malloc(dispatches * sizeof(*r->room.steps)),
-                                  .tables = malloc(dispatches * sizeof(*r->room.tables))};
-    r->commands = malloc(dispatches * sizeof(*r->commands));
+    r->room =
+        (struct norma_room){.capacity = dispatches,
+                            .dispatches = norma_alloc(r->device->allocator, dispatches * sizeof(*r->room.dispatches)),
+                            .steps = norma_alloc(r->device->allocator, dispatches * sizeof(*r->room.steps)),
+                            .tables = norma_alloc(r->device->allocator, dispatches * sizeof(*r->room.tables))};
+    r->commands = norma_alloc(r->device->allocator, dispatches * sizeof(*r->commands));
     if (!r->room.dispatches || !r->room.steps || !r->room.tables || !r->commands)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "dispatches: out of memory for %u", dispatches);
     return NORMA_OK;
@@ -44,7 +44,7 @@ norma_status norma_recorder_create(norma_device *device, const norma_recorder_pa
     norma_status status = norma_device_ready(device);
     if (status != NORMA_OK)
         return status;
-    norma_recorder *r = calloc(1, sizeof(*r));
+    norma_recorder *r = norma_zalloc(device->allocator, 1, sizeof(*r));
     if (!r)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "recorder: out of memory");
     r->device = device;
@@ -72,11 +72,11 @@ void norma_recorder_destroy(norma_recorder **recorder)
     norma_recorder *r = *recorder;
     if (r->impl)
         r->device->backend->recorder_finish(r->device, r->impl);
-    free(r->room.dispatches);
-    free(r->room.steps);
-    free(r->room.tables);
-    free(r->commands);
-    free(r);
+    norma_free(r->room.dispatches);
+    norma_free(r->room.steps);
+    norma_free(r->room.tables);
+    norma_free(r->commands);
+    norma_free(r);
     *recorder = NULL;
 }
 

@@ -27,7 +27,8 @@ struct norma_room {
 };
 
 struct norma_plan_options {
-    const char *variant; // NULL: the planner chooses; else that one or an error
+    const norma_allocator *allocator; // of the schedule
+    const char *variant;              // NULL: the planner chooses; else that one or an error
     enum norma_memory memory;
     uint64_t memory_budget;        // bytes bound on the device at a time; 0: half of caps.memory
     double rate;                   // bytes a second, for the time budget; 0: not limited

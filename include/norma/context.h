@@ -18,6 +18,16 @@ typedef struct norma_device norma_device;
 struct norma_vulkan_objects;
 struct norma_opencl_objects;
 
+// Where the host's memory comes from. The functions may be called from any thread at once; memory is aligned as
+// malloc's is; NULL of allocate and reallocate is NORMA_ERROR_OUT_OF_MEMORY of the call. Sizes are not 0, memory is not
+// NULL; reallocate keeps the old block where it fails.
+typedef struct norma_allocator {
+    void *user;
+    void *(*allocate)(void *user, size_t size);
+    void *(*reallocate)(void *user, void *memory, size_t size);
+    void (*release)(void *user, void *memory);
+} norma_allocator;
+
 typedef struct norma_context_params {
     size_t size; // sizeof(norma_context_params)
     // Which device the context may use: "auto", "scalar", "opencl", "opencl:1", "vulkan", "vulkan:1", a UUID, or part
@@ -38,11 +48,14 @@ typedef struct norma_context_params {
     // environment's NORMA_DEVICE does not count. NULL: none.
     const struct norma_vulkan_objects *vulkan;
     const struct norma_opencl_objects *opencl;
+    // Of all memory that the library asks for, for the context and what is made in it. Valid until that is destroyed;
+    // NULL: malloc and its kin. Drivers, threads' stacks and the libraries that are opened have their own memory.
+    const norma_allocator *allocator;
 } norma_context_params;
 
-#define NORMA_CONTEXT_DEFAULTS                                  \
-    {                                                           \
-        sizeof(norma_context_params), 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+#define NORMA_CONTEXT_DEFAULTS                                     \
+    {                                                              \
+        sizeof(norma_context_params), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
     }
 
 // Makes a context; params NULL means NORMA_CONTEXT_DEFAULTS. Loads libOpenCL and libvulkan where they are; a machine

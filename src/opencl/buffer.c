@@ -1,5 +1,4 @@
 #include "opencl.h"
-#include <stdlib.h>
 
 // Drivers do not always enforce their own limit, and some change it while they run: ask, compare, then call.
 static norma_status check_size(const struct ncl_device *cl, uint64_t size)
@@ -25,12 +24,12 @@ static norma_status make(struct norma_device *device, cl_mem_flags flags, void *
         status = check_size(cl, size);
     if (status != NORMA_OK)
         return status;
-    struct ncl_buffer *impl = calloc(1, sizeof(*impl));
+    struct ncl_buffer *impl = norma_zalloc(device->allocator, 1, sizeof(*impl));
     if (!impl)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "buffer: host memory");
     impl->memory = ncl.CreateBuffer(cl->context, flags, size, host, &code);
     if (!impl->memory) {
-        free(impl);
+        norma_free(impl);
         return ncl_check(code ? code : CL_OUT_OF_RESOURCES, "CreateBuffer");
     }
     *buffer = (struct norma_buffer){.device = device, .size = size, .impl = impl};
@@ -69,6 +68,6 @@ void ncl_buffer_finish(struct norma_buffer *buffer)
         return;
     if (!ncl_forked(buffer->device) && !impl->borrowed)
         ncl.ReleaseMemObject(impl->memory);
-    free(impl);
+    norma_free(impl);
     buffer->impl = NULL;
 }

@@ -35,17 +35,17 @@ static void device_string(cl_device_id id, cl_device_info what, char *text, size
     snprintf(text, size, "%.*s", (int)size - 1, begin);
 }
 
-static bool has_extension(cl_device_id id, const char *name)
+static bool has_extension(const struct ncl_device *cl, const char *name)
 {
     size_t size = 0;
     bool found = false;
-    if (ncl.GetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &size) != CL_SUCCESS || size == 0)
+    if (ncl.GetDeviceInfo(cl->id, CL_DEVICE_EXTENSIONS, 0, NULL, &size) != CL_SUCCESS || size == 0)
         return false;
-    char *list = calloc(1, size + 1);
-    if (list && ncl.GetDeviceInfo(id, CL_DEVICE_EXTENSIONS, size, list, NULL) == CL_SUCCESS)
+    char *list = norma_zalloc(cl->allocator, 1, size + 1);
+    if (list && ncl.GetDeviceInfo(cl->id, CL_DEVICE_EXTENSIONS, size, list, NULL) == CL_SUCCESS)
         for (char *rest = list, *word; !found && (word = strtok_r(rest, " ", &rest));)
             found = !strcmp(word, name);
-    free(list);
+    norma_free(list);
     return found;
 }
 
@@ -79,12 +79,13 @@ norma_status ncl_add_device(norma_context *context, cl_platform_id platform, cl_
                             void (*add)(void *user, struct norma_device *device), void *user)
 {
     char version[64], platform_name[48] = "";
-    struct ncl_device *cl = calloc(1, sizeof(*cl));
+    struct ncl_device *cl = norma_zalloc(norma_context_allocator(context), 1, sizeof(*cl));
     struct norma_device *device = cl ? norma_device_new(context, &norma_backend_opencl) : NULL;
     if (!device) {
-        free(cl);
+        norma_free(cl);
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "device: host memory");
     }
+    cl->allocator = norma_context_allocator(context);
     cl->platform = platform;
     cl->id = id;
     pthread_mutex_init(&cl->submit, NULL);
@@ -99,7 +100,7 @@ norma_status ncl_add_device(norma_context *context, cl_platform_id platform, cl_
         platform_name[0] = '\0';
     snprintf(device->driver, sizeof(device->driver), "%s %s", platform_name, version);
     sscanf(version, "%u.%u.%u", &device->key.version[0], &device->key.version[1], &device->key.version[2]);
-    if (!has_extension(id, "cl_khr_device_uuid") ||
+    if (!has_extension(cl, "cl_khr_device_uuid") ||
         ncl.GetDeviceInfo(id, NCL_DEVICE_UUID, sizeof(device->uuid), device->uuid, NULL) != CL_SUCCESS)
         hashed_uuid(device, index);
     device->caps.api = NORMA_DRIVER_OPENCL;
@@ -150,21 +151,20 @@ static void fill_subgroups(const struct ncl_device *cl, struct norma_caps *caps)
 {
     size_t sizes[16] = {0}, bytes = 0;
     cl_uint width = 0;
-    if (has_extension(cl->id, "cl_intel_required_subgroup_size") &&
+    if (has_extension(cl, "cl_intel_required_subgroup_size") &&
         ncl.GetDeviceInfo(cl->id, NCL_DEVICE_SUB_GROUP_SIZES, sizeof(sizes), sizes, &bytes) == CL_SUCCESS) {
         for (size_t i = 0; i < bytes / sizeof(sizes[0]) && i < 16; i++)
             if (sizes[i] >= 8 && sizes[i] <= 64 && (caps->subgroup_size == 0 || sizes[i] == 16))
                 caps->subgroup_size = (uint32_t)sizes[i];
-    } else if (has_extension(cl->id, "cl_nv_device_attribute_query") &&
+    } else if (has_extension(cl, "cl_nv_device_attribute_query") &&
                ncl.GetDeviceInfo(cl->id, NCL_DEVICE_WARP_SIZE, sizeof(width), &width, NULL) == CL_SUCCESS) {
         caps->subgroup_size = width;
-    } else if (has_extension(cl->id, "cl_amd_device_attribute_query") &&
+    } else if (has_extension(cl, "cl_amd_device_attribute_query") &&
                ncl.GetDeviceInfo(cl->id, NCL_DEVICE_WAVEFRONT_WIDTH, sizeof(width), &width, NULL) == CL_SUCCESS) {
         caps->subgroup_size = width;
     }
-    const bool shuffles =
-        has_extension(cl->id, "cl_intel_subgroups") ||
-        (has_extension(cl->id, "cl_khr_subgroups") && has_extension(cl->id, "cl_khr_subgroup_shuffle"));
+    const bool shuffles = has_extension(cl, "cl_intel_subgroups") ||
+                          (has_extension(cl, "cl_khr_subgroups") && has_extension(cl, "cl_khr_subgroup_shuffle"));
     caps->subgroup_shuffle = shuffles && caps->subgroup_size >= 8;
 }
 
@@ -199,7 +199,7 @@ static norma_status fill_caps(struct norma_device *device, struct ncl_device *cl
     };
     fill_subgroups(cl, caps);
     snprintf(cl->options, sizeof(cl->options), "-cl-std=%s%s%s",
-             caps->subgroup_shuffle && !has_extension(cl->id, "cl_intel_subgroups") ? "CL2.0" : "CL1.2",
+             caps->subgroup_shuffle && !has_extension(cl, "cl_intel_subgroups") ? "CL2.0" : "CL1.2",
              config & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT ? " -cl-fp32-correctly-rounded-divide-sqrt" : "",
              caps->kind == NORMA_DEVICE_CPU ? " -DCPU" : "");
     if (caps->subgroup_size)
@@ -249,6 +249,6 @@ void ncl_close(struct norma_device *device)
     }
     pthread_mutex_destroy(&cl->submit);
     pthread_mutex_destroy(&cl->lock);
-    free(cl);
+    norma_free(cl);
     device->impl = NULL;
 }

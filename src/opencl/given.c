@@ -1,6 +1,5 @@
 // A context of the caller's: nothing of it is made here, and nothing released.
 #include "opencl.h"
-#include <stdlib.h>
 
 static norma_status check(const norma_opencl_objects *o)
 {
@@ -57,8 +56,8 @@ norma_status norma_opencl_buffer_wrap(norma_device *device, cl_mem memory, norma
     CL(GetMemObjectInfo(memory, CL_MEM_SIZE, sizeof(size), &size, NULL));
     if (context != ncl_device(device)->given)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "memory: of another context than the device");
-    impl = calloc(1, sizeof(*impl));
-    buffer = calloc(1, sizeof(*buffer));
+    impl = norma_zalloc(device->allocator, 1, sizeof(*impl));
+    buffer = norma_zalloc(device->allocator, 1, sizeof(*buffer));
     if (!impl || !buffer) {
         status = norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "buffer: host memory");
         goto error;
@@ -68,7 +67,7 @@ norma_status norma_opencl_buffer_wrap(norma_device *device, cl_mem memory, norma
     *out = buffer;
     return NORMA_OK;
 error:
-    free(impl);
-    free(buffer);
+    norma_free(impl);
+    norma_free(buffer);
     return status;
 }

@@ -24,6 +24,7 @@ struct ncl_program {
 };
 
 struct ncl_device {
+    const norma_allocator *allocator; // the context's
     cl_platform_id platform;
     cl_device_id id;
     pid_t pid; // of the process that opened it

@@ -1,6 +1,5 @@
 #include "opencl.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 // Generated from cl/ (meson.build): each with its includes resolved.
@@ -72,7 +71,7 @@ static void program_destroy(struct ncl_program *program)
         ncl.ReleaseKernel(program->kernel);
     if (program->program)
         ncl.ReleaseProgram(program->program);
-    free(program);
+    norma_free(program);
 }
 
 // A kernel that this driver cannot build loses its variant, no more: the message has the log's first line.
@@ -82,13 +81,13 @@ static norma_status build_failed(const struct ncl_device *cl, const struct ncl_p
     size_t size = 0;
     char *text = NULL;
     if (ncl.GetProgramBuildInfo(program->program, cl->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size) == CL_SUCCESS && size)
-        text = calloc(1, size + 1);
+        text = norma_zalloc(cl->allocator, 1, size + 1);
     if (text &&
         ncl.GetProgramBuildInfo(program->program, cl->id, CL_PROGRAM_BUILD_LOG, size, text, NULL) == CL_SUCCESS) {
         const char *line = text + strspn(text, " \r\n\t");
         snprintf(log, sizeof(log), "%.*s", (int)strcspn(line, "\r\n"), line);
     }
-    free(text);
+    norma_free(text);
     const norma_status status = ncl_check(code, "BuildProgram");
     if (status != NORMA_ERROR_DEVICE)
         return status;
@@ -114,7 +113,9 @@ norma_status ncl_describe(struct norma_device *device, norma_dispatch *dispatch)
     const norma_status status = make_options(ncl_device(device), dispatch, options);
     if (status != NORMA_OK)
         return status;
-    dispatch->options = strdup(options);
+    const size_t length = strlen(options) + 1;
+    char *copy = norma_alloc(device->allocator, length);
+    dispatch->options = copy ? memcpy(copy, options, length) : NULL;
     if (!dispatch->options)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "description: out of memory");
     dispatch->code = code_of(dispatch, &dispatch->code_size);
@@ -160,7 +161,7 @@ norma_status ncl_program_get(struct norma_device *device, const norma_dispatch *
     pthread_mutex_unlock(&cl->lock);
     if (!found) {
         // Built without the lock, which every submission takes; a thread that built the same keeps the first.
-        struct ncl_program *made = calloc(1, sizeof(*made));
+        struct ncl_program *made = norma_zalloc(device->allocator, 1, sizeof(*made));
         if (!made)
             return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "%s: host memory", dispatch->kernel);
         made->name = dispatch->kernel;

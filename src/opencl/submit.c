@@ -1,5 +1,4 @@
 #include "opencl.h"
-#include <stdlib.h>
 #include <string.h>
 
 // What one ncl_submit has under way.
@@ -240,8 +239,8 @@ norma_status ncl_submit(struct norma_device *device, const struct norma_command 
     if (status != NORMA_OK)
         return status;
     if (wait_count > sizeof(few) / sizeof(few[0]))
-        list = calloc(wait_count, sizeof(*list));
-    s.event = calloc(1, sizeof(*s.event));
+        list = norma_zalloc(device->allocator, wait_count, sizeof(*list));
+    s.event = norma_zalloc(device->allocator, 1, sizeof(*s.event));
     if (!list || !s.event) {
         status = norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "submit: host memory");
         goto error;
@@ -260,9 +259,9 @@ norma_status ncl_submit(struct norma_device *device, const struct norma_command 
 error:
     if (s.event)
         event_release(s.event);
-    free(s.event);
+    norma_free(s.event);
     if (list != few)
-        free(list);
+        norma_free(list);
     return status;
 }
 
@@ -308,6 +307,6 @@ void ncl_event_finish(struct norma_event *event)
         return;
     if (!ncl_forked(event->device))
         event_release(impl);
-    free(impl);
+    norma_free(impl);
     event->impl = NULL;
 }

@@ -2,7 +2,6 @@
 #include "backend.h"
 #include "planner.h"
 #include <assert.h>
-#include <stdlib.h>
 
 // More would be gigabytes of descriptions.
 static const uint64_t max_dispatches = 1 << 21;
@@ -151,17 +150,18 @@ norma_status norma_room_is_full(const struct norma_room *room)
     return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "recorder: room for %zu dispatches is not enough", room->capacity);
 }
 
-static norma_status take_memory(const struct norma_room *room, uint64_t dispatches, uint64_t steps,
+static norma_status take_memory(const struct norma_plan_options *options, uint64_t dispatches, uint64_t steps,
                                 struct norma_schedule *schedule)
 {
+    const struct norma_room *room = options->room;
     if (room) {
         schedule->borrowed = true;
         schedule->dispatches = room->dispatches;
         schedule->steps = room->steps;
         return dispatches <= room->capacity && steps <= room->capacity ? NORMA_OK : norma_room_is_full(room);
     }
-    schedule->dispatches = malloc(dispatches * sizeof *schedule->dispatches);
-    schedule->steps = malloc(steps * sizeof *schedule->steps);
+    schedule->dispatches = norma_alloc(options->allocator, dispatches * sizeof *schedule->dispatches);
+    schedule->steps = norma_alloc(options->allocator, steps * sizeof *schedule->steps);
     if (!schedule->dispatches || !schedule->steps)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "the plan's %llu dispatches", (unsigned long long)dispatches);
     return NORMA_OK;
@@ -182,7 +182,7 @@ norma_status norma_schedule_rows(const struct row_problem *problem, const struct
     schedule->slots = plan.slots;
     schedule->tiles = (uint32_t)tiles;
     schedule->tile_rows = (int64_t)plan.tile_rows;
-    status = take_memory(options->room, dispatches, npl_step_count(&plan, tiles, dispatches), schedule);
+    status = take_memory(options, dispatches, npl_step_count(&plan, tiles, dispatches), schedule);
     if (status != NORMA_OK)
         return status;
     npl_emit(&plan, schedule);
@@ -198,7 +198,7 @@ norma_status norma_schedule_programs(const struct row_problem *problem, const st
     norma_status status;
     if (!begin(problem, caps, options, &plan, schedule, &status))
         return status;
-    schedule->dispatches = malloc((2 + plan.levels) * sizeof *schedule->dispatches);
+    schedule->dispatches = norma_alloc(options->allocator, (2 + plan.levels) * sizeof *schedule->dispatches);
     if (!schedule->dispatches)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "the plan's programs");
     npl_tile_next(&plan, &tile);
@@ -210,10 +210,10 @@ norma_status norma_schedule_programs(const struct row_problem *problem, const st
 void norma_schedule_finish(struct norma_schedule *schedule)
 {
     for (size_t i = 0; schedule->strided && !schedule->borrowed && i < schedule->dispatch_count; i++)
-        free((void *)(uintptr_t)schedule->dispatches[i].table);
+        norma_free((void *)(uintptr_t)schedule->dispatches[i].table);
     if (!schedule->borrowed) {
-        free(schedule->dispatches);
-        free(schedule->steps);
+        norma_free(schedule->dispatches);
+        norma_free(schedule->steps);
     }
     *schedule = (struct norma_schedule){0};
 }

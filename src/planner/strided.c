@@ -554,7 +554,7 @@ norma_status norma_schedule_form(const struct norma_form *form, const struct nor
     schedule->tiles = 1;
     schedule->tile_rows = form->groups;
     if (scalar)
-        return nst_schedule_scalar(form, schedule);
+        return nst_schedule_scalar(form, options, schedule);
     struct nst plan = {.caps = caps, .options = options, .schedule = schedule};
     plan.quads = !((options->left_out | caps->left_out) & norma_variant_bit(npl_quads));
     if (options->room) {

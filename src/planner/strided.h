@@ -96,7 +96,8 @@ extern const char nst_switch_mix[], nst_switch_add[], nst_switch_coefficients[],
 // Cells that the lists must hold.
 uint64_t nst_mix_lists(const struct norma_form *form);
 // strided_scalar.c
-norma_status nst_schedule_scalar(const struct norma_form *form, struct norma_schedule *schedule);
+norma_status nst_schedule_scalar(const struct norma_form *form, const struct norma_plan_options *options,
+                                 struct norma_schedule *schedule);
 // The workgroup and its constant.
 void nst_set_local(const struct norma_caps *caps, norma_dispatch *dispatch);
 

@@ -4,7 +4,6 @@
 #include "strided.h"
 #include "strided_table.h"
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { GPU_LOCAL = 64, CPU_LOCAL = 16, MOST_DISPATCHES = 1 << 18 };
@@ -168,7 +167,7 @@ static norma_status grow(struct nst *plan)
     const size_t capacity = plan->dispatch_capacity ? 2 * plan->dispatch_capacity : 16;
     if (s->borrowed)
         return norma_room_is_full(plan->options->room);
-    norma_dispatch *grown = realloc(s->dispatches, capacity * sizeof(*grown));
+    norma_dispatch *grown = norma_resize(plan->options->allocator, s->dispatches, capacity * sizeof(*grown));
     if (!grown)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "the plan's %zu dispatches", capacity);
     s->dispatches = grown;
@@ -180,7 +179,7 @@ static uint32_t *new_table(const struct nst *plan)
 {
     const struct norma_schedule *s = plan->schedule;
     if (!s->borrowed)
-        return calloc(NST_TABLE_WORDS, sizeof(uint32_t));
+        return norma_zalloc(plan->options->allocator, NST_TABLE_WORDS, sizeof(uint32_t));
     uint32_t *table = plan->options->room->tables[s->dispatch_count];
     memset(table, 0, NST_TABLE_WORDS * sizeof(*table));
     return table;

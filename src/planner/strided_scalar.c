@@ -1,14 +1,14 @@
 // The scalar path takes the form as it is: its dispatch's table is the form.
 #include "backend.h"
 #include "strided.h"
-#include <stdlib.h>
 
-norma_status nst_schedule_scalar(const struct norma_form *form, struct norma_schedule *schedule)
+norma_status nst_schedule_scalar(const struct norma_form *form, const struct norma_plan_options *options,
+                                 struct norma_schedule *schedule)
 {
-    struct norma_form *copy = malloc(sizeof(*copy));
-    schedule->dispatches = calloc(1, sizeof(*schedule->dispatches));
+    struct norma_form *copy = norma_alloc(options->allocator, sizeof(*copy));
+    schedule->dispatches = norma_zalloc(options->allocator, 1, sizeof(*schedule->dispatches));
     if (!copy || !schedule->dispatches) {
-        free(copy);
+        norma_free(copy);
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "the plan");
     }
     *copy = *form;

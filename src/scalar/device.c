@@ -1,7 +1,6 @@
 #include "scalar.h"
 #include <norma/version.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -70,7 +69,7 @@ void nsc_finish(void *instance)
 
 norma_status nsc_open(struct norma_device *device)
 {
-    struct nsc_device *impl = calloc(1, sizeof *impl);
+    struct nsc_device *impl = norma_zalloc(device->allocator, 1, sizeof *impl);
     if (!impl)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "scalar: out of host memory");
     impl->loops = nsc_loops_choose();
@@ -102,7 +101,7 @@ void nsc_close(struct norma_device *device)
     if (impl->pool && nsc_pool_is_ours(impl->pool))
         nsc_pool_destroy(impl->pool);
     pthread_mutex_destroy(&impl->lock);
-    free(impl);
+    norma_free(impl);
     device->impl = NULL;
 }
 
@@ -111,7 +110,7 @@ norma_status nsc_buffer_create(struct norma_device *device, uint64_t size, struc
     enum { ALIGN = 64 };
     if (size > SIZE_MAX / 2)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "scalar: %llu bytes of host memory", (unsigned long long)size);
-    void *memory = aligned_alloc(ALIGN, ((size_t)size + ALIGN - 1) / ALIGN * ALIGN);
+    void *memory = norma_alloc_aligned(device->allocator, ALIGN, ((size_t)size + ALIGN - 1) / ALIGN * ALIGN);
     if (!memory)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "scalar: %llu bytes of host memory", (unsigned long long)size);
     *buffer = (struct norma_buffer){.device = device, .size = size, .host = memory, .impl = memory};
@@ -126,7 +125,7 @@ norma_status nsc_buffer_import(struct norma_device *device, void *host, uint64_t
 
 void nsc_buffer_finish(struct norma_buffer *buffer)
 {
-    free(buffer->impl); // NULL where the memory was imported
+    norma_free(buffer->impl); // NULL where the memory was imported
     buffer->impl = NULL;
     buffer->host = NULL;
 }

@@ -1,6 +1,5 @@
 #include "scalar.h"
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 struct nsc_pool {
@@ -49,12 +48,12 @@ static void *worker(void *user)
     return NULL;
 }
 
-struct nsc_pool *nsc_pool_create(int threads)
+struct nsc_pool *nsc_pool_create(int threads, const norma_allocator *allocator)
 {
     int wanted = threads - 1;
     if (wanted < 1)
         return NULL;
-    struct nsc_pool *pool = calloc(1, sizeof *pool + (size_t)wanted * sizeof pool->threads[0]);
+    struct nsc_pool *pool = norma_zalloc(allocator, 1, sizeof *pool + (size_t)wanted * sizeof pool->threads[0]);
     if (!pool)
         return NULL;
     pool->pid = getpid();
@@ -102,5 +101,5 @@ void nsc_pool_destroy(struct nsc_pool *pool)
     pthread_cond_destroy(&pool->idle);
     pthread_cond_destroy(&pool->work);
     pthread_mutex_destroy(&pool->lock);
-    free(pool);
+    norma_free(pool);
 }

@@ -17,7 +17,7 @@ struct nsc_job {
 };
 
 // threads counts the caller too. NULL where no thread could be started.
-struct nsc_pool *nsc_pool_create(int threads);
+struct nsc_pool *nsc_pool_create(int threads, const norma_allocator *allocator);
 // Returns when all is done.
 void nsc_pool_run(struct nsc_pool *pool, const struct nsc_job *job);
 // False in a forked child, which has none of the threads.

@@ -5,7 +5,6 @@
 
 #include "../half.h"
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 uint32_t nsc_strided_own_dims(const struct norma_form *f, norma_arg arg)
@@ -541,7 +540,7 @@ static norma_status forward(struct norma_device *device, struct strided *s)
     if (f->mix)
         status = nsc_switch_cells(device, s);
     else if ((f->update_running || statistics_in_place(s)) &&
-             !(s->cells = malloc((size_t)f->groups * sizeof *s->cells)))
+             !(s->cells = norma_alloc(device->allocator, (size_t)f->groups * sizeof *s->cells)))
         status = norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "scalar: out of host memory");
     if (status == NORMA_OK) {
         nsc_strided_run(device, s, run_forward);
@@ -549,8 +548,8 @@ static norma_status forward(struct norma_device *device, struct strided *s)
             write_statistics(s, group, &s->cells[group]);
         nsc_strided_running(s);
     }
-    free(s->cells);
-    free(s->moments);
+    norma_free(s->cells);
+    norma_free(s->moments);
     return status;
 }
 
@@ -558,6 +557,7 @@ norma_status nsc_strided_dispatch(struct norma_device *device, const struct norm
 {
     const norma_dispatch *dispatch = command->dispatch;
     struct strided s = {0};
+    s.allocator = device->allocator;
     s.form = (const void *)dispatch->table;
     const struct norma_form *f = s.form;
     s.eps = f->float64 ? f->eps64 : (double)f->eps;

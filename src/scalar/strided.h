@@ -31,6 +31,7 @@ struct strided_moments {
 };
 
 struct strided {
+    const norma_allocator *allocator;
     const struct norma_form *form;
     char *base[NORMA_ARG_COUNT];
     double eps, weight_offset, momentum, slope;

@@ -4,7 +4,6 @@
 #include "strided.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 static const norma_arg gradients[] = {NORMA_ARG_DX,      NORMA_ARG_DRESIDUAL, NORMA_ARG_DZ,    NORMA_ARG_DADDEND,
                                       NORMA_ARG_DWEIGHT, NORMA_ARG_DBIAS,     NORMA_ARG_DGATE, NORMA_ARG_DINPUT_BIAS};
@@ -277,7 +276,7 @@ static norma_status sum_parameters(struct norma_device *device, struct strided *
         const norma_arg arg = gradients[i];
         if (!nsc_strided_has(s, arg) || is_whole(f, arg) || nsc_strided_own_dims(f, arg) != job.own)
             continue;
-        s->sums[arg] = malloc((size_t)size * sizeof *s->sums[arg]);
+        s->sums[arg] = norma_alloc(device->allocator, (size_t)size * sizeof *s->sums[arg]);
         if (!s->sums[arg])
             return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "scalar: out of host memory");
         job.arg[job.args++] = arg;
@@ -315,7 +314,7 @@ static norma_status find_all(struct norma_device *device, struct strided *s, boo
         if (status != NORMA_OK)
             return status;
     } else if (summed && elements) {
-        s->cells = malloc((size_t)f->groups * sizeof *s->cells);
+        s->cells = norma_alloc(device->allocator, (size_t)f->groups * sizeof *s->cells);
         if (!s->cells)
             return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "scalar: out of host memory");
         nsc_strided_run(device, s, run_cells);
@@ -348,8 +347,8 @@ norma_status nsc_strided_backward(struct norma_device *device, struct strided *s
     if (s->form->op == NORMA_BATCH_NORM_STATS && status == NORMA_OK)
         nsc_strided_run(device, s, run_group_sums);
     for (int a = 0; a < NORMA_ARG_COUNT; a++)
-        free(s->sums[a]);
-    free(s->cells);
-    free(s->moments);
+        norma_free(s->sums[a]);
+    norma_free(s->cells);
+    norma_free(s->moments);
     return status;
 }

@@ -3,7 +3,6 @@
 #include "strided.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 enum { INSTANCE, LAYER, BATCH };
 
@@ -136,8 +135,8 @@ norma_status nsc_switch_cells(struct norma_device *device, struct strided *s)
 {
     const struct norma_form *f = s->form;
     const size_t groups = (size_t)f->groups;
-    s->moments = calloc(groups + (size_t)(f->samples + f->channels), sizeof *s->moments);
-    s->cells = calloc(groups, sizeof *s->cells);
+    s->moments = norma_zalloc(device->allocator, groups + (size_t)(f->samples + f->channels), sizeof *s->moments);
+    s->cells = norma_zalloc(device->allocator, groups, sizeof *s->cells);
     if (!s->moments || !s->cells)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "scalar: out of host memory");
     nsc_strided_run(device, s, run_moments);
@@ -240,7 +239,8 @@ static void store_gradients(const struct strided *s, const struct mix *mix, cons
 norma_status nsc_switch_gradients(struct norma_device *device, struct strided *s)
 {
     const struct norma_form *f = s->form;
-    struct through *sums = calloc((size_t)(f->groups + f->samples + f->channels), sizeof *sums);
+    struct through *sums =
+        norma_zalloc(device->allocator, (size_t)(f->groups + f->samples + f->channels), sizeof *sums);
     if (!sums)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "scalar: out of host memory");
     nsc_strided_run(device, s, run_sums);
@@ -258,6 +258,6 @@ norma_status nsc_switch_gradients(struct norma_device *device, struct strided *s
     }
     store_gradients(s, &mix, sums);
     set_coefficients(s, &mix, sums);
-    free(sums);
+    norma_free(sums);
     return NORMA_OK;
 }

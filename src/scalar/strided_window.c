@@ -3,7 +3,6 @@
 // behind the norm. One thread: it is not tuned.
 #include "strided.h"
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 // The group's elements in order.
@@ -61,7 +60,7 @@ static double respond(const struct norma_form *f, const double *x, int64_t i)
 norma_status nsc_strided_window(struct strided *s)
 {
     const struct norma_form *f = s->form;
-    double *x = malloc(2 * (size_t)f->n * sizeof *x);
+    double *x = norma_alloc(s->allocator, 2 * (size_t)f->n * sizeof *x);
     if (!x)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "scalar: out of host memory");
     double *normalised = x + f->n;
@@ -74,6 +73,6 @@ norma_status nsc_strided_window(struct strided *s)
             count_group(s, group, &o);
         store_group(s, group, normalised, &o);
     }
-    free(x);
+    norma_free(x);
     return NORMA_OK;
 }

@@ -1,5 +1,4 @@
 #include "scalar.h"
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -14,7 +13,7 @@ void nsc_run(struct norma_device *device, const struct nsc_job *job, uint64_t by
     if (impl->pool && !nsc_pool_is_ours(impl->pool))
         impl->pool = NULL; // the parent's: its locks are in an unknown state, so it is left alone
     if (!impl->pool)
-        impl->pool = nsc_pool_create(impl->threads);
+        impl->pool = nsc_pool_create(impl->threads, device->allocator);
     if (impl->pool)
         nsc_pool_run(impl->pool, job);
     else
@@ -81,7 +80,7 @@ norma_status nsc_submit(struct norma_device *device, const struct norma_command 
     event->impl = NULL;
     double *seconds = NULL, begin = 0;
     if (timestamps) {
-        seconds = malloc(sizeof *seconds);
+        seconds = norma_alloc(device->allocator, sizeof *seconds);
         if (!seconds)
             return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "scalar: out of host memory");
         begin = seconds_now();
@@ -103,7 +102,7 @@ norma_status nsc_submit(struct norma_device *device, const struct norma_command 
         event->impl = seconds;
         seconds = NULL;
     }
-    free(seconds);
+    norma_free(seconds);
     return status;
 }
 
@@ -123,6 +122,6 @@ norma_status nsc_event_seconds(struct norma_event *event, double *seconds)
 
 void nsc_event_finish(struct norma_event *event)
 {
-    free(event->impl);
+    norma_free(event->impl);
     event->impl = NULL;
 }

@@ -1,5 +1,4 @@
 #include "nvk.h"
-#include <stdlib.h>
 #include <unistd.h>
 
 static void release(struct nvk_device *d, struct nvk_buffer *b)
@@ -10,7 +9,7 @@ static void release(struct nvk_device *d, struct nvk_buffer *b)
         d->api->DestroyBuffer(d->handle, b->handle, d->allocation);
     if (b->memory)
         d->api->FreeMemory(d->handle, b->memory, d->allocation);
-    free(b);
+    norma_free(b);
 }
 
 static norma_status create_handle(struct nvk_device *d, struct nvk_buffer *b, const void *next)
@@ -44,7 +43,7 @@ static norma_status create(struct norma_device *device, uint64_t size, uint32_t 
     if (size > device->caps.max_alloc) // drivers do not check: lavapipe "allocates" three times its limit
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: %llu bytes are over its largest allocation, %llu", device->id,
                           (unsigned long long)size, (unsigned long long)device->caps.max_alloc);
-    struct nvk_buffer *b = calloc(1, sizeof(*b));
+    struct nvk_buffer *b = norma_zalloc(device->allocator, 1, sizeof(*b));
     if (!b)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
     b->size = (size + 15) & ~(uint64_t)15; // whole words for 16-bit elements
@@ -141,7 +140,7 @@ norma_status nvk_buffer_import(struct norma_device *device, void *host, uint64_t
     if (whole > device->caps.max_alloc)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: %llu bytes are over its largest allocation", device->id,
                           (unsigned long long)size);
-    struct nvk_buffer *b = calloc(1, sizeof(*b));
+    struct nvk_buffer *b = norma_zalloc(device->allocator, 1, sizeof(*b));
     if (!b)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
     b->size = whole;

@@ -1,5 +1,4 @@
 #include "nvk.h"
-#include <stdlib.h>
 
 static void drop_views(struct nvk_device *d, struct nvk_call *call)
 {
@@ -10,7 +9,7 @@ static void drop_views(struct nvk_device *d, struct nvk_call *call)
 static void destroy(struct nvk_device *d, struct nvk_call *call)
 {
     drop_views(d, call);
-    free(call->tape.views);
+    norma_free(call->tape.views);
     nvk_buffer_finish(&call->tape.tables);
     if (call->queries)
         d->api->DestroyQueryPool(d->handle, call->queries, d->allocation);
@@ -20,13 +19,13 @@ static void destroy(struct nvk_device *d, struct nvk_call *call)
         d->api->DestroyCommandPool(d->handle, call->commands, d->allocation);
     if (call->fence)
         d->api->DestroyFence(d->handle, call->fence, d->allocation);
-    free(call);
+    norma_free(call);
 }
 
 static norma_status create(struct nvk_device *d, struct nvk_call **out)
 {
     norma_status status = NORMA_OK;
-    struct nvk_call *call = calloc(1, sizeof(*call));
+    struct nvk_call *call = norma_zalloc(d->allocator, 1, sizeof(*call));
     if (!call)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
     const VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
@@ -70,7 +69,8 @@ static norma_status reserve_sets(struct nvk_device *d, struct nvk_call *call, ui
                                              .maxSets = sets * capacity,
                                              .poolSizeCount = sets,
                                              .pPoolSizes = sizes};
-    VkBufferView *views = d->lean ? realloc(call->tape.views, (size_t)capacity * NVK_TEXELS * sizeof(*views)) : NULL;
+    VkBufferView *views =
+        d->lean ? norma_resize(d->allocator, call->tape.views, (size_t)capacity * NVK_TEXELS * sizeof(*views)) : NULL;
     if (d->lean && !views)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
     call->tape.views = views;

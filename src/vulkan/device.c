@@ -1,7 +1,6 @@
 #include "nvk.h"
 #include <assert.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -33,7 +32,7 @@ static norma_status find_extensions(struct nvk_device *d, const norma_vulkan_obj
     uint32_t count = 0;
     VkExtensionProperties *list = NULL;
     NVK(d->api->EnumerateDeviceExtensionProperties(d->physical, NULL, &count, NULL));
-    if (!(list = calloc(count + 1u, sizeof(*list))))
+    if (!(list = norma_zalloc(d->allocator, count + 1u, sizeof(*list))))
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
     const VkResult result = d->api->EnumerateDeviceExtensionProperties(d->physical, NULL, &count, list);
     if (result != VK_INCOMPLETE)
@@ -46,7 +45,7 @@ static norma_status find_extensions(struct nvk_device *d, const norma_vulkan_obj
             d->driver_properties = true;
     }
 error:
-    free(list);
+    norma_free(list);
     return status;
 }
 
@@ -338,6 +337,6 @@ void nvk_close(struct norma_device *device)
     pthread_mutex_destroy(&d->pipeline_lock);
     pthread_mutex_destroy(&d->queue_lock);
     pthread_mutex_destroy(&d->staging_lock);
-    free(d);
+    norma_free(d);
     device->impl = NULL;
 }

@@ -1,6 +1,5 @@
 // A device of the caller's: nothing of it is made here, and nothing destroyed.
 #include "nvk.h"
-#include <stdlib.h>
 #include <string.h>
 
 static norma_status check(const norma_vulkan_objects *o)
@@ -46,7 +45,8 @@ norma_status nvk_enumerate_given(norma_context *context, const norma_vulkan_obje
                                  void (*add)(void *user, struct norma_device *device), void *user, void **out)
 {
     norma_status status = check(o);
-    struct nvk_instance *instance = status == NORMA_OK ? calloc(1, sizeof(*instance)) : NULL;
+    struct nvk_instance *instance =
+        status == NORMA_OK ? norma_zalloc(norma_context_allocator(context), 1, sizeof(*instance)) : NULL;
     if (!instance)
         return status == NORMA_OK ? norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory") : status;
     *out = instance;
@@ -108,11 +108,11 @@ norma_status norma_vulkan_buffer_wrap(norma_device *device, VkBuffer handle, VkD
     const norma_status status = check_wrap(device, handle, size);
     if (status != NORMA_OK)
         return status;
-    norma_buffer *buffer = calloc(1, sizeof(*buffer));
-    struct nvk_buffer *b = calloc(1, sizeof(*b));
+    norma_buffer *buffer = norma_zalloc(device->allocator, 1, sizeof(*buffer));
+    struct nvk_buffer *b = norma_zalloc(device->allocator, 1, sizeof(*b));
     if (!buffer || !b) {
-        free(buffer);
-        free(b);
+        norma_free(buffer);
+        norma_free(b);
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
     }
     const uint64_t words = size & ~(uint64_t)3;

@@ -1,7 +1,6 @@
 #include "nvk.h"
 #include <dlfcn.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 void (*nvk_api_hook)(struct nvk_api *api);
@@ -60,12 +59,13 @@ error:
 norma_status nvk_add_device(norma_context *context, struct nvk_instance *instance, VkPhysicalDevice physical,
                             uint32_t index, void (*add)(void *user, struct norma_device *device), void *user)
 {
-    struct nvk_device *d = calloc(1, sizeof(*d));
+    struct nvk_device *d = norma_zalloc(norma_context_allocator(context), 1, sizeof(*d));
     struct norma_device *device = d ? norma_device_new(context, &norma_backend_vulkan) : NULL;
     if (!device) {
-        free(d);
+        norma_free(d);
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
     }
+    d->allocator = norma_context_allocator(context);
     d->instance = instance;
     d->api = &instance->api;
     d->physical = physical;
@@ -92,11 +92,11 @@ norma_status nvk_enumerate(norma_context *context, void (*add)(void *user, struc
     if (norma_context_vulkan(context))
         return nvk_enumerate_given(context, norma_context_vulkan(context), add, user, out);
     VkPhysicalDevice *physical = NULL;
-    struct nvk_instance *instance = calloc(1, sizeof(*instance));
+    struct nvk_instance *instance = norma_zalloc(norma_context_allocator(context), 1, sizeof(*instance));
     if (!instance)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
     if (!nvk_load_library(&instance->api)) {
-        free(instance);
+        norma_free(instance);
         return NORMA_OK;
     }
     *out = instance;
@@ -105,7 +105,7 @@ norma_status nvk_enumerate(norma_context *context, void (*add)(void *user, struc
         return status;
     uint32_t count = 0;
     NVK(instance->api.EnumeratePhysicalDevices(instance->handle, &count, NULL));
-    if (!(physical = calloc(count + 1u, sizeof(VkPhysicalDevice)))) {
+    if (!(physical = norma_zalloc(norma_context_allocator(context), count + 1u, sizeof(VkPhysicalDevice)))) {
         status = norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
         goto error;
     }
@@ -117,7 +117,7 @@ norma_status nvk_enumerate(norma_context *context, void (*add)(void *user, struc
             status = nvk_add_device(context, instance, physical[i], index++, add, user);
     }
 error:
-    free(physical);
+    norma_free(physical);
     return status;
 }
 
@@ -128,5 +128,5 @@ void nvk_finish(void *user)
         return;
     if (instance->handle && instance->api.DestroyInstance && !instance->borrowed)
         instance->api.DestroyInstance(instance->handle, NULL);
-    free(instance);
+    norma_free(instance);
 }

@@ -162,6 +162,7 @@ struct nvk_buffer {
 };
 
 struct nvk_device {
+    const norma_allocator *allocator; // the context's
     struct nvk_instance *instance;
     const struct nvk_api *api;
     VkPhysicalDevice physical;

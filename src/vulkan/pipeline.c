@@ -1,6 +1,5 @@
 #include "nvk.h"
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 // Made by the build from shaders/*.comp: ROW modules without and with subgroup operations, those of
@@ -197,13 +196,13 @@ static norma_status find_or_compile(struct norma_device *device, const norma_dis
     }
     if (!may_compile)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "plan: %s was not compiled for this problem", dispatch->kernel);
-    struct nvk_pipeline *made = malloc(sizeof(*made));
+    struct nvk_pipeline *made = norma_alloc(device->allocator, sizeof(*made));
     if (!made)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
     *made = key;
     const norma_status status = compile(device, made, dispatch);
     if (status != NORMA_OK) {
-        free(made);
+        norma_free(made);
         return lean && status == NORMA_ERROR_UNSUPPORTED ? without_lean(device, dispatch, out) : status;
     }
     made->next = d->pipelines;
@@ -247,6 +246,6 @@ void nvk_pipelines_finish(struct nvk_device *d)
         struct nvk_pipeline *p = d->pipelines;
         d->pipelines = p->next;
         d->api->DestroyPipeline(d->handle, p->handle, d->allocation);
-        free(p);
+        norma_free(p);
     }
 }

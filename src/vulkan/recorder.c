@@ -1,7 +1,6 @@
 // Recording into the caller's command buffers.
 #include "recorder.h"
 #include "nvk.h"
-#include <stdlib.h>
 #include <string.h>
 
 struct nvk_recorder {
@@ -27,7 +26,7 @@ static norma_status allocate_sets(struct nvk_device *d, struct nvk_recorder *r, 
                                   VkDescriptorSet *sets)
 {
     norma_status status = NORMA_OK;
-    VkDescriptorSetLayout *layouts = d->layouts[layout] ? malloc(most * sizeof(*layouts)) : NULL;
+    VkDescriptorSetLayout *layouts = d->layouts[layout] ? norma_alloc(d->allocator, most * sizeof(*layouts)) : NULL;
     if (!d->layouts[layout])
         return NORMA_OK; // its kernels do not run on this device
     if (!layouts)
@@ -41,7 +40,7 @@ static norma_status allocate_sets(struct nvk_device *d, struct nvk_recorder *r, 
     NVK(d->api->AllocateDescriptorSets(d->handle, &info, sets));
     r->tape.ready[layout] = sets;
 error:
-    free(layouts);
+    norma_free(layouts);
     return status;
 }
 
@@ -53,12 +52,12 @@ norma_status nvk_recorder_create(struct norma_device *device, uint32_t dispatche
                           "device: %s is Norma's own; command buffers are recorded for a device of the caller's "
                           "(norma_context_params.vulkan)",
                           device->id);
-    struct nvk_recorder *r = calloc(1, sizeof(*r));
+    struct nvk_recorder *r = norma_zalloc(d->allocator, 1, sizeof(*r));
     if (!r)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
     r->tape.most = dispatches;
     norma_status status = NORMA_OK;
-    r->sets = malloc(2 * (size_t)dispatches * sizeof(*r->sets));
+    r->sets = norma_alloc(d->allocator, 2 * (size_t)dispatches * sizeof(*r->sets));
     if (!r->sets)
         status = norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
     if (status == NORMA_OK)
@@ -90,8 +89,8 @@ void nvk_recorder_finish(struct norma_device *device, void *recorder)
     nvk_buffer_finish(&r->tape.tables);
     if (r->tape.pool)
         d->api->DestroyDescriptorPool(d->handle, r->tape.pool, d->allocation);
-    free(r->sets);
-    free(r);
+    norma_free(r->sets);
+    norma_free(r);
 }
 
 norma_status nvk_record(struct norma_device *device, void *recorder, const struct norma_command *commands, size_t count,

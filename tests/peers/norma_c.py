@@ -70,7 +70,8 @@ class ReturnedProblem(ctypes.Structure):
 class ContextParams(ctypes.Structure):
     _fields_ = [("size", ctypes.c_size_t), ("device", ctypes.c_char_p), ("cache_dir", ctypes.c_char_p),
                 ("memory_budget", ctypes.c_uint64), ("threads", ctypes.c_int32), ("invariant", ctypes.c_int32),
-                ("log", ctypes.c_void_p), ("log_user", ctypes.c_void_p)]
+                ("log", ctypes.c_void_p), ("log_user", ctypes.c_void_p),
+                ("vulkan", ctypes.c_void_p), ("opencl", ctypes.c_void_p), ("allocator", ctypes.c_void_p)]
 
 
 class NormaError(RuntimeError):
