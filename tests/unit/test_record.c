@@ -1,0 +1,365 @@
+// Recording for a device of the caller's: which functions of the driver it calls, what it allocates, what it refuses.
+#include "check/guest.h"
+#include <norma/norma.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#ifdef NORMA_HAVE_VULKAN
+#include "vulkan/nvk.h"
+#endif
+#ifdef NORMA_HAVE_OPENCL
+#include "opencl/loader.h"
+#include <norma/opencl.h>
+#endif
+
+enum { RECORDS = 10000, KINDS = 3, C = 24, SPACE = 40, ROWS = 16, N = C * SPACE, COUNT = ROWS * N };
+
+// The library's objects are linked with this program by --wrap.
+static atomic_ulong allocations;
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    allocations++;
+    return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    allocations++;
+    return __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    allocations++;
+    return __real_realloc(old, size);
+}
+
+static unsigned long forbidden_calls;
+
+// Stands for every function of a driver that recording has no use for.
+static int forbidden(void)
+{
+    forbidden_calls++;
+    return -1;
+}
+
+static void forbid(void *functions, size_t size)
+{
+    int (*const stub)(void) = forbidden;
+    for (size_t i = 0; i + sizeof(stub) <= size; i += sizeof(stub))
+        memcpy((char *)functions + i, &stub, sizeof(stub));
+}
+
+// A device of the caller's, three plans with their tensors in one buffer, and what recording takes.
+struct scene {
+    struct check_guest *guest;
+    norma_context *context;
+    norma_device *device;
+    norma_buffer *buffer, *workspace;
+    norma_recorder *recorder;
+    norma_plan *plan[KINDS];
+    norma_problem problem[KINDS];
+    norma_tensor x[KINDS], y[KINDS], mean, var;
+};
+
+static void take(norma_status status)
+{
+    if (status != NORMA_OK)
+        fail_msg("%s: %s", norma_status_name(status), norma_last_error());
+}
+
+// Rows, columns with running statistics, groups.
+static void make_problems(struct scene *s)
+{
+    static const int64_t rows[] = {ROWS, N}, images[] = {ROWS, C, SPACE}, channels[] = {C};
+    static const norma_op kinds[KINDS] = {NORMA_LAYER_NORM, NORMA_BATCH_NORM, NORMA_GROUP_NORM};
+    s->mean = norma_tensor_buffer(NORMA_FLOAT32, 1, channels, s->buffer, 2 * COUNT * sizeof(float));
+    s->var = norma_tensor_buffer(NORMA_FLOAT32, 1, channels, s->buffer, (2 * COUNT + C) * sizeof(float));
+    for (int k = 0; k < KINDS; k++) {
+        s->x[k] = norma_tensor_buffer(NORMA_FLOAT32, k == 0 ? 2 : 3, k == 0 ? rows : images, s->buffer, 0);
+        s->y[k] = s->x[k];
+        s->y[k].offset = COUNT * sizeof(float);
+        s->problem[k] = norma_problem_defaults(kinds[k]);
+        s->problem[k].x = &s->x[k];
+        s->problem[k].y = &s->y[k];
+    }
+    s->problem[1].training = 1;
+    s->problem[1].running_mean = &s->mean;
+    s->problem[1].running_var = &s->var;
+    s->problem[2].num_groups = 4;
+}
+
+static void open_scene(struct scene *s, norma_status (*open)(struct check_guest **guest))
+{
+    static float values[2 * COUNT + 2 * C];
+    norma_context_params params = NORMA_CONTEXT_DEFAULTS;
+    uint64_t most = 16;
+    *s = (struct scene){0};
+    assert_int_equal(open(&s->guest), NORMA_OK);
+    s->guest->objects(s->guest, &params);
+    take(norma_context_create(&params, &s->context));
+    assert_int_equal(norma_context_device_count(s->context), 2); // and the scalar path
+    s->device = norma_context_device(s->context, 0);
+    take(check_guest_buffer(s->guest, s->device, sizeof(values), &s->buffer));
+    for (int i = 0; i < COUNT; i++)
+        values[i] = (float)(i * 37 % 101) - 50;
+    take(norma_buffer_write(s->buffer, 0, values, sizeof(values)));
+    make_problems(s);
+    for (int k = 0; k < KINDS; k++) {
+        norma_needs needs = {.size = sizeof(needs)};
+        take(norma_plan_create(s->device, &s->problem[k], NULL, &s->plan[k]));
+        take(norma_plan_get_needs(s->plan[k], &s->problem[k], &needs));
+        assert_true(needs.dispatches > 0);
+        most = needs.workspace > most ? needs.workspace : most;
+    }
+    take(check_guest_buffer(s->guest, s->device, most, &s->workspace));
+    take(norma_recorder_create(s->device, NULL, &s->recorder));
+}
+
+static void close_scene(struct scene *s)
+{
+    norma_recorder_destroy(&s->recorder);
+    for (int k = 0; k < KINDS; k++)
+        norma_plan_destroy(&s->plan[k]);
+    norma_buffer_destroy(&s->workspace);
+    norma_buffer_destroy(&s->buffer);
+    norma_context_destroy(&s->context);
+    check_guest_close(&s->guest);
+}
+
+static uint32_t programs(const struct scene *s)
+{
+    norma_device_info info = {.size = sizeof(info)};
+    take(norma_device_get_info(s->device, &info));
+    return info.programs;
+}
+
+// Records and executes, another row count each time.
+static norma_status record(struct scene *s, int i)
+{
+    const int k = i % KINDS;
+    s->x[k].shape[0] = s->y[k].shape[0] = 2 + i % (ROWS - 1);
+    const norma_status status = s->guest->run(s->guest, s->plan[k], &s->problem[k], s->recorder, s->workspace, 0);
+    return status == NORMA_OK ? norma_recorder_reset(s->recorder) : status;
+}
+
+static void record_many(struct scene *s)
+{
+    const unsigned long before = allocations, kernels = programs(s);
+    forbidden_calls = 0;
+    for (int i = 0; i < RECORDS; i++)
+        if (record(s, i) != NORMA_OK)
+            fail_msg("record %d: %s", i, norma_last_error());
+    assert_int_equal(allocations - before, 0);
+    assert_int_equal(forbidden_calls, 0);
+    assert_int_equal(programs(s), kernels);
+}
+
+#ifdef NORMA_HAVE_VULKAN
+static struct nvk_api *table;
+
+static void keep_table(struct nvk_api *api)
+{
+    table = api;
+}
+
+static void test_vulkan_calls(void **state)
+{
+    struct scene s;
+    (void)state;
+    nvk_api_hook = keep_table;
+    open_scene(&s, check_guest_vulkan);
+    nvk_api_hook = NULL;
+    const struct nvk_api real = *table;
+    forbid(table, sizeof(*table));
+    table->UpdateDescriptorSets = real.UpdateDescriptorSets;
+    table->CmdBindPipeline = real.CmdBindPipeline;
+    table->CmdBindDescriptorSets = real.CmdBindDescriptorSets;
+    table->CmdPushConstants = real.CmdPushConstants;
+    table->CmdDispatch = real.CmdDispatch;
+    table->CmdPipelineBarrier = real.CmdPipelineBarrier;
+    record_many(&s);
+    *table = real;
+    close_scene(&s);
+}
+#endif
+
+#ifdef NORMA_HAVE_OPENCL
+static void test_opencl_calls(void **state)
+{
+    struct scene s;
+    (void)state;
+    open_scene(&s, check_guest_opencl);
+    const struct ncl_api real = ncl;
+    forbid(&ncl, sizeof(ncl));
+    ncl.GetCommandQueueInfo = real.GetCommandQueueInfo;
+    ncl.SetKernelArg = real.SetKernelArg;
+    ncl.EnqueueNDRangeKernel = real.EnqueueNDRangeKernel;
+    ncl.ReleaseEvent = real.ReleaseEvent;
+    record_many(&s);
+    ncl = real;
+    close_scene(&s);
+}
+#endif
+
+static void refused(norma_status status, norma_status wanted, const char *name)
+{
+    assert_int_equal(status, wanted);
+    if (strncmp(norma_last_error(), name, strlen(name)) != 0)
+        fail_msg("\"%s\", not of %s", norma_last_error(), name);
+}
+
+static void check_refusals(norma_status (*open)(struct check_guest **guest))
+{
+    struct scene s;
+    norma_context *other = NULL;
+    norma_buffer *foreign = NULL;
+    norma_recorder *small = NULL;
+    const norma_recorder_params one = {sizeof(one), 1}, too_many = {sizeof(one), 70000};
+    const norma_context_params defaults = NORMA_CONTEXT_DEFAULTS;
+    norma_context_params scalar = defaults;
+    open_scene(&s, open);
+    scalar.device = "scalar";
+    take(norma_context_create(&scalar, &other));
+    norma_device *host = norma_context_device(other, norma_context_device_count(other) - 1);
+    refused(norma_recorder_create(host, NULL, &small), NORMA_ERROR_UNSUPPORTED, "device");
+    refused(norma_recorder_create(s.device, &too_many, &small), NORMA_ERROR_INVALID_ARGUMENT, "dispatches");
+    refused(s.guest->run(s.guest, s.plan[1], &s.problem[1], s.recorder, NULL, 0), NORMA_ERROR_INVALID_ARGUMENT,
+            "workspace");
+    refused(s.guest->run(s.guest, s.plan[1], &s.problem[1], s.recorder, s.workspace, 4), NORMA_ERROR_INVALID_ARGUMENT,
+            "workspace_offset");
+    refused(s.guest->run(s.guest, s.plan[1], &s.problem[1], NULL, s.workspace, 0), NORMA_ERROR_INVALID_ARGUMENT,
+            "recorder");
+    refused(s.guest->run(s.guest, s.plan[0], &s.problem[1], s.recorder, s.workspace, 0), NORMA_ERROR_INVALID_ARGUMENT,
+            "op");
+    take(norma_recorder_create(s.device, &one, &small));
+    refused(s.guest->run(s.guest, s.plan[1], &s.problem[1], small, s.workspace, 0), NORMA_ERROR_OUT_OF_MEMORY,
+            "recorder");
+    take(norma_buffer_create(host, sizeof(float) * COUNT, &foreign));
+    s.y[0].buffer = foreign;
+    s.y[0].offset = 0;
+    refused(s.guest->run(s.guest, s.plan[0], &s.problem[0], s.recorder, s.workspace, 0), NORMA_ERROR_INVALID_ARGUMENT,
+            "y");
+    norma_buffer_destroy(&foreign);
+    norma_recorder_destroy(&small);
+    norma_context_destroy(&other);
+    close_scene(&s);
+}
+
+#ifdef NORMA_HAVE_VULKAN
+static void test_vulkan_refusals(void **state)
+{
+    (void)state;
+    check_refusals(check_guest_vulkan);
+}
+
+static norma_status create_with(norma_vulkan_objects objects)
+{
+    norma_context_params params = NORMA_CONTEXT_DEFAULTS;
+    norma_context *context = NULL;
+    params.vulkan = &objects;
+    const norma_status status = norma_context_create(&params, &context);
+    norma_context_destroy(&context);
+    return status;
+}
+
+// What is wrong with the caller's objects is told by their names; without a queue the device records alone.
+static void test_vulkan_objects(void **state)
+{
+    struct check_guest *guest;
+    norma_context_params params = NORMA_CONTEXT_DEFAULTS;
+    norma_buffer *buffer = NULL;
+    (void)state;
+    assert_int_equal(check_guest_vulkan(&guest), NORMA_OK);
+    guest->objects(guest, &params);
+    const norma_vulkan_objects good = *params.vulkan;
+    norma_vulkan_objects o = good;
+    o.device = NULL;
+    refused(create_with(o), NORMA_ERROR_INVALID_ARGUMENT, "vulkan: device");
+    o = good;
+    o.queue_family = 99;
+    refused(create_with(o), NORMA_ERROR_INVALID_ARGUMENT, "vulkan: queue_family");
+    o = good;
+    o.size = 8;
+    refused(create_with(o), NORMA_ERROR_INVALID_ARGUMENT, "vulkan: size");
+    o = good;
+    o.extension_count = 1;
+    refused(create_with(o), NORMA_ERROR_INVALID_ARGUMENT, "vulkan: extensions");
+    o = good;
+    o.queue = NULL;
+    params.vulkan = &o;
+    norma_context *context;
+    take(norma_context_create(&params, &context));
+    norma_device *device = norma_context_device(context, 0);
+    norma_recorder *recorder;
+    take(norma_recorder_create(device, NULL, &recorder));
+    take(check_guest_buffer(guest, device, 64, &buffer));
+    refused(norma_buffer_write(buffer, 0, "abc", 4), NORMA_ERROR_UNSUPPORTED, "vulkan:0");
+    float x[4] = {1, 2, 3, 4}, y[4] = {0};
+    const norma_tensor tx = norma_tensor_host(NORMA_FLOAT32, 1, (int64_t[]){4}, x),
+                       ty = norma_tensor_host(NORMA_FLOAT32, 1, (int64_t[]){4}, y);
+    norma_problem problem = NORMA_LAYER_NORM_DEFAULTS;
+    problem.x = &tx;
+    problem.y = &ty;
+    take(norma_run(context, &problem)); // by the scalar path
+    assert_true(y[3] > 1.3F && y[3] < 1.4F);
+    norma_buffer_destroy(&buffer);
+    norma_recorder_destroy(&recorder);
+    norma_context_destroy(&context);
+    check_guest_close(&guest);
+}
+
+static void test_vulkan_address(void **state)
+{
+    struct scene s;
+    norma_buffer *low = NULL, *high = NULL;
+    norma_tensor t = {0};
+    (void)state;
+    open_scene(&s, check_guest_vulkan);
+    VkBuffer handle = ((struct nvk_buffer *)s.buffer->impl)->handle;
+    take(norma_vulkan_buffer_wrap(s.device, handle, 4096, 0x10000, &low));
+    take(norma_vulkan_buffer_wrap(s.device, handle, 4096, 0x20000, &high));
+    norma_buffer *const both[] = {low, high};
+    take(norma_vulkan_tensor_at(both, 2, 0x20010, &t));
+    assert_ptr_equal(t.buffer, high);
+    assert_int_equal(t.offset, 16);
+    refused(norma_vulkan_tensor_at(both, 2, 0x11000, &t), NORMA_ERROR_INVALID_ARGUMENT, "address");
+    norma_buffer_destroy(&low);
+    norma_buffer_destroy(&high);
+    close_scene(&s);
+}
+#endif
+
+#ifdef NORMA_HAVE_OPENCL
+static void test_opencl_refusals(void **state)
+{
+    (void)state;
+    check_refusals(check_guest_opencl);
+}
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#ifdef NORMA_HAVE_VULKAN
+        cmocka_unit_test(test_vulkan_calls),   cmocka_unit_test(test_vulkan_refusals),
+        cmocka_unit_test(test_vulkan_objects), cmocka_unit_test(test_vulkan_address),
+#endif
+#ifdef NORMA_HAVE_OPENCL
+        cmocka_unit_test(test_opencl_calls),   cmocka_unit_test(test_opencl_refusals),
+#endif
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
