@@ -59,18 +59,11 @@ typedef struct norma_vulkan_record_params {
     norma_recorder *recorder;       // of the plan's device
     norma_buffer *workspace;        // where norma_plan_get_needs asks for one: as many bytes behind the offset
     uint64_t workspace_offset;      // bytes, a multiple of needs.alignment
-    // Where the number of rows is known on the device alone: a uint32_t in this buffer, at a multiple of 4 bytes, read
-    // when the command buffer executes. The problem's rows are then the most that there can be: no output behind the
-    // count is written. For layer_norm and rms_norm forward, without a gate, on rows that lie one behind the other;
-    // NORMA_ERROR_UNSUPPORTED for other problems. NULL: the problem's rows. The kernel that reads it counts as a
-    // dispatch, and needs.workspace grows (norma_vulkan_get_needs).
-    norma_buffer *row_count;
-    uint64_t row_count_offset; // bytes
 } norma_vulkan_record_params;
 
-#define NORMA_VULKAN_RECORD_DEFAULTS                         \
-    {                                                        \
-        sizeof(norma_vulkan_record_params), 0, 0, 0, 0, 0, 0 \
+#define NORMA_VULKAN_RECORD_DEFAULTS                   \
+    {                                                  \
+        sizeof(norma_vulkan_record_params), 0, 0, 0, 0 \
     }
 
 // Records one run of the plan; problem as in norma_plan_run, its buffers are wrapped ones. The commands between the
@@ -78,7 +71,7 @@ typedef struct norma_vulkan_record_params {
 // Barriers between Norma's dispatches are recorded too. The caller's, around them: what wrote an input must be visible
 // to VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT with VK_ACCESS_SHADER_READ_BIT; what used an output or the workspace before
 // must be over (READ | WRITE); the outputs are written by VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT with
-// VK_ACCESS_SHADER_WRITE_BIT. With row_count, its buffer likewise as an input.
+// VK_ACCESS_SHADER_WRITE_BIT.
 // Any number of threads may record one plan at once, each with its own recorder and command buffer; command buffers
 // that share a workspace must not execute at once. The command buffer may be submitted any number of times until the
 // recorder is reset. After an error nothing was recorded: NORMA_ERROR_OUT_OF_MEMORY where the recorder is full.
