@@ -152,9 +152,9 @@ STRIDED(column_stats)
     vstore4(k, 0, lane_k);
     vstore4(S.first, 0, first);
     vstore4(S.second, 0, second);
-    __global stat *out = cells(&view) + word(&view, ST_OUT) + chunk;
+    uint out = word(&view, ST_OUT) + chunk; // modulo 2^32, so added up before the pointer
     for (uint j = 0; j < 4; j++)
-        out[(group + j) * word(&view, ST_OUTPUTS)] = chunk_cell(&view, first[j], second[j], lane_k[j], end - begin);
+        cells(&view)[out + (group + j) * word(&view, ST_OUTPUTS)] = chunk_cell(&view, first[j], second[j], lane_k[j], end - begin);
 }
 #endif
 

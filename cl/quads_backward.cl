@@ -139,12 +139,11 @@ STRIDED(column_sums)
         }
     }
     float4 first = FOLD8(T), second = FOLD8(U);
-    __global stat *out = cells(&view) + word(&view, ST_OUT) + chunk;
-    uint outputs = word(&view, ST_OUTPUTS);
-    out[group * outputs] = (stat)(first.x, second.x, 0, 0);
-    out[(group + 1) * outputs] = (stat)(first.y, second.y, 0, 0);
-    out[(group + 2) * outputs] = (stat)(first.z, second.z, 0, 0);
-    out[(group + 3) * outputs] = (stat)(first.w, second.w, 0, 0);
+    uint outputs = word(&view, ST_OUTPUTS), out = word(&view, ST_OUT) + group * outputs + chunk; // modulo 2^32
+    cells(&view)[out] = (stat)(first.x, second.x, 0, 0);
+    cells(&view)[out + outputs] = (stat)(first.y, second.y, 0, 0);
+    cells(&view)[out + 2 * outputs] = (stat)(first.z, second.z, 0, 0);
+    cells(&view)[out + 3 * outputs] = (stat)(first.w, second.w, 0, 0);
 }
 #endif
 

@@ -174,9 +174,9 @@ static inline struct merge merge_of(const struct view *view, uint unit)
 {
     uint groups = word(view, ST_GROUPS), inputs = word(view, ST_INPUTS), o = unit / groups;
     uint group = word(view, ST_GROUP0) + unit % groups;
-    struct merge merge = {cells(view) + word(view, ST_IN) + group * word(view, ST_GROUP_STEP), word(view, ST_STEP), 0,
-                          o * FAN, 0};
-    merge.in += merge.first * merge.step;
+    struct merge merge = {cells(view), word(view, ST_STEP), 0, o * FAN, 0};
+    uint in = word(view, ST_IN) + group * word(view, ST_GROUP_STEP) + merge.first * merge.step; // modulo 2^32
+    merge.in += in;
     merge.count = min(FAN, inputs - o * FAN);
     merge.out = word(view, ST_OUT) + group * word(view, ST_OUTPUTS) + o;
     return merge;
