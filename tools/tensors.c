@@ -1,4 +1,5 @@
 #include "tensors.h"
+#include "problem.h"
 #include <stddef.h>
 #include <string.h>
 
@@ -7,24 +8,9 @@ _Static_assert(offsetof(norma_problem, dvar_weights) ==
                    offsetof(norma_problem, x) + NORMA_ARG_DVAR_WEIGHTS * sizeof(const norma_tensor *),
                "norma_problem and norma_arg differ in order");
 
-static const norma_arg forward_of[NORMA_ARG_COUNT] = {
-    [NORMA_ARG_DX] = NORMA_ARG_X,
-    [NORMA_ARG_DWEIGHT] = NORMA_ARG_WEIGHT,
-    [NORMA_ARG_DBIAS] = NORMA_ARG_BIAS,
-    [NORMA_ARG_DRESIDUAL] = NORMA_ARG_RESIDUAL,
-    [NORMA_ARG_DGATE] = NORMA_ARG_GATE,
-    [NORMA_ARG_DINPUT_BIAS] = NORMA_ARG_INPUT_BIAS,
-    [NORMA_ARG_DZ] = NORMA_ARG_Z,
-    [NORMA_ARG_DADDEND] = NORMA_ARG_ADDEND,
-    [NORMA_ARG_DSCALE] = NORMA_ARG_SCALE,
-    [NORMA_ARG_DSHIFT] = NORMA_ARG_SHIFT,
-    [NORMA_ARG_DMEAN_WEIGHTS] = NORMA_ARG_MEAN_WEIGHTS,
-    [NORMA_ARG_DVAR_WEIGHTS] = NORMA_ARG_VAR_WEIGHTS,
-};
-
 norma_arg tensor_of_gradient(norma_arg gradient)
 {
-    return gradient >= NORMA_ARG_DX && gradient < NORMA_ARG_COUNT ? forward_of[gradient] : NORMA_ARG_COUNT;
+    return norma_arg_is_gradient(gradient) ? norma_forward_of(gradient) : NORMA_ARG_COUNT;
 }
 
 enum tensor_role tensor_role(norma_arg arg)
