@@ -81,7 +81,7 @@ static norma_status append_tiles(struct nst *plan, const struct nst_job *job, in
     return nst_tiles(plan, job->view, mask_of(job->slots), group0, group1, append_tile, &o);
 }
 
-// Groups of a block: those whose lists fit into the workspace at a time.
+// Groups of a block: those whose lists fit into the workspace at a time. 0: there is no room for one.
 static int64_t block_groups(const struct nst *plan, const struct nst_view *view)
 {
     uint64_t each = 0;
@@ -91,10 +91,33 @@ static int64_t block_groups(const struct nst *plan, const struct nst_view *view)
     return (int64_t)npl_min(groups, (uint64_t)view->form->groups);
 }
 
-// Level by level from the chunks' results at lists_at to one cell a group; *in is where those lie (of group 0).
-static norma_status append_levels(struct nst *plan, const struct nst_view *view, const char *kernel, uint32_t output,
-                                  int64_t group0, int64_t group1, uint32_t *in)
+// Groups whose lists are in the workspace at a time, and where the one cell of each that comes of them lies (of group
+// 0).
+struct block {
+    int64_t group0, group1;
+    uint32_t in;
+};
+
+// From a zeroed block to the first, from one to the next; false: that was the last.
+static bool next_block(const struct nst *plan, const struct nst_view *view, struct block *block)
 {
+    const int64_t groups = view->form->groups, left = groups - block->group1, most = block_groups(plan, view);
+    block->group0 = block->group1;
+    block->group1 += left < most ? left : most;
+    return block->group0 < groups;
+}
+
+// One for cells that no lists are needed for.
+static struct block all_groups(const struct nst *plan, const struct nst_view *view)
+{
+    return (struct block){0, view->form->groups, plan->lists_at};
+}
+
+// Level by level from the chunks' results at lists_at to one cell a group.
+static norma_status append_levels(struct nst *plan, const struct nst_view *view, const char *kernel, uint32_t output,
+                                  struct block *block)
+{
+    const int64_t group0 = block->group0, group1 = block->group1;
     const uint64_t groups = (uint64_t)(group1 - group0);
     uint64_t at = plan->lists_at;
     uint32_t level_chunks = 1;
@@ -118,13 +141,13 @@ static norma_status append_levels(struct nst *plan, const struct nst_view *view,
         at = next;
         level_chunks *= NORMA_FAN;
     }
-    *in = plan->kept_at ? plan->kept_at : (uint32_t)(at - (uint64_t)group0);
+    block->in = plan->kept_at ? plan->kept_at : (uint32_t)(at - (uint64_t)group0);
     return NORMA_OK;
 }
 
 // Chunk results of a block of groups (or of a parameter's elements), and their merge.
 static norma_status append_reduction(struct nst *plan, const struct nst_view *view, const char *kernel, uint32_t output,
-                                     int64_t group0, int64_t group1, uint32_t *in)
+                                     struct block *block)
 {
     const bool sums = kernel == kernel_sums;
     struct nst_job job = {.kernel = kernel,
@@ -132,7 +155,7 @@ static norma_status append_reduction(struct nst *plan, const struct nst_view *vi
                           .slots = ELEMENT_SLOTS(sums && output == ST_SUM_ABOUT_MEAN ? NORMA_ARG_MEAN : NONE,
                                                  sums ? NORMA_ARG_DSUM : NONE),
                           .output = output,
-                          .out = (uint32_t)(plan->lists_at - (uint64_t)group0 * (uint64_t)view->chunks),
+                          .out = (uint32_t)(plan->lists_at - (uint64_t)block->group0 * (uint64_t)view->chunks),
                           .outputs = (uint32_t)view->chunks};
     if (plan->kept_at && view->levels == 0)
         job.out = plan->kept_at;
@@ -142,28 +165,24 @@ static norma_status append_reduction(struct nst *plan, const struct nst_view *vi
     if (of_x)
         job.slots[ST_RESIDUAL] = job.slots[ST_GATE] = job.slots[ST_INPUT_BIAS] = job.slots[ST_Z] = NONE;
     plan->barrier = true; // whoever read the lists of the block before is through
-    TRY(append_tiles(plan, &job, group0, group1));
-    return append_levels(plan, view,
-                         sums    ? kernel_add
-                         : scans ? kernel_fold
-                                 : kernel_merge,
-                         output, group0, group1, in);
+    TRY(append_tiles(plan, &job, block->group0, block->group1));
+    return append_levels(plan, view, sums ? kernel_add : scans ? kernel_fold : kernel_merge, output, block);
 }
 
 // where: ST_FINISH_*.
-static norma_status append_finish(struct nst *plan, const struct nst_view *view, int64_t group0, int64_t group1,
-                                  uint32_t in, uint32_t where)
+static norma_status append_finish(struct nst *plan, const struct nst_view *view, const struct block *block,
+                                  uint32_t where)
 {
     const struct norma_form *f = view->form;
     const bool statistics = where == ST_FINISH_SAVED || !f->backward;
     const bool sums = where == ST_FINISH_STATS && f->backward && f->op == NORMA_BATCH_NORM_APPLY;
     struct nst_job job = {.kernel = kernel_finish,
                           .view = view,
-                          .tile = {group0, group1, 0, view->chunks},
-                          .units = (uint64_t)(group1 - group0),
+                          .tile = {block->group0, block->group1, 0, view->chunks},
+                          .units = (uint64_t)(block->group1 - block->group0),
                           .slots = NO_SLOTS,
                           .written = 1u << ST_MEAN | 1u << ST_RSTD | (where == ST_FINISH_STATS ? 0 : 1u << ST_STATS),
-                          .in = in,
+                          .in = block->in,
                           .inputs = 1,
                           .output = where};
     job.slots[ST_MEAN] = statistics ? NORMA_ARG_MEAN : NONE;
@@ -180,14 +199,11 @@ static norma_status append_finish(struct nst *plan, const struct nst_view *view,
 static norma_status append_kept(struct nst *plan, const struct nst_view *view, const char *kernel, uint32_t output,
                                 uint32_t kept_at)
 {
-    const int64_t groups = view->form->groups, block = block_groups(plan, view);
+    struct block block = {0};
     norma_status status = NORMA_OK;
     plan->kept_at = kept_at;
-    for (int64_t group = 0; group < groups && status == NORMA_OK; group += block) {
-        uint32_t in;
-        const int64_t end = group + block < groups ? group + block : groups;
-        status = append_reduction(plan, view, kernel, output, group, end, &in);
-    }
+    while (status == NORMA_OK && next_block(plan, view, &block))
+        status = append_reduction(plan, view, kernel, output, &block);
     plan->kept_at = 0;
     return status;
 }
@@ -195,33 +211,31 @@ static norma_status append_kept(struct nst *plan, const struct nst_view *view, c
 static norma_status append_statistics(struct nst *plan, const struct nst_view *view)
 {
     const struct norma_form *f = view->form;
+    struct block block = all_groups(plan, view);
     const bool saved =
         f->backward && f->statistic == FORM_MOMENTS && f->arg[NORMA_ARG_MEAN].present && f->arg[NORMA_ARG_RSTD].present;
     if (f->statistic == FORM_GIVEN)
-        return append_finish(plan, view, 0, f->groups, plan->lists_at, ST_FINISH_LISTS);
+        return append_finish(plan, view, &block, ST_FINISH_LISTS);
     if (f->mix) {
         TRY(append_kept(plan, view, kernel_stats, 0, plan->moments_at));
         return nst_append_mix(plan, view);
     }
     if (f->statistic == FORM_MERGED) {
-        TRY(append_finish(plan, view, 0, f->groups, plan->lists_at, ST_FINISH_STATS));
+        TRY(append_finish(plan, view, &block, ST_FINISH_STATS));
         return f->update_running ? nst_append_running(plan, view, plan->lists_at) : NORMA_OK;
     }
-    const int64_t block = block_groups(plan, view);
     // Samples that share running statistics go into them at once.
-    if (f->update_running && block < f->groups)
+    if (f->update_running && block_groups(plan, view) < f->groups)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "running_mean: %lld groups are too many to update it",
                           (long long)f->groups);
-    for (int64_t group = 0; group < f->groups; group += block) {
-        const int64_t end = group + block < f->groups ? group + block : f->groups;
-        uint32_t in;
-        TRY(append_reduction(plan, view, saved ? kernel_sums : kernel_stats, saved ? ST_SUM_ABOUT_MEAN : 0, group, end,
-                             &in));
-        TRY(append_finish(plan, view, group, end, in, saved ? ST_FINISH_SAVED : ST_FINISH_LISTS));
+    block = (struct block){0};
+    while (next_block(plan, view, &block)) {
+        TRY(append_reduction(plan, view, saved ? kernel_sums : kernel_stats, saved ? ST_SUM_ABOUT_MEAN : 0, &block));
+        TRY(append_finish(plan, view, &block, saved ? ST_FINISH_SAVED : ST_FINISH_LISTS));
         if (f->renorm)
-            TRY(nst_append_renorm(plan, view, group, end));
+            TRY(nst_append_renorm(plan, view, block.group0, block.group1));
         if (f->update_running)
-            TRY(nst_append_running(plan, view, in));
+            TRY(nst_append_running(plan, view, block.in));
     }
     return NORMA_OK;
 }
@@ -233,18 +247,16 @@ static norma_status append_coefficients(struct nst *plan, const struct nst_view 
         TRY(append_kept(plan, view, kernel_sums, ST_SUM_STATISTICS, plan->sums_at));
         return nst_append_mix_gradients(plan, view);
     }
-    const int64_t block = block_groups(plan, view);
-    for (int64_t group = 0; group < f->groups; group += block) {
-        const int64_t end = group + block < f->groups ? group + block : f->groups;
-        uint32_t in = plan->lists_at;
+    struct block block = {.in = plan->lists_at};
+    while (next_block(plan, view, &block)) {
         if (f->statistic != FORM_GIVEN)
-            TRY(append_reduction(plan, view, kernel_sums, ST_SUM_STATISTICS, group, end, &in));
+            TRY(append_reduction(plan, view, kernel_sums, ST_SUM_STATISTICS, &block));
         const struct nst_job job = {.kernel = kernel_coefficients,
                                     .view = view,
-                                    .tile = {group, end, 0, view->chunks},
-                                    .units = (uint64_t)(end - group),
+                                    .tile = {block.group0, block.group1, 0, view->chunks},
+                                    .units = (uint64_t)(block.group1 - block.group0),
                                     .slots = NO_SLOTS,
-                                    .in = in,
+                                    .in = block.in,
                                     .inputs = 1};
         plan->barrier = true;
         TRY(nst_append(plan, &job));
@@ -252,32 +264,51 @@ static norma_status append_coefficients(struct nst *plan, const struct nst_view 
     return NORMA_OK;
 }
 
-// The sums at `in` of groups to a tensor: a parameter's gradient (then they are its elements), or sums.
-static norma_status append_write(struct nst *plan, const struct nst_view *view, norma_arg to, int64_t group0,
-                                 int64_t group1, uint32_t in)
+// What a reduction has found of the block's groups to a tensor: sums (of a parameter's gradient, whose elements the
+// groups are then, or of groups), or with kernel_result the result of a scan.
+static norma_status append_write(struct nst *plan, const struct nst_view *view, const char *kernel, uint32_t output,
+                                 const struct block *block, norma_arg to)
 {
-    const struct nst_job job = {.kernel = kernel_write,
+    const struct nst_job job = {.kernel = kernel,
                                 .view = view,
-                                .tile = {group0, group1, 0, view->chunks},
-                                .units = (uint64_t)(group1 - group0),
+                                .tile = {block->group0, block->group1, 0, view->chunks},
+                                .units = (uint64_t)(block->group1 - block->group0),
                                 .slots = {NONE, to, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE},
                                 .written = 1u << ST_TO,
-                                .in = in,
+                                .output = output,
+                                .in = block->in,
                                 .inputs = 1};
     plan->barrier = true;
     return nst_append(plan, &job);
 }
 
-// Of batch_norm_stats: what coefficients would be made of.
-static norma_status append_group_sums(struct nst *plan, const struct nst_view *view)
+// What a scan of no elements leaves: folds without inputs.
+static norma_status append_nothing(struct nst *plan, const struct nst_view *view, uint32_t output, struct block *block)
 {
-    const struct norma_form *f = view->form;
-    const int64_t block = block_groups(plan, view);
-    for (int64_t group = 0; group < f->groups; group += block) {
-        const int64_t end = group + block < f->groups ? group + block : f->groups;
-        uint32_t in;
-        TRY(append_reduction(plan, view, kernel_sums, ST_SUM_STATISTICS, group, end, &in));
-        TRY(append_write(plan, view, NORMA_ARG_SUMS, group, end, in));
+    const struct nst_job job = {.kernel = kernel_fold,
+                                .view = view,
+                                .tile = {block->group0, block->group1, 0, view->chunks},
+                                .units = (uint64_t)(block->group1 - block->group0),
+                                .slots = NO_SLOTS,
+                                .out = (uint32_t)(plan->lists_at - (uint64_t)block->group0),
+                                .outputs = 1,
+                                .output = output};
+    block->in = job.out;
+    plan->barrier = true;
+    return nst_append(plan, &job);
+}
+
+// A reduction by kernel_sums or kernel_scan into the tensor `to`.
+static norma_status append_reduced(struct nst *plan, const struct nst_view *view, const char *kernel, uint32_t output,
+                                   norma_arg to)
+{
+    struct block block = {0};
+    while (next_block(plan, view, &block)) {
+        if (kernel == kernel_scan && view->form->no_elements)
+            TRY(append_nothing(plan, view, output, &block));
+        else
+            TRY(append_reduction(plan, view, kernel, output, &block));
+        TRY(append_write(plan, view, kernel == kernel_scan ? kernel_result : kernel_write, output, &block, to));
     }
     return NORMA_OK;
 }
@@ -286,22 +317,20 @@ static norma_status append_group_sums(struct nst *plan, const struct nst_view *v
 static norma_status append_parts(struct nst *plan, const struct nst_view *view)
 {
     const struct norma_form *f = view->form;
-    const int64_t block = block_groups(plan, view);
-    for (int64_t group = 0; group < f->groups; group += block) {
-        const int64_t end = group + block < f->groups ? group + block : f->groups;
+    struct block block = {0};
+    while (next_block(plan, view, &block)) {
         struct nst_job job = {.kernel = kernel_gather,
                               .view = view,
                               .slots = NO_SLOTS,
                               .output = f->backward,
-                              .out = (uint32_t)(plan->lists_at - (uint64_t)group * (uint64_t)f->n),
+                              .out = (uint32_t)(plan->lists_at - (uint64_t)block.group0 * (uint64_t)f->n),
                               .outputs = (uint32_t)f->n};
-        uint32_t in;
         job.slots[ST_PARTS] = NORMA_ARG_PARTS;
-        plan->barrier = group > 0; // whoever read the lists of the block before is through
-        TRY(append_tiles(plan, &job, group, end));
-        TRY(append_levels(plan, view, f->backward ? kernel_add : kernel_merge, 0, group, end, &in));
-        TRY(f->backward ? append_write(plan, view, NORMA_ARG_SUMS, group, end, in)
-                        : append_finish(plan, view, group, end, in, ST_FINISH_LISTS));
+        plan->barrier = block.group0 > 0; // whoever read the lists of the block before is through
+        TRY(append_tiles(plan, &job, block.group0, block.group1));
+        TRY(append_levels(plan, view, f->backward ? kernel_add : kernel_merge, 0, &block));
+        TRY(f->backward ? append_write(plan, view, kernel_write, 0, &block, NORMA_ARG_SUMS)
+                        : append_finish(plan, view, &block, ST_FINISH_LISTS));
     }
     return NORMA_OK;
 }
@@ -319,16 +348,9 @@ static norma_status append_parameter(struct nst *plan, const struct nst_view *wh
     if (form.n > INT32_MAX)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: sums of %lld elements; at most %d", norma_arg_name(gradient),
                           (long long)form.n, INT32_MAX);
-    const int64_t block = block_groups(plan, &view);
-    if (block == 0)
+    if (block_groups(plan, &view) == 0)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: no room for its sums", norma_arg_name(gradient));
-    for (int64_t group = 0; group < form.groups; group += block) {
-        const int64_t end = group + block < form.groups ? group + block : form.groups;
-        uint32_t in;
-        TRY(append_reduction(plan, &view, kernel_sums, output, group, end, &in));
-        TRY(append_write(plan, &view, gradient, group, end, in));
-    }
-    return NORMA_OK;
+    return append_reduced(plan, &view, kernel_sums, output, gradient);
 }
 
 static norma_status append_grad(struct nst *plan, const struct nst_view *view, norma_arg gradient, uint32_t output)
@@ -365,8 +387,9 @@ static norma_status append_backward(struct nst *plan, const struct nst_view *vie
     const struct norma_form *f = view->form;
     const bool gate_whole = f->arg[NORMA_ARG_DGATE].present && is_whole(f, NORMA_ARG_DGATE);
     if (f->op == NORMA_BATCH_NORM_STATS)
-        TRY(append_group_sums(plan, view));
-    else if (f->statistic != FORM_MERGED) // then finish has written them
+        TRY(append_reduced(plan, view, kernel_sums, ST_SUM_STATISTICS,
+                           NORMA_ARG_SUMS)); // what coefficients are made of
+    else if (f->statistic != FORM_MERGED)    // then finish has written them
         TRY(append_coefficients(plan, view));
     TRY(append_parameter(plan, view, NORMA_ARG_DWEIGHT, ST_SUM_DWEIGHT));
     TRY(append_parameter(plan, view, NORMA_ARG_DBIAS, ST_SUM_DBIAS));
@@ -383,49 +406,6 @@ static norma_status append_backward(struct nst *plan, const struct nst_view *vie
     return NORMA_OK;
 }
 
-// What a scan of no elements leaves: folds without inputs.
-static norma_status append_nothing(struct nst *plan, const struct nst_view *view, uint32_t output, int64_t group0,
-                                   int64_t group1, uint32_t *in)
-{
-    const struct nst_job job = {.kernel = kernel_fold,
-                                .view = view,
-                                .tile = {group0, group1, 0, view->chunks},
-                                .units = (uint64_t)(group1 - group0),
-                                .slots = NO_SLOTS,
-                                .out = (uint32_t)(plan->lists_at - (uint64_t)group0),
-                                .outputs = 1,
-                                .output = output};
-    *in = job.out;
-    plan->barrier = true;
-    return nst_append(plan, &job);
-}
-
-// Something of each group's elements, into the tensor `to`.
-static norma_status append_scan(struct nst *plan, const struct nst_view *view, norma_arg to, uint32_t output)
-{
-    const int64_t groups = view->form->groups, block = block_groups(plan, view);
-    for (int64_t group = 0; group < groups; group += block) {
-        const int64_t end = group + block < groups ? group + block : groups;
-        uint32_t in;
-        if (view->form->no_elements)
-            TRY(append_nothing(plan, view, output, group, end, &in));
-        else
-            TRY(append_reduction(plan, view, kernel_scan, output, group, end, &in));
-        const struct nst_job job = {.kernel = kernel_result,
-                                    .view = view,
-                                    .tile = {group, end, 0, view->chunks},
-                                    .units = (uint64_t)(end - group),
-                                    .slots = {NONE, to, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE},
-                                    .written = 1u << ST_TO,
-                                    .output = output,
-                                    .in = in,
-                                    .inputs = 1};
-        plan->barrier = true;
-        TRY(nst_append(plan, &job));
-    }
-    return NORMA_OK;
-}
-
 // The tensor in slot ST_Y_SCALE: a scale that is given.
 static norma_arg given_scale(const struct norma_form *f)
 {
@@ -436,10 +416,10 @@ static norma_status append_scans(struct nst *plan, const struct nst_view *view)
 {
     const struct norma_form *f = view->form;
     if (f->arg[NORMA_ARG_NONFINITE].present)
-        TRY(append_scan(plan, view, NORMA_ARG_NONFINITE, ST_SCAN_NONFINITE));
+        TRY(append_reduced(plan, view, kernel_scan, ST_SCAN_NONFINITE, NORMA_ARG_NONFINITE));
     if (f->dynamic_scale)
-        TRY(append_scan(plan, view, NORMA_ARG_Y_SCALE,
-                        f->arg[NORMA_ARG_Y].dtype == NORMA_INT8 ? ST_SCAN_INT8 : ST_SCAN_FLOAT8));
+        TRY(append_reduced(plan, view, kernel_scan,
+                           f->arg[NORMA_ARG_Y].dtype == NORMA_INT8 ? ST_SCAN_INT8 : ST_SCAN_FLOAT8, NORMA_ARG_Y_SCALE));
     return NORMA_OK;
 }
 
