@@ -1,5 +1,6 @@
 #include "blocks.h"
 #include "message.h"
+#include "problem.h"
 #include "tensors.h"
 #include "values.h"
 #include <norma/run.h>
@@ -71,7 +72,7 @@ bool blocks_next(struct blocks *b, bool *failed)
         return false;
     b->done = b->axis < 0 ? 1 : begin + (left < b->length ? left : b->length);
     for (norma_arg arg = NORMA_ARG_X; b->axis >= 0 && arg < NORMA_ARG_COUNT; ++arg) {
-        const norma_tensor *t = problem_tensor(&b->problem, arg);
+        const norma_tensor *t = norma_problem_tensor(&b->problem, arg);
         if (!t)
             continue;
         part[arg] = cut(b, arg, t, begin, b->done - begin);

@@ -51,7 +51,7 @@ static bool place(struct bench *b)
     uint64_t used[2] = {0, 0};
     for (norma_arg arg = NORMA_ARG_X; arg < NORMA_ARG_COUNT; ++arg) {
         norma_tensor *t = &b->made.tensor[arg];
-        if (!problem_tensor(&b->made.problem, arg))
+        if (!norma_problem_tensor(&b->made.problem, arg))
             continue;
         uint64_t *end = &used[norma_arg_is_output(&b->made.problem, arg)];
         t->offset = *end;
@@ -73,7 +73,7 @@ static bool fill(struct bench *b)
 {
     for (norma_arg arg = NORMA_ARG_X; arg < NORMA_ARG_COUNT; ++arg) {
         norma_tensor *t = &b->made.tensor[arg];
-        if (!problem_tensor(&b->made.problem, arg))
+        if (!norma_problem_tensor(&b->made.problem, arg))
             continue;
         t->buffer = norma_arg_is_output(&b->made.problem, arg) ? b->to : b->from;
         uint64_t bytes = tensor_bytes(t);

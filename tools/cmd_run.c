@@ -24,7 +24,7 @@ static norma_dtype output_dtype(const struct job *job, norma_arg arg)
 {
     const norma_dtype x = problem_first(&job->in.problem)->dtype;
     const norma_arg of = tensor_of_gradient(arg);
-    const norma_tensor *tensor = of == NORMA_ARG_COUNT ? NULL : problem_tensor(&job->in.problem, of);
+    const norma_tensor *tensor = of == NORMA_ARG_COUNT ? NULL : norma_problem_tensor(&job->in.problem, of);
     const norma_dtype wanted = job->options.out_dtype;
     if (arg == NORMA_ARG_NONFINITE)
         return NORMA_INT32;
@@ -51,11 +51,11 @@ static bool plan_outputs(struct job *job)
         if (running && o->out_file[arg] && !output)
             return complain("%s: nothing updates it: say --%s, or leave out its output", norma_arg_name(arg),
                             p->op == NORMA_INSTANCE_NORM ? "use-input-stats 1" : "training");
-        if (running && o->out_file[arg] && !problem_tensor(&job->in.problem, arg))
+        if (running && o->out_file[arg] && !norma_problem_tensor(&job->in.problem, arg))
             return complain("%s: there is none to update: its input is missing", norma_arg_name(arg));
         // What --verify compares where no file is named.
         const bool unnamed = arg == NORMA_ARG_Y                 ? argument_has_tensor(p->op, p->direction, arg)
-                             : running                          ? problem_tensor(&job->in.problem, arg) != NULL
+                             : running                          ? norma_problem_tensor(&job->in.problem, arg) != NULL
                              : tensor_role(arg) == TENSOR_CELLS ? true
                                                                 : arg == NORMA_ARG_DX && !any;
         if (!output || !(o->out_file[arg] || unnamed))

@@ -151,7 +151,7 @@ bool made_allocate(struct made *made, uint64_t seed)
 {
     for (norma_arg arg = NORMA_ARG_X; arg < NORMA_ARG_COUNT; ++arg) {
         norma_tensor *t = &made->tensor[arg];
-        if (!problem_tensor(&made->problem, arg))
+        if (!norma_problem_tensor(&made->problem, arg))
             continue;
         uint64_t bytes = tensor_bytes(t);
         // Pages of their own, as an engine's big tensors have.
@@ -178,7 +178,7 @@ uint64_t made_bytes(const struct made *made)
 {
     uint64_t total = 0;
     for (norma_arg arg = NORMA_ARG_X; arg < NORMA_ARG_COUNT; ++arg) {
-        if (problem_tensor(&made->problem, arg))
+        if (norma_problem_tensor(&made->problem, arg))
             total += tensor_bytes(&made->tensor[arg]) *
                      (tensor_is_updated(arg) && norma_arg_is_output(&made->problem, arg) ? 2 : 1);
     }

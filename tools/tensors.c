@@ -59,13 +59,6 @@ const norma_tensor **problem_slot(norma_problem *problem, norma_arg arg)
     return (const norma_tensor **)(void *)(slots + (size_t)arg * sizeof(const norma_tensor *));
 }
 
-const norma_tensor *problem_tensor(const norma_problem *problem, norma_arg arg)
-{
-    const norma_tensor *tensor;
-    memcpy(&tensor, (const char *)problem + offsetof(norma_problem, x) + (size_t)arg * sizeof(tensor), sizeof(tensor));
-    return tensor;
-}
-
 norma_arg first_tensor(norma_op op)
 {
     return op == NORMA_BATCH_NORM_MERGE ? NORMA_ARG_PARTS : NORMA_ARG_X;
@@ -73,7 +66,7 @@ norma_arg first_tensor(norma_op op)
 
 const norma_tensor *problem_first(const norma_problem *problem)
 {
-    return problem_tensor(problem, first_tensor(problem->op));
+    return norma_problem_tensor(problem, first_tensor(problem->op));
 }
 
 uint32_t group_axes(const norma_problem *p)
@@ -173,7 +166,7 @@ static int32_t cells_shape(const norma_problem *p, norma_arg arg, int64_t shape[
 int32_t natural_shape(const norma_problem *p, norma_arg arg, int64_t shape[NORMA_MAX_RANK])
 {
     const norma_arg of = tensor_of_gradient(arg);
-    const norma_tensor *tensor = of == NORMA_ARG_COUNT ? NULL : problem_tensor(p, of);
+    const norma_tensor *tensor = of == NORMA_ARG_COUNT ? NULL : norma_problem_tensor(p, of);
     int32_t rank = 0;
     if (tensor) {
         memcpy(shape, tensor->shape, sizeof tensor->shape);

@@ -23,7 +23,6 @@ norma_arg tensor_of_gradient(norma_arg gradient);
 
 // The tensor's slot in a problem (const norma_tensor **).
 const norma_tensor **problem_slot(norma_problem *problem, norma_arg arg);
-const norma_tensor *problem_tensor(const norma_problem *problem, norma_arg arg);
 
 // What the operator reads first: x, or the parts of batch_norm_merge.
 norma_arg first_tensor(norma_op op);

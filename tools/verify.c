@@ -85,7 +85,7 @@ static void note(struct worker *w, norma_arg arg, int64_t row, int64_t element, 
 static void note_statistic(struct worker *w, norma_arg arg, int64_t row, long double expected, long double bound,
                            const float *scalar)
 {
-    const norma_tensor *tensor = problem_tensor(w->v->problem, arg);
+    const norma_tensor *tensor = norma_problem_tensor(w->v->problem, arg);
     if (!tensor)
         return;
     float got;
@@ -203,7 +203,7 @@ static bool run_scalar(struct verifier *v, int64_t first, int64_t count)
         [NORMA_ARG_Y] = v->y, [NORMA_ARG_SUM] = v->sum, [NORMA_ARG_MEAN] = v->mean, [NORMA_ARG_RSTD] = v->rstd};
     block.normalized_dims = 1;
     for (norma_arg arg = NORMA_ARG_X; arg < NORMA_ARG_COUNT; ++arg) {
-        const norma_tensor *whole = problem_tensor(p, arg);
+        const norma_tensor *whole = norma_problem_tensor(p, arg);
         if (!whole)
             continue;
         size_t row_bytes = (size_t)v->n * norma_dtype_size(whole->dtype);

@@ -47,7 +47,8 @@ static void compare_output(const struct comparison *c, const struct norma_form *
                            const struct form_reference_output *out, struct verify_result *result)
 {
     const norma_arg source = form->arg[arg].source;
-    const norma_tensor *got = problem_tensor(c->problem, source), *scalar = problem_tensor(&c->expected, source);
+    const norma_tensor *got = norma_problem_tensor(c->problem, source),
+                       *scalar = norma_problem_tensor(&c->expected, source);
     const int64_t count = form_output_count(form, arg), base = slice_offset(form, arg, begin);
     const size_t size = norma_dtype_size(got->dtype);
     struct norma_form by_scalar = *form; // whose outputs are not rounded to 16 bits
@@ -75,7 +76,7 @@ static bool compare_slice(const struct comparison *c, int64_t slice, struct veri
         form.groups = form.groups / whole * form.extent[0];
     }
     for (norma_arg arg = NORMA_ARG_X; arg < NORMA_ARG_COUNT; ++arg) {
-        const norma_tensor *t = form.arg[arg].present ? problem_tensor(c->given, form.arg[arg].source) : NULL;
+        const norma_tensor *t = form.arg[arg].present ? norma_problem_tensor(c->given, form.arg[arg].source) : NULL;
         if (t && t->data)
             data[arg] = (const char *)t->data + slice_offset(&form, arg, begin) * (int64_t)norma_dtype_size(t->dtype);
     }
@@ -142,7 +143,7 @@ static bool run_scalar(struct comparison *c, norma_context *scalar, norma_tensor
 {
     c->expected = *c->given;
     for (norma_arg arg = NORMA_ARG_X; arg < NORMA_ARG_COUNT; ++arg) {
-        const norma_tensor *t = problem_tensor(c->problem, arg);
+        const norma_tensor *t = norma_problem_tensor(c->problem, arg);
         if (!t || !norma_arg_is_output(c->problem, arg))
             continue;
         memory[arg] = *t;
@@ -153,7 +154,7 @@ static bool run_scalar(struct comparison *c, norma_context *scalar, norma_tensor
         if (!memory[arg].data)
             return complain("verify: no memory for the scalar path's %s", norma_arg_name(arg));
         if (tensor_is_updated(arg))
-            memcpy(memory[arg].data, problem_tensor(c->given, arg)->data, bytes);
+            memcpy(memory[arg].data, norma_problem_tensor(c->given, arg)->data, bytes);
         *problem_slot(&c->expected, arg) = &memory[arg];
     }
     c->by_scalar = true;
