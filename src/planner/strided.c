@@ -59,9 +59,9 @@ static norma_status append_tile(void *user, const struct nst_tile *tile)
     const int64_t first = form_chunk_begin(f->n, f->run, tile->chunk0),
                   last = form_chunk_begin(f->n, f->run, tile->chunk1);
     o->job.tile = *tile;
-    o->job.by_element = o->job.kernel == kernel_apply || o->job.kernel == kernel_grad ||
-                        o->job.kernel == kernel_window || o->job.kernel == kernel_gather;
-    o->job.units = groups * (uint64_t)(o->job.by_element ? last - first : tile->chunk1 - tile->chunk0);
+    const bool by_element = o->job.kernel == kernel_apply || o->job.kernel == kernel_grad ||
+                            o->job.kernel == kernel_window || o->job.kernel == kernel_gather;
+    o->job.units = groups * (uint64_t)(by_element ? last - first : tile->chunk1 - tile->chunk0);
     struct nst_job quad;
     if (o->plan->options->variant || !o->plan->quads || !nst_quad_job(o->plan, &o->job, &quad))
         return nst_append(o->plan, &o->job);

@@ -73,7 +73,6 @@ struct nst_job {
     const struct nst_view *view;
     struct nst_tile tile;
     uint64_t units;
-    bool by_element;     // units are elements of groups, not chunks
     norma_arg slots[12]; // the form's tensor of each slot; NORMA_ARG_COUNT: none
     uint32_t written;    // bit s: slot s is written, as far as the kernel's module says
     uint32_t output, inputs, outputs, in, out, level, update, member, members, stretch;

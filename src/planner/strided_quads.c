@@ -7,11 +7,12 @@
 
 static const struct kernel {
     const char *strided, *columns, *planes;
-    bool backward, writes; // writes a tensor
-} kernels[] = {{"strided_stats", "column_stats", "plane_stats", false, false},
-               {"strided_apply", "column_apply", "plane_apply", false, true},
-               {"strided_sums", "column_sums", "plane_sums", true, false},
-               {"strided_grad", "column_grad", "plane_grad", true, true}};
+    bool backward, writes; // writes a tensor: a unit is some of its elements, not a chunk
+    bool normalised;       // works on what comes of the statistics
+} kernels[] = {{"strided_stats", "column_stats", "plane_stats", false, false, false},
+               {"strided_apply", "column_apply", "plane_apply", false, true, true},
+               {"strided_sums", "column_sums", "plane_sums", true, false, true},
+               {"strided_grad", "column_grad", "plane_grad", true, true, true}};
 
 static bool is_bound(const struct nst_job *job, uint32_t slot)
 {
@@ -45,7 +46,7 @@ static bool is_plain(const struct kernel *kernel, const struct nst_job *job)
         return false;
     if (is_bound(job, ST_TO) && norma_dtype_size(f->arg[job->slots[ST_TO]].dtype) < 2) // a quantised y
         return false;
-    if (f->renorm && strcmp(kernel->strided, "strided_stats") != 0)
+    if (f->renorm && kernel->normalised)
         return false;
     return f->statistic == FORM_MOMENTS || f->statistic == FORM_SQUARES || f->statistic == FORM_GIVEN ||
            f->statistic == FORM_MERGED;
@@ -175,7 +176,7 @@ bool nst_quad_job(const struct nst *plan, const struct nst_job *job, struct nst_
         // Neighbouring invocations of a GPU read neighbouring quads; one of a CPU goes on for as long as it pays.
         quad->stretch = !cpu ? 4 : columns ? 16 : 512;
         const uint64_t each = job->units / groups; // chunks or elements
-        const uint64_t units = job->by_element ? npl_ceil(each, quad->stretch) : each;
+        const uint64_t units = k->writes ? npl_ceil(each, quad->stretch) : each;
         quad->units = units * (columns ? groups / 4 : groups);
         return true;
     }
