@@ -32,8 +32,13 @@ static norma_status add_dispatches(norma_device *device, const struct norma_work
     const struct norma_plan_options options =
         norma_execute_options(device, variant, NORMA_MEMORY_RESIDENT, device->context->memory_budget);
     norma_status status = norma_schedule_work(work, &device->caps, &options, s);
-    for (size_t i = 0; i < s->dispatch_count && status == NORMA_OK; i++)
-        status = device->backend->describe(device, &s->dispatches[i]);
+    for (size_t i = 0; i < s->dispatch_count && status == NORMA_OK; i++) {
+        norma_dispatch *d = &s->dispatches[i];
+        for (uint32_t b = 0; b < d->binding_count; b++)
+            if (d->bindings[b].arg == NORMA_ARG_X) // in the place of an absent output
+                d->bindings[b].written = 0;
+        status = device->backend->describe(device, d);
+    }
     return status;
 }
 
