@@ -5,6 +5,7 @@
 int cmd_devices(int argc, const char **argv);
 int cmd_run(int argc, const char **argv);
 int cmd_explain(int argc, const char **argv);
+int cmd_describe(int argc, const char **argv);
 int cmd_bench(int argc, const char **argv);
 int cmd_check(int argc, const char **argv);
 int cmd_inspect(int argc, const char **argv);

@@ -15,6 +15,8 @@ static const struct {
     {"run", "OP X.npy -o Y.npy", "one operator on .npy files", cmd_run},
     {"inspect", "[OP] X.npy", "statistics by group, the largest channels, histograms before and after", cmd_inspect},
     {"explain", "OP --shape RxD", "every device's predicted and measured time, the choice and why", cmd_explain},
+    {"describe", "OP --shape RxD -o DIR", "the plan as JSON and its kernels as files, for pipelines of one's own",
+     cmd_describe},
     {"bench", "OP --shape RxD", "the operator's rate beside that of the device's copy", cmd_bench},
     {"check", "[--device D]", "every operator on this machine's drivers against long double arithmetic", cmd_check},
 };
@@ -24,7 +26,7 @@ static void help(void)
 {
     printf("norma %s: normalises neural-network tensors on any GPU or CPU driver\n\n", norma_version());
     for (int i = 0; i < COMMANDS; ++i)
-        printf("  norma %-8s %-18s  %s\n", commands[i].name, commands[i].words, commands[i].help);
+        printf("  norma %-8s %-21s  %s\n", commands[i].name, commands[i].words, commands[i].help);
     printf("\n");
     argument_print_operators();
     printf("\nnorma COMMAND --help lists a command's options, norma COMMAND OP --help those of an operator.\n"
@@ -35,7 +37,8 @@ int main(int argc, const char **argv)
 {
     temporary_watch_signals();
     if (argc < 2) {
-        complain("a command is missing: devices, run, inspect, explain, bench or check (norma --help says more)");
+        complain(
+            "a command is missing: devices, run, inspect, explain, describe, bench or check (norma --help says more)");
         return 2;
     }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "-?")) {
@@ -58,6 +61,6 @@ int main(int argc, const char **argv)
         }
         return code;
     }
-    complain("'%s' is no command: write devices, run, inspect, explain, bench or check", argv[1]);
+    complain("'%s' is no command: write devices, run, inspect, explain, describe, bench or check", argv[1]);
     return 2;
 }

@@ -380,6 +380,8 @@ static bool understand(struct options *o, const struct option_spec *spec)
             return false;
     if (spec->groups & OPTIONS_SHAPE && !(parse_shape(o, o->shape_text) && parse_with(o, o->with_text)))
         return false;
+    if (spec->groups & OPTIONS_DESCRIBE && !o->description_file)
+        return complain("%s: -o is missing: write -o DIR or -o FILE.json", o->command);
     if (!parse_size(o, o->budget_text, &o->memory_budget))
         return false;
     if (!(o->seconds > 0 && o->seconds <= 3600))

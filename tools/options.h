@@ -15,8 +15,9 @@ enum option_group {
     OPTIONS_EXPLAIN = 32,
     OPTIONS_BENCH = 64,
     OPTIONS_CHECK = 128,
-    OPTIONS_WHOLE = 256,   // --backward, running statistics that are updated, z
-    OPTIONS_INSPECT = 512, // --plot --groups, parameters; the operator may be left out: layer_norm
+    OPTIONS_WHOLE = 256,     // --backward, running statistics that are updated, z
+    OPTIONS_INSPECT = 512,   // --plot --groups, parameters; the operator may be left out: layer_norm
+    OPTIONS_DESCRIBE = 1024, // -o --variant
 };
 
 enum { OPTIONS_MAX = 96 }; // rows of the table of arguments
@@ -30,7 +31,7 @@ struct options {
     char *text[OPTIONS_MAX];
     int flag[OPTIONS_MAX];
     // As understood. What points to text is NULL where not given.
-    const char *device, *budget_text, *shape_text, *with_text, *variant, *plot_file;
+    const char *device, *budget_text, *shape_text, *with_text, *variant, *plot_file, *description_file;
     const char *file[NORMA_ARG_COUNT], *out_file[NORMA_ARG_COUNT]; // to read, to write
     int32_t invariant, verify, json, no_measure, repeat, shown_groups;
     uint64_t memory_budget, seed;
