@@ -6,6 +6,7 @@
 #include "caps.h"
 #include "faults.h"
 #include "memory.h"
+#include "platform.h"
 #include <norma/describe.h>
 #include <norma/plan.h>
 #include <pthread.h>
@@ -125,8 +126,8 @@ int norma_context_threads(const norma_context *context);
 
 // Keeps a message for norma_last_error and returns status: `return norma_fail(NORMA_ERROR_DEVICE, "clFinish: %s",
 // ...)`.
-norma_status norma_fail(norma_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+norma_status norma_fail(norma_status status, const char *format, ...) NORMA_PRINTF(2, 3);
 // To the context's log. level as norma_context_params.log.
-void norma_log(const norma_context *context, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void norma_log(const norma_context *context, int level, const char *format, ...) NORMA_PRINTF(3, 4);
 
 #endif

@@ -1,4 +1,5 @@
 #include "context.h"
+#include "cache.h"
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -99,20 +100,14 @@ bool norma_device_matches(const struct norma_device *device, const char *name)
         if (!strncasecmp(name, backends[i]->name, length) && (name[length] == '\0' || name[length] == ':'))
             return false; // "vulkan" or "opencl:1" name a driver, not a part of some device's name
     }
-    return *name && strcasestr(device->name, name) != NULL;
+    return *name && norma_contains_caseless(device->name, name);
 }
 
 static void choose_cache_dir(norma_context *context, const char *wanted)
 {
     const char *dir = wanted ? wanted : getenv("NORMA_CACHE_DIR");
-    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    int length = 0;
-    if (dir)
-        length = snprintf(context->cache_dir, sizeof(context->cache_dir), "%s", dir);
-    else if (xdg && xdg[0] == '/')
-        length = snprintf(context->cache_dir, sizeof(context->cache_dir), "%s/norma", xdg);
-    else if (home && home[0] == '/')
-        length = snprintf(context->cache_dir, sizeof(context->cache_dir), "%s/.cache/norma", home);
+    const int length = dir ? snprintf(context->cache_dir, sizeof(context->cache_dir), "%s", dir)
+                           : norma_cache_default(context->cache_dir, sizeof(context->cache_dir));
     if (length < 0 || (size_t)length >= sizeof(context->cache_dir))
         context->cache_dir[0] = '\0';
 }
@@ -131,7 +126,7 @@ static norma_status choose_threads(norma_context *context, int32_t wanted)
                               text);
     }
     if (threads == 0)
-        threads = sysconf(_SC_NPROCESSORS_ONLN);
+        threads = norma_cores();
     context->threads = threads < 1 ? 1 : threads > 4096 ? 4096 : (int)threads;
     return NORMA_OK;
 }

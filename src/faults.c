@@ -83,7 +83,7 @@ static int compare(const uint32_t a[3], const uint32_t b[3])
 
 static bool contains(const char *text, const char *part)
 {
-    return !part || strcasestr(text, part) != NULL;
+    return !part || norma_contains_caseless(text, part);
 }
 
 bool norma_fault_matches(const struct norma_fault *fault, const struct norma_device *device)

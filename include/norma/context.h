@@ -33,7 +33,8 @@ typedef struct norma_context_params {
     // Which device the context may use: "auto", "scalar", "opencl", "opencl:1", "vulkan", "vulkan:1", a UUID, or part
     // of a device's name. NULL: the environment's NORMA_DEVICE, else "auto". Devices that do not match are not opened.
     const char *device;
-    // Directory of the measured figures. NULL: NORMA_CACHE_DIR, else XDG_CACHE_HOME/norma, else ~/.cache/norma.
+    // Directory of the measured figures. NULL: NORMA_CACHE_DIR, else XDG_CACHE_HOME/norma, else ~/.cache/norma
+    // (on Windows LOCALAPPDATA\norma\cache instead of these two).
     // "" keeps nothing on disk.
     const char *cache_dir;
     uint64_t memory_budget; // bytes that one operation may hold on a device at a time; 0: half of what the device has

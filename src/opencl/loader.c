@@ -1,6 +1,5 @@
 #include "loader.h"
 #include "backend.h"
-#include <dlfcn.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -11,17 +10,15 @@ static bool loaded;
 
 static void load(void)
 {
-    void *library = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
-    if (!library)
-        library = dlopen("libOpenCL.so", RTLD_NOW | RTLD_LOCAL);
+    void *library = norma_open_opencl();
     if (!library)
         return;
     struct ncl_api api;
     void *symbol;
 // A function pointer does not convert from void * in ISO C; POSIX wants their representations the same.
-#define NCL_LOOK_UP(name)                       \
-    if (!(symbol = dlsym(library, "cl" #name))) \
-        return;                                 \
+#define NCL_LOOK_UP(name)                                      \
+    if (!(symbol = norma_library_symbol(library, "cl" #name))) \
+        return;                                                \
     memcpy(&api.name, &symbol, sizeof(symbol));
     NCL_FUNCTIONS(NCL_LOOK_UP)
 #undef NCL_LOOK_UP

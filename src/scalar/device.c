@@ -2,28 +2,6 @@
 #include <norma/version.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-// The processor's name: "model name" of /proc/cpuinfo, where that exists and says it.
-static void processor_name(char *name, size_t size)
-{
-    char line[256];
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    snprintf(name, size, "CPU");
-    if (!file)
-        return;
-    while (fgets(line, sizeof line, file)) {
-        char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) != 0 || !colon)
-            continue;
-        colon += 1 + strspn(colon + 1, " \t");
-        colon[strcspn(colon, "\n")] = 0;
-        if (*colon)
-            snprintf(name, size, "%s", colon);
-        break;
-    }
-    fclose(file);
-}
 
 // FNV-1a, twice with different starts: names the device, protects nothing.
 static void hash_uuid(const char *text, uint8_t uuid[16])
@@ -36,12 +14,6 @@ static void hash_uuid(const char *text, uint8_t uuid[16])
     }
 }
 
-static uint64_t memory_bytes(void)
-{
-    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : (uint64_t)1 << 30;
-}
-
 norma_status nsc_enumerate(norma_context *context, void (*add)(void *user, struct norma_device *device), void *user,
                            void **instance)
 {
@@ -51,7 +23,7 @@ norma_status nsc_enumerate(norma_context *context, void (*add)(void *user, struc
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "scalar: out of host memory");
     char key[320];
     snprintf(device->id, sizeof device->id, "scalar");
-    processor_name(device->name, sizeof device->name);
+    norma_processor_name(device->name, sizeof device->name);
     snprintf(device->driver, sizeof device->driver, "norma scalar %d.%d.%d", NORMA_VERSION_MAJOR, NORMA_VERSION_MINOR,
              NORMA_VERSION_PATCH);
     snprintf(key, sizeof key, "%s/%s", device->driver, device->name);
@@ -72,6 +44,7 @@ norma_status nsc_open(struct norma_device *device)
     struct nsc_device *impl = norma_zalloc(device->allocator, 1, sizeof *impl);
     if (!impl)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "scalar: out of host memory");
+    const uint64_t memory = norma_memory_size();
     impl->loops = nsc_loops_choose();
     impl->threads = norma_context_threads(device->context);
     pthread_mutex_init(&impl->lock, NULL);
@@ -80,7 +53,7 @@ norma_status nsc_open(struct norma_device *device)
         .api = NORMA_DRIVER_SCALAR,
         .kind = NORMA_DEVICE_CPU,
         .compute_units = impl->threads > 0 ? (uint32_t)impl->threads : 1,
-        .memory = memory_bytes(),
+        .memory = memory ? memory : (uint64_t)1 << 30,
         .max_alloc = SIZE_MAX / 2,
         .max_range = SIZE_MAX / 2,
         .offset_align = 1,

@@ -1,5 +1,4 @@
 #include "nvk.h"
-#include <unistd.h>
 
 static void release(struct nvk_device *d, struct nvk_buffer *b)
 {
@@ -127,14 +126,13 @@ error:
 norma_status nvk_buffer_import(struct norma_device *device, void *host, uint64_t size, struct norma_buffer *buffer)
 {
     struct nvk_device *d = nvk_device_of(device);
-    const long page = sysconf(_SC_PAGESIZE);
     const uint64_t align = d->import_align;
     if (!d->host_import || align == 0)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s does not bind host memory", device->id);
     const uint64_t shift = (uintptr_t)host % align;
     const uint64_t whole = (shift + size + align - 1) / align * align;
     // Bindings begin at multiples of offset_align from host; and what surrounds it may not be mapped beyond its pages.
-    if (shift % device->caps.offset_align || (align > (uint64_t)page && (shift || whole != size)))
+    if (shift % device->caps.offset_align || (align > norma_page_size() && (shift || whole != size)))
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: host memory at a multiple of %u bytes alone can be bound",
                           device->id, device->caps.offset_align);
     if (whole > device->caps.max_alloc)

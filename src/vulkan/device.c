@@ -2,7 +2,6 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 norma_status nvk_fail(const char *call, VkResult result)
 {
@@ -146,12 +145,11 @@ static void fill_caps(struct nvk_device *d, const struct properties *p, struct n
 {
     const VkPhysicalDeviceLimits *limits = &p->base.properties.limits;
     struct norma_caps *caps = &device->caps;
-    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     const VkSubgroupFeatureFlags wanted = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
     caps->api = NORMA_DRIVER_VULKAN;
     caps->kind = device->caps.kind;
     // Vulkan has no such figure; for a device it only says "many".
-    caps->compute_units = device->caps.kind != NORMA_DEVICE_CPU ? 32 : cores > 0 ? (uint32_t)cores : 1;
+    caps->compute_units = device->caps.kind != NORMA_DEVICE_CPU ? 32 : (uint32_t)norma_cores();
     caps->max_alloc = p->maintenance.maxMemoryAllocationSize;
     if (caps->max_alloc > caps->memory)
         caps->max_alloc = caps->memory;

@@ -1,5 +1,4 @@
 #include "nvk.h"
-#include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,9 +7,9 @@ void (*nvk_api_hook)(struct nvk_api *api);
 // The library stays open: drivers keep threads and exit handlers that do not survive being unmapped.
 static PFN_vkGetInstanceProcAddr get_proc(void)
 {
-    void *library = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL);
+    void *library = norma_open_vulkan();
     PFN_vkGetInstanceProcAddr get = NULL;
-    void *symbol = library ? dlsym(library, "vkGetInstanceProcAddr") : NULL;
+    void *symbol = library ? norma_library_symbol(library, "vkGetInstanceProcAddr") : NULL;
     memcpy(&get, &symbol, sizeof(get)); // ISO C has no cast from an object to a function pointer
     return get;
 }
@@ -50,7 +49,7 @@ static norma_status create_instance(struct nvk_instance *instance)
                                        .pApplicationInfo = &application};
     NVK(instance->api.CreateInstance(&info, NULL, &instance->handle));
     if (!nvk_load_instance(&instance->api, instance->handle, get_proc()))
-        status = norma_fail(NORMA_ERROR_DEVICE, "libvulkan.so.1 lacks functions of Vulkan 1.1");
+        status = norma_fail(NORMA_ERROR_DEVICE, "the Vulkan library lacks functions of Vulkan 1.1");
 error:
     return status;
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -59,6 +60,14 @@ static bool read_all(int fd, char *text, size_t size)
     }
     text[used] = '\0';
     return true;
+}
+
+int norma_cache_default(char *dir, size_t size)
+{
+    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (xdg && xdg[0] == '/')
+        return snprintf(dir, size, "%s/norma", xdg);
+    return home && home[0] == '/' ? snprintf(dir, size, "%s/.cache/norma", home) : snprintf(dir, size, "%s", "");
 }
 
 bool norma_cache_read(const char *dir, const char *name, char *text, size_t size)
