@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { SMALL_BUDGET = 256 << 10 };
 
@@ -63,19 +62,34 @@ void bits_compare(struct bits *b, const struct check_subject *s, norma_status st
         report(b, s, way, message);
 }
 
-// The digest that another process prints, whose drivers are told by the environment how many threads to use.
+bool bits_set_driver_threads(const char *count)
+{
+    static const char *const names[] = {"NORMA_THREADS", "POCL_MAX_PTHREAD_COUNT", "LP_NUM_THREADS"};
+    static char variables[sizeof names / sizeof *names][64]; // putenv keeps them
+    bool ok = strlen(count) < 32;
+    for (size_t i = 0; ok && i < sizeof names / sizeof *names; i++) {
+        snprintf(variables[i], sizeof variables[i], "%s=%s", names[i], count);
+        ok = putenv(variables[i]) == 0;
+    }
+    return ok;
+}
+
+#ifdef _WIN32
+#define QUOTED "\"" // cmd.exe takes the outermost quotes away
+#else
+#define QUOTED ""
+#endif
+
+// The digest that another process prints, whose drivers use so many threads.
 static bool digest_elsewhere(const struct bits *b, const struct bits_family *family, int threads, char text[32])
 {
-    char path[512], command[1024];
-    const ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (length < 0)
+    char command[1024];
+    const int length = snprintf(
+        command, sizeof command,
+        QUOTED "\"%s\"%s --digest --driver-threads %d --device \"%s\" --seed %llu --cases %llu" QUOTED, b->program,
+        family->option, threads, b->usual.name, (unsigned long long)b->seed, (unsigned long long)family->digest_cases);
+    if (length < 0 || (size_t)length >= sizeof command)
         return false;
-    path[length] = 0;
-    snprintf(command, sizeof command,
-             "NORMA_THREADS=%d POCL_MAX_PTHREAD_COUNT=%d LP_NUM_THREADS=%d '%s'%s --digest --device '%s' --seed %llu "
-             "--cases %llu",
-             threads, threads, threads, path, family->option, b->usual.name, (unsigned long long)b->seed,
-             (unsigned long long)family->digest_cases);
     FILE *child = popen(command, "r");
     if (!child)
         return false;
@@ -131,7 +145,7 @@ int check_bits(const struct bits_family *family, const char *const *devices, int
 {
     uint64_t failures = 0, passed = 0;
     for (int i = 0; i < device_count; i++) {
-        struct bits b = {.seed = o->seed, .digest = o->digest, .hash = 0xcbf29ce484222325u};
+        struct bits b = {.program = o->program, .seed = o->seed, .digest = o->digest, .hash = 0xcbf29ce484222325u};
         do_device(&b, family, devices[i], o);
         if (!o->digest)
             printf("%s bits, %s: %llu cases, %llu comparisons, %llu with a budget that may be refused, %llu failed\n",

@@ -7,6 +7,7 @@
 
 struct bits {
     struct check_driver usual, one_thread, two_threads; // two_threads has a small budget as well
+    const char *program;                                // this one's name, for processes of it
     uint64_t seed, comparisons, failures;
     uint64_t tight; // comparisons of runs that may refuse a small budget, and did not
     bool digest;    // no comparisons, but a hash of the outputs
@@ -26,6 +27,7 @@ struct bits_family {
 extern const struct bits_family row_bits, strided_bits;
 
 struct bits_settings {
+    const char *program; // argv[0]
     uint64_t seed, first, cases;
     bool digest, allow_missing;
 };
@@ -34,6 +36,10 @@ struct bits_settings {
 // cases' outputs instead. Returns the process's exit status.
 int check_bits(const struct bits_family *family, const char *const *devices, int device_count,
                const struct bits_settings *o);
+
+// For this process alone, before it opens a driver: the threads of each driver that takes such a number from the
+// environment.
+bool bits_set_driver_threads(const char *count);
 
 // For the families. Room for a case; false: out of memory. Close in any case.
 bool bits_open(struct bits *b, const struct check_subject *s);

@@ -15,7 +15,7 @@ struct settings {
     const char *device[MAX_DRIVERS];
     int devices;
     uint64_t seed, cases, first;
-    const char *filter, *variant, *table;
+    const char *program, *filter, *variant, *table;
     uint32_t ops; // bit op: strided cases are of these operators
     bool time, bits, digest, allow_missing, strided, guest;
 };
@@ -76,27 +76,36 @@ static void summarise(const struct settings *o, const struct strided_table *tabl
         fail(driver, message);
 }
 
-static const struct option option_names[] = {
-    {"device", required_argument, 0, 'd'}, {"seed", required_argument, 0, 's'},
-    {"cases", required_argument, 0, 'n'},  {"only", required_argument, 0, 'o'},
-    {"filter", required_argument, 0, 'f'}, {"variant", required_argument, 0, 'v'},
-    {"time", no_argument, 0, 't'},         {"bits", no_argument, 0, 'b'},
-    {"digest", no_argument, 0, 'g'},       {"allow-missing", no_argument, 0, 'm'},
-    {"strided", no_argument, 0, 'r'},      {"guest", no_argument, 0, 'q'},
-    {"table", required_argument, 0, 'T'},  {"op", required_argument, 0, 'p'},
-    {"rounds", required_argument, 0, 'R'}, {0}};
+static const struct option option_names[] = {{"device", required_argument, 0, 'd'},
+                                             {"seed", required_argument, 0, 's'},
+                                             {"cases", required_argument, 0, 'n'},
+                                             {"only", required_argument, 0, 'o'},
+                                             {"filter", required_argument, 0, 'f'},
+                                             {"variant", required_argument, 0, 'v'},
+                                             {"time", no_argument, 0, 't'},
+                                             {"bits", no_argument, 0, 'b'},
+                                             {"digest", no_argument, 0, 'g'},
+                                             {"allow-missing", no_argument, 0, 'm'},
+                                             {"strided", no_argument, 0, 'r'},
+                                             {"guest", no_argument, 0, 'q'},
+                                             {"table", required_argument, 0, 'T'},
+                                             {"op", required_argument, 0, 'p'},
+                                             {"rounds", required_argument, 0, 'R'},
+                                             {"driver-threads", required_argument, 0, 'D'},
+                                             {0}};
 
 // Names of operators, between commas.
 static bool parse_ops(const char *text, uint32_t *ops)
 {
-    char copy[512], *rest = copy;
-    snprintf(copy, sizeof copy, "%s", text);
-    for (char *word; (word = strsep(&rest, ","));) {
+    for (const char *word = text, *end; word; word = *end ? end + 1 : NULL) {
+        end = word + strcspn(word, ",");
+        const size_t length = (size_t)(end - word);
         int op = NORMA_LAYER_NORM;
-        while (op < NORMA_OP_COUNT && strcmp(word, norma_op_name((norma_op)op)) != 0)
+        while (op < NORMA_OP_COUNT &&
+               (strncmp(word, norma_op_name((norma_op)op), length) != 0 || norma_op_name((norma_op)op)[length]))
             op++;
         if (op == NORMA_OP_COUNT) {
-            fprintf(stderr, "--op: '%s' is no operator\n", word);
+            fprintf(stderr, "--op: '%.*s' is no operator\n", (int)length, word);
             return false;
         }
         *ops |= UINT32_C(1) << op;
@@ -141,6 +150,10 @@ static int parse(int argc, char **argv, struct settings *o)
         case 'o':
             o->first = strtoull(optarg, NULL, 0);
             o->cases = 1;
+            break;
+        case 'D':
+            if (!bits_set_driver_threads(optarg))
+                return 2;
             break;
         case 'p':
             if (!parse_ops(optarg, &o->ops))
@@ -192,8 +205,8 @@ static int open_drivers(const struct settings *o, struct check_driver *drivers, 
 
 static int run_bits(const struct settings *o)
 {
-    const struct bits_settings bits = {o->seed, o->first, o->cases < 1000 ? o->cases : 1000, o->digest,
-                                       o->allow_missing};
+    const struct bits_settings bits = {o->program, o->seed,         o->first, o->cases < 1000 ? o->cases : 1000,
+                                       o->digest,  o->allow_missing};
     return check_bits(o->strided ? &strided_bits : &row_bits, o->device, o->devices, &bits);
 }
 
@@ -249,8 +262,8 @@ static int run_cases(const struct settings *o)
 
 int main(int argc, char **argv)
 {
-    setvbuf(stdout, NULL, _IOLBF, 0); // progress shows, and survives a crash
-    struct settings o = {.seed = 1, .cases = 3000};
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ); // progress shows, and survives a crash
+    struct settings o = {.program = argv[0], .seed = 1, .cases = 3000};
     const int wrong = parse(argc, argv, &o);
     if (wrong)
         return wrong;

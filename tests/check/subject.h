@@ -2,6 +2,7 @@
 #ifndef NORMA_CHECK_SUBJECT_H
 #define NORMA_CHECK_SUBJECT_H
 
+#include "platform.h"
 #include <norma/problem.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -68,7 +69,6 @@ uint64_t check_digest(const struct check_subject *s, const unsigned char *output
 unsigned char *check_canaries(uint64_t seed, uint64_t index, uint64_t size);
 
 // Prints behind the first `used` characters of a text of that size. Returns how many it has now.
-size_t check_append(char *text, size_t size, size_t used, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+size_t check_append(char *text, size_t size, size_t used, const char *format, ...) NORMA_PRINTF(4, 5);
 
 #endif
