@@ -5,6 +5,9 @@
 #define NORMA_SRC_VERIFY_FORM_REFERENCE_H
 
 #include "form.h"
+#include <float.h>
+
+_Static_assert(LDBL_MANT_DIG > DBL_MANT_DIG, "the reference needs a long double that is wider than double");
 
 // Dense arrays, one entry an element of the output; NULL for what is no output of the form. The last index is the
 // fastest over the form's dimensions, of which those count in which an output differs:

@@ -4,7 +4,10 @@
 #ifndef NORMA_SRC_VERIFY_REFERENCE_H
 #define NORMA_SRC_VERIFY_REFERENCE_H
 
+#include <float.h>
 #include <norma/problem.h>
+
+_Static_assert(LDBL_MANT_DIG > DBL_MANT_DIG, "the reference needs a long double that is wider than double");
 
 struct reference_prologue {
     const float *x, *input_bias, *gate, *residual; // all but x may be NULL
