@@ -1,7 +1,10 @@
 #ifndef NORMA_EXPORT_H
 #define NORMA_EXPORT_H
 
-#if defined(_WIN32)
+// Whoever links the library's objects into his own program on Windows, not its DLL, defines NORMA_STATIC.
+#if defined(_WIN32) && defined(NORMA_STATIC)
+#define NORMA_API
+#elif defined(_WIN32)
 #ifdef NORMA_BUILDING
 #define NORMA_API __declspec(dllexport)
 #else
