@@ -42,6 +42,8 @@ static norma_status find_extensions(struct nvk_device *d, const norma_vulkan_obj
                              (!given || nvk_given_extension(given, list[i].extensionName));
         if (!strcmp(list[i].extensionName, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME))
             d->driver_properties = true;
+        if (!strcmp(list[i].extensionName, NVK_PORTABILITY_SUBSET))
+            d->portability = true;
     }
 error:
     norma_free(list);
@@ -225,12 +227,17 @@ static norma_status create_device(struct nvk_device *d)
                                            .queueFamilyIndex = d->family,
                                            .queueCount = 1,
                                            .pQueuePriorities = &priority};
-    const char *const extensions[] = {VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME};
+    const char *extensions[2];
+    uint32_t extension_count = 0;
+    if (d->host_import)
+        extensions[extension_count++] = VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME;
+    if (d->portability)
+        extensions[extension_count++] = NVK_PORTABILITY_SUBSET;
     const VkPhysicalDeviceFeatures features = {.shaderInt64 = d->lean};
     const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
                                      .queueCreateInfoCount = 1,
                                      .pQueueCreateInfos = &queue,
-                                     .enabledExtensionCount = d->host_import ? 1 : 0,
+                                     .enabledExtensionCount = extension_count,
                                      .ppEnabledExtensionNames = extensions,
                                      .pEnabledFeatures = &features};
     NVK(d->api->CreateDevice(d->physical, &info, d->allocation, &d->handle));

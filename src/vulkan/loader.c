@@ -40,13 +40,34 @@ bool nvk_load_instance(struct nvk_api *api, VkInstance instance, PFN_vkGetInstan
     return complete;
 }
 
-static norma_status create_instance(struct nvk_instance *instance)
+// Whether the loader hides drivers that lack corners of Vulkan, as MoltenVK does, from those who do not ask for them.
+static bool hides_portability(const norma_allocator *allocator, const struct nvk_api *api)
+{
+    uint32_t count = 0;
+    if (api->EnumerateInstanceExtensionProperties(NULL, &count, NULL) != VK_SUCCESS || count == 0)
+        return false;
+    VkExtensionProperties *list = norma_zalloc(allocator, count, sizeof(*list));
+    const VkResult result =
+        list ? api->EnumerateInstanceExtensionProperties(NULL, &count, list) : VK_ERROR_OUT_OF_HOST_MEMORY;
+    bool found = false;
+    for (uint32_t i = 0; i < count && (result == VK_SUCCESS || result == VK_INCOMPLETE); i++)
+        found |= !strcmp(list[i].extensionName, VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME);
+    norma_free(list);
+    return found;
+}
+
+static norma_status create_instance(const norma_allocator *allocator, struct nvk_instance *instance)
 {
     norma_status status = NORMA_OK;
     const VkApplicationInfo application = {
         .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .pEngineName = "norma", .apiVersion = VK_API_VERSION_1_2};
+    static const char *const extensions[] = {VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME};
+    const bool portability = hides_portability(allocator, &instance->api);
     const VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
-                                       .pApplicationInfo = &application};
+                                       .flags = portability ? VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR : 0,
+                                       .pApplicationInfo = &application,
+                                       .enabledExtensionCount = portability ? 1 : 0,
+                                       .ppEnabledExtensionNames = extensions};
     NVK(instance->api.CreateInstance(&info, NULL, &instance->handle));
     if (!nvk_load_instance(&instance->api, instance->handle, get_proc()))
         status = norma_fail(NORMA_ERROR_DEVICE, "the Vulkan library lacks functions of Vulkan 1.1");
@@ -99,7 +120,7 @@ norma_status nvk_enumerate(norma_context *context, void (*add)(void *user, struc
         return NORMA_OK;
     }
     *out = instance;
-    status = create_instance(instance);
+    status = create_instance(norma_context_allocator(context), instance);
     if (status != NORMA_OK)
         return status;
     uint32_t count = 0;

@@ -83,6 +83,9 @@ struct nvk_api {
 // Called whenever a table was filled, so that a test can put its own functions there. NULL outside tests.
 extern void (*nvk_api_hook)(struct nvk_api *api);
 
+// vulkan_core.h does not have it. Whoever makes a device that lists it must enable it: so says the specification.
+#define NVK_PORTABILITY_SUBSET "VK_KHR_portability_subset"
+
 struct nvk_instance {
     struct nvk_api api;
     VkInstance handle;
@@ -171,6 +174,7 @@ struct nvk_device {
     VkPipelineCache pipeline_cache;          // likewise
     uint32_t version;                        // of the API: the lesser of the device's and ours
     bool driver_properties, host_import;
+    bool portability;      // the driver lacks corners of Vulkan, none of which Norma needs
     bool lean;             // whether lean modules pay, and run: 64-bit integers, any range bound as texels
     bool lean_dropped;     // the driver does not compile them. Guarded by pipeline_lock
     bool strided;          // a shader may have as many storage buffers as the strided kernels
