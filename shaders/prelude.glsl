@@ -34,6 +34,7 @@ const uint CHUNK = 4096u;
 const uint FAN = 64u;
 const uint FLAG_ALIGNED = 1u << 16;
 const uint FLAG_FINISH = 1u << 17;
+const uint FLAG_COUNTED = 1u << 19;
 const float TINY = 1.262177448353619e-29;  // 2^-96: a chunk that overflowed
 const float HUGE = 1.2676506002282294e+30; // 2^100: a chunk that underflowed
 
@@ -54,15 +55,6 @@ struct Arguments {
 #undef U32
 #undef F32
 } args;
-
-void take_arguments()
-{
-#define U32(name) args.name = pushed.name;
-#define F32(name) args.name = pushed.name;
-#include "kernel_args.h"
-#undef U32
-#undef F32
-}
 
 const uint X = 0u, Y = 1u, WEIGHT = 2u, BIAS = 3u, RESIDUAL = 4u, GATE = 5u, INPUT_BIAS = 6u, SUM = 7u, MEAN = 8u,
            RSTD = 9u;
@@ -90,6 +82,20 @@ TENSOR(, 7, sum)
 layout(std430, set = 0, binding = 8) writeonly buffer Mean { float mean_words[]; };
 layout(std430, set = 0, binding = 9) writeonly buffer Rstd { float rstd_words[]; };
 layout(std430, set = 0, binding = 10) buffer Workspace { vec4 workspace[]; };
+layout(std430, set = 0, binding = 10) readonly buffer Counts { uvec4 counts[]; }; // at its beginning, FLAG_COUNTED
+
+void take_arguments()
+{
+#define U32(name) args.name = pushed.name;
+#define F32(name) args.name = pushed.name;
+#include "kernel_args.h"
+#undef U32
+#undef F32
+#ifndef LEAN_MODULE
+    if ((args.flags & FLAG_COUNTED) != 0u)
+        args.rows = counts[0].w;
+#endif
+}
 
 // A team of 8 that loops is made for CPU drivers, which load word by word anyway and pay for a branch not taken.
 const bool WIDE = TEAM > 8u || REGISTERS == 1u || LEAN == 1u;

@@ -41,6 +41,8 @@ struct norma_command {
     const norma_dispatch *dispatch;
     struct norma_buffer *bound[NORMA_MAX_BINDINGS];
     uint64_t bound_offset[NORMA_MAX_BINDINGS];
+    struct norma_buffer *groups; // three uint32_t at the offset are the workgroups; NULL: those of the dispatch
+    uint64_t groups_offset;
 };
 
 struct norma_backend {

@@ -18,7 +18,7 @@ static norma_status allocate(norma_recorder *r, uint32_t dispatches)
                             .dispatches = norma_alloc(r->device->allocator, dispatches * sizeof(*r->room.dispatches)),
                             .steps = norma_alloc(r->device->allocator, dispatches * sizeof(*r->room.steps)),
                             .tables = norma_alloc(r->device->allocator, dispatches * sizeof(*r->room.tables))};
-    r->commands = norma_alloc(r->device->allocator, dispatches * sizeof(*r->commands));
+    r->commands = norma_alloc(r->device->allocator, ((size_t)dispatches + 1) * sizeof(*r->commands)); // and the count
     if (!r->room.dispatches || !r->room.steps || !r->room.tables || !r->commands)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "dispatches: out of memory for %u", dispatches);
     return NORMA_OK;
@@ -98,6 +98,9 @@ norma_status norma_plan_get_needs(norma_plan *plan, const norma_problem *problem
         needs->workspace = schedule.workspace;
         needs->alignment = caps->offset_align > 16 ? caps->offset_align : 16;
         needs->dispatches = (uint32_t)schedule.dispatch_count;
+        const bool counted = caps->api == NORMA_DRIVER_VULKAN && norma_schedule_may_count(&run.work, &schedule);
+        needs->counted_dispatches = counted ? needs->dispatches + 1 : 0;
+        needs->counted_workspace = counted ? needs->workspace + NORMA_COUNTED * NORMA_CELL_BYTES : 0;
     }
     norma_schedule_finish(&schedule);
     return status;
@@ -136,8 +139,61 @@ static norma_status check_nothing(const norma_problem *problem)
     return NORMA_OK;
 }
 
+// The dispatch that turns the count into workgroups, and where the others find them.
+static void place_count(const struct norma_caps *caps, const struct norma_record_target *target, norma_dispatch *count,
+                        struct norma_command *command)
+{
+    const uint64_t align = caps->offset_align ? caps->offset_align : 1, rest = target->row_count.offset % align;
+    *command = (struct norma_command){.kind = NORMA_COMMAND_DISPATCH, .dispatch = count};
+    norma_count_at(count, (uint32_t)(rest / 4));
+    for (uint32_t i = 0; i < count->binding_count; i++) {
+        const bool is_workspace = count->bindings[i].arg == NORMA_ARG_WORKSPACE;
+        command->bound[i] = is_workspace ? target->workspace.buffer : target->row_count.buffer;
+        command->bound_offset[i] = is_workspace ? target->workspace.offset : target->row_count.offset - rest;
+        count->bindings[i].size += is_workspace ? 0 : rest;
+    }
+}
+
+static norma_status check_count(const struct norma_device *device, const struct norma_planned *run,
+                                const struct norma_schedule *schedule, const struct norma_place_in_buffer *count)
+{
+    if (!norma_schedule_may_count(&run->work, schedule))
+        return norma_fail(NORMA_ERROR_UNSUPPORTED,
+                          "row_count: this problem's rows are not counted on the device (norma_needs)");
+    if (count->buffer->device != device)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "row_count: lies on %s, the plan is for %s",
+                          count->buffer->device->id, device->id);
+    if (count->offset % 4 || count->offset > count->buffer->size || count->buffer->size - count->offset < 4)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT,
+                          "row_count_offset: %llu, no multiple of 4 bytes or outside its %llu",
+                          (unsigned long long)count->offset, (unsigned long long)count->buffer->size);
+    return NORMA_OK;
+}
+
+static norma_status place(norma_recorder *r, const struct norma_place_in_buffer places[NORMA_ARG_COUNT],
+                          struct norma_schedule *schedule, const struct norma_record_target *target)
+{
+    const struct norma_caps *caps = &r->device->caps;
+    const bool counted = target->row_count.buffer != NULL;
+    norma_dispatch count;
+    struct norma_command *next = r->commands;
+    if (counted) {
+        norma_schedule_count(schedule, caps, &count);
+        place_count(caps, target, &count, next++);
+    }
+    const norma_status status = check_workspace(r->device, &target->workspace, schedule->workspace);
+    if (status != NORMA_OK)
+        return status;
+    for (size_t i = 0; i < schedule->dispatch_count; i++, next++) {
+        norma_place_dispatch(caps, &schedule->dispatches[i], places, &target->workspace, next);
+        next->groups = counted ? target->workspace.buffer : NULL;
+        next->groups_offset = target->workspace.offset + i * NORMA_CELL_BYTES;
+    }
+    return r->device->backend->record(r->device, r->impl, r->commands, (size_t)(next - r->commands), target->params);
+}
+
 static norma_status record(norma_recorder *r, const norma_plan *plan, const struct norma_planned *run,
-                           const struct norma_place_in_buffer *workspace, const void *target)
+                           const struct norma_record_target *target)
 {
     struct norma_place_in_buffer places[NORMA_ARG_COUNT] = {{0}};
     struct norma_schedule schedule = {0};
@@ -146,25 +202,21 @@ static norma_status record(norma_recorder *r, const norma_plan *plan, const stru
     norma_status status = norma_plan_places(plan, &run->problem, places);
     if (status == NORMA_OK)
         status = norma_schedule_work(&run->work, &r->device->caps, &options, &schedule);
-    if (status == NORMA_OK)
-        status = check_workspace(r->device, workspace, schedule.workspace);
-    if (status != NORMA_OK)
-        return status;
-    for (size_t i = 0; i < schedule.dispatch_count; i++)
-        norma_place_dispatch(&r->device->caps, &schedule.dispatches[i], places, workspace, &r->commands[i]);
-    return r->device->backend->record(r->device, r->impl, r->commands, schedule.dispatch_count, target);
+    if (status == NORMA_OK && target->row_count.buffer)
+        status = check_count(r->device, run, &schedule, &target->row_count);
+    return status == NORMA_OK ? place(r, places, &schedule, target) : status;
 }
 
-norma_status norma_recorder_record(norma_recorder *recorder, const struct norma_backend *backend, norma_plan *plan,
-                                   const norma_problem *problem, const struct norma_place_in_buffer *workspace,
-                                   const void *target)
+norma_status norma_recorder_record(norma_recorder *recorder, norma_plan *plan, const norma_problem *problem,
+                                   const struct norma_record_target *target)
 {
     struct norma_planned run;
     if (!plan || !problem || !recorder)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: NULL", !plan ? "plan" : !problem ? "problem" : "recorder");
     struct norma_device *device = norma_plan_device(plan);
-    if (device->backend != backend)
-        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "plan: is for %s, no device of %s", device->id, backend->name);
+    if (device->backend != target->backend)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "plan: is for %s, no device of %s", device->id,
+                          target->backend->name);
     if (recorder->device != device)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "recorder: is of %s, the plan is for another device",
                           recorder->device->id);
@@ -173,7 +225,7 @@ norma_status norma_recorder_record(norma_recorder *recorder, const struct norma_
         return status;
     if (run.work.n == 0 || run.work.groups == 0) {
         status = check_nothing(&run.problem);
-        return status == NORMA_OK ? backend->record(device, recorder->impl, NULL, 0, target) : status;
+        return status == NORMA_OK ? device->backend->record(device, recorder->impl, NULL, 0, target->params) : status;
     }
-    return record(recorder, plan, &run, workspace, target);
+    return record(recorder, plan, &run, target);
 }

@@ -21,6 +21,7 @@ enum {
     NORMA_FLAG_ALIGNED = 1 << 16, // every bound tensor's rows begin at a multiple of 4 elements
     NORMA_FLAG_FINISH = 1 << 17,  // merge: this level finishes the rows (writes mean, rstd, (m, r, s, a))
     NORMA_FLAG_STREAM = 1 << 18,  // outputs larger than the caches: streaming stores pay
+    NORMA_FLAG_COUNTED = 1 << 19, // the number of rows is in the workspace (planner/counted.c)
 };
 
 // The arguments of every row kernel; see kernel_args.h.

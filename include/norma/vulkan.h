@@ -59,11 +59,19 @@ typedef struct norma_vulkan_record_params {
     norma_recorder *recorder;       // of the plan's device
     norma_buffer *workspace;        // where norma_plan_get_needs asks for one: as many bytes behind the offset
     uint64_t workspace_offset;      // bytes, a multiple of needs.alignment
+    // Where the number of rows is known on the device alone: a uint32_t in this buffer, read whenever the command
+    // buffer executes, which then dispatches indirectly. The problem's rows are the most that there can be; what lies
+    // behind the count's rows is not written. For layer_norm and rms_norm forward, without a gate, on rows one behind
+    // the other (norma_needs.counted_dispatches is not 0); NORMA_ERROR_UNSUPPORTED for other problems. The workspace
+    // has needs.counted_workspace bytes then, in a buffer with VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT. NULL: the problem's
+    // rows.
+    norma_buffer *row_count;
+    uint64_t row_count_offset; // bytes, a multiple of 4
 } norma_vulkan_record_params;
 
-#define NORMA_VULKAN_RECORD_DEFAULTS                   \
-    {                                                  \
-        sizeof(norma_vulkan_record_params), 0, 0, 0, 0 \
+#define NORMA_VULKAN_RECORD_DEFAULTS                         \
+    {                                                        \
+        sizeof(norma_vulkan_record_params), 0, 0, 0, 0, 0, 0 \
     }
 
 // Records one run of the plan; problem as in norma_plan_run, its buffers are wrapped ones. The commands between the
@@ -71,7 +79,7 @@ typedef struct norma_vulkan_record_params {
 // Barriers between Norma's dispatches are recorded too. The caller's, around them: what wrote an input must be visible
 // to VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT with VK_ACCESS_SHADER_READ_BIT; what used an output or the workspace before
 // must be over (READ | WRITE); the outputs are written by VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT with
-// VK_ACCESS_SHADER_WRITE_BIT.
+// VK_ACCESS_SHADER_WRITE_BIT. row_count is an input.
 // Any number of threads may record one plan at once, each with its own recorder and command buffer; command buffers
 // that share a workspace must not execute at once. The command buffer may be submitted any number of times until the
 // recorder is reset. After an error nothing was recorded: NORMA_ERROR_OUT_OF_MEMORY where the recorder is full.

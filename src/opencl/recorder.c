@@ -91,6 +91,7 @@ norma_status norma_opencl_enqueue(norma_plan *plan, const norma_problem *problem
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "queue: NULL");
     if (params->wait_count && !params->wait_list)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "wait_list: NULL, wait_count is %u", params->wait_count);
-    const struct norma_place_in_buffer workspace = {params->workspace, params->workspace_offset};
-    return norma_recorder_record(params->recorder, &norma_backend_opencl, plan, problem, &workspace, params);
+    const struct norma_record_target target = {
+        .backend = &norma_backend_opencl, .workspace = {params->workspace, params->workspace_offset}, .params = params};
+    return norma_recorder_record(params->recorder, plan, problem, &target);
 }

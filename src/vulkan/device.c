@@ -330,6 +330,8 @@ norma_status nvk_open(struct norma_device *device)
         status = create_layouts(d);
     if (status != NORMA_OK)
         shut(device);
+    if (status == NORMA_OK && d->given.device)
+        nvk_recorder_prepare(device);
     return status;
 }
 

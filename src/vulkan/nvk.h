@@ -58,6 +58,7 @@
     X(CmdBindDescriptorSets)                  \
     X(CmdPushConstants)                       \
     X(CmdDispatch)                            \
+    X(CmdDispatchIndirect)                    \
     X(CmdPipelineBarrier)                     \
     X(CmdCopyBuffer)                          \
     X(CmdResetQueryPool)                      \
@@ -272,6 +273,7 @@ norma_status nvk_event_seconds(struct norma_event *event, double *seconds);
 void nvk_event_finish(struct norma_event *event);
 
 // record.c
+#define NVK_COUNTED_STAGES (VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_DRAW_INDIRECT_BIT)
 // Memory is ordered between the stages, from the accesses before to those behind.
 void nvk_record_barrier(struct nvk_device *d, struct nvk_tape *tape, VkPipelineStageFlags stages, VkAccessFlags written,
                         VkAccessFlags used);
@@ -280,6 +282,8 @@ norma_status nvk_record_dispatch(struct norma_device *device, struct nvk_tape *t
                                  const struct norma_command *command);
 
 // recorder.c
+// Compiles what counts rows; a recording that wants it is refused where the driver does not.
+void nvk_recorder_prepare(struct norma_device *device);
 norma_status nvk_recorder_create(struct norma_device *device, uint32_t dispatches, void **recorder);
 void nvk_recorder_reset(void *recorder);
 void nvk_recorder_finish(struct norma_device *device, void *recorder);

@@ -11,6 +11,7 @@
 #define X(name) MODULE(name##_local) MODULE(name##_subgroup)
 ROW_MODULES(X)
 #undef X
+MODULE(row_count_local)
 #define X(name) MODULE(name)
 #include "strided_modules.h"
 #undef X
@@ -22,7 +23,7 @@ static const struct module {
 } modules[] = {
 #define KIND(name, suffix) {#name, #suffix, nvk_##name##suffix, &nvk_##name##suffix##_size},
 #define X(name) KIND(name, _local) KIND(name, _subgroup)
-    X(row_whole) X(row_stats) X(row_merge) X(row_apply) X(copy)
+    X(row_whole) X(row_stats) X(row_merge) X(row_apply) X(copy) KIND(row_count, _local)
 #undef X
 #define X(name) KIND(name, _lean_local) KIND(name, _lean_subgroup)
         X(row_whole) X(copy)

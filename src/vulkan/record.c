@@ -161,6 +161,13 @@ static norma_status bind(struct nvk_device *d, struct nvk_tape *tape, const norm
     return status;
 }
 
+static void dispatch_barrier(struct nvk_device *d, struct nvk_tape *tape, bool indirect)
+{
+    nvk_record_barrier(
+        d, tape, indirect ? NVK_COUNTED_STAGES : VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
+        VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | (indirect ? VK_ACCESS_INDIRECT_COMMAND_READ_BIT : 0));
+}
+
 norma_status nvk_record_dispatch(struct norma_device *device, struct nvk_tape *tape,
                                  const struct norma_command *command)
 {
@@ -177,14 +184,17 @@ norma_status nvk_record_dispatch(struct norma_device *device, struct nvk_tape *t
     if (status != NORMA_OK)
         return status;
     if (dispatch->barrier || tape->range_count + count > NVK_MOST_RANGES || meets(tape, ranges, count))
-        nvk_record_barrier(d, tape, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
-                           VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
+        dispatch_barrier(d, tape, command->groups != NULL);
     memcpy(tape->ranges + tape->range_count, ranges, count * sizeof(ranges[0]));
     tape->range_count += count;
     d->api->CmdBindPipeline(tape->command, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline->handle);
     if (!dispatch->table)
         d->api->CmdPushConstants(tape->command, d->layouts[pipeline->layout], VK_SHADER_STAGE_COMPUTE_BIT, 0,
                                  dispatch->args_size, dispatch->args);
-    d->api->CmdDispatch(tape->command, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
+    const struct nvk_buffer *groups = command->groups ? nvk_buffer_of(command->groups) : NULL;
+    if (groups)
+        d->api->CmdDispatchIndirect(tape->command, groups->handle, groups->shift + command->groups_offset);
+    else
+        d->api->CmdDispatch(tape->command, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
     return NORMA_OK;
 }

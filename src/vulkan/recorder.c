@@ -44,6 +44,14 @@ error:
     return status;
 }
 
+void nvk_recorder_prepare(struct norma_device *device)
+{
+    norma_dispatch count;
+    norma_count_dispatch(&count);
+    if (nvk_prepare(device, &count) != NORMA_OK)
+        norma_log(device->context, 1, "%s: rows are not counted on the device: %s", device->id, norma_last_error());
+}
+
 norma_status nvk_recorder_create(struct norma_device *device, uint32_t dispatches, void **out)
 {
     struct nvk_device *d = nvk_device_of(device);
@@ -107,6 +115,9 @@ norma_status nvk_record(struct norma_device *device, void *recorder, const struc
         status = nvk_pipeline_find(device, commands[i].dispatch, &pipeline);
     r->tape.command = params->command_buffer;
     r->tape.range_count = 0;
+    if (status == NORMA_OK && params->row_count && count > 0) // the dispatches of another run may still read its cells
+        nvk_record_barrier(nvk_device_of(device), &r->tape, NVK_COUNTED_STAGES, VK_ACCESS_SHADER_WRITE_BIT,
+                           VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
     for (size_t i = 0; i < count && status == NORMA_OK; i++)
         status = nvk_record_dispatch(device, &r->tape, &commands[i]);
     return status;
@@ -122,6 +133,9 @@ norma_status norma_vulkan_record(norma_plan *plan, const norma_problem *problem,
                           params->size, sizeof(*params));
     if (!params->command_buffer)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "command_buffer: NULL");
-    const struct norma_place_in_buffer workspace = {params->workspace, params->workspace_offset};
-    return norma_recorder_record(params->recorder, &norma_backend_vulkan, plan, problem, &workspace, params);
+    const struct norma_record_target target = {.backend = &norma_backend_vulkan,
+                                               .workspace = {params->workspace, params->workspace_offset},
+                                               .row_count = {params->row_count, params->row_count_offset},
+                                               .params = params};
+    return norma_recorder_record(params->recorder, plan, problem, &target);
 }
