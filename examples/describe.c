@@ -1,60 +1,24 @@
-// A plan as plain data, run with the program's own Vulkan device, buffer, pipelines and command buffer, as an engine
-// does that keeps its own: batch norm in training. Exits 1 when the result differs from that of norma_run.
+// A plan as plain data, run with the program's own Vulkan device, buffer, pipelines and command buffer, as an
+// engine does that keeps its own: batch norm in training. Exits 1 when the result differs from that of norma_run.
+#include "engine_vulkan.h"
 #include <math.h>
-#include <norma/norma.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <vulkan/vulkan.h>
 
 // Bytes: PLACE for a tensor and the workspace each, in the order of norma_arg, then TABLE for each dispatch's table.
 enum { COUNT = 8 * 16 * 10 * 10, PLACE = 1 << 17, TABLES = NORMA_ARG_WORKSPACE + 1, TABLE = 1 << 12, SLOTS = 13 };
 
 #define STORAGE VK_DESCRIPTOR_TYPE_STORAGE_BUFFER
 #define COMPUTE VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT
-#define TYPE(name) .sType = VK_STRUCTURE_TYPE_##name
-// The driver takes back what this program has at its end: nothing is destroyed one by one.
-#define CHECK(call) ((call) == 0 ? (void)0 : (fprintf(stderr, "%s failed: %s\n", #call, norma_last_error()), exit(1)))
 
-static VkDevice device;
-static VkBuffer buffer;
-static char *mapped; // the buffer's address
+static char *mapped; // the address of the engine's buffer
 static VkDescriptorSetLayout set_layout;
 static VkPipelineLayout layout;
 static VkDescriptorPool pool;
 static VkCommandBuffer command;
 
-// A device of the first driver, a buffer in memory that the host sees, and layouts: one serves all kernels, binding i
-// is a storage buffer and arguments are up to NORMA_ARGS_BYTES.
-static void prepare(uint64_t size, uint32_t dispatches)
+// One layout serves all kernels: binding i is a storage buffer, arguments are up to NORMA_ARGS_BYTES.
+static void prepare_layouts(uint32_t dispatches)
 {
-    const VkApplicationInfo application = {TYPE(APPLICATION_INFO), .apiVersion = VK_API_VERSION_1_1};
-    const VkInstanceCreateInfo info = {TYPE(INSTANCE_CREATE_INFO), .pApplicationInfo = &application};
-    const float priority = 1; // queue family 0 computes on every driver that we know
-    const VkDeviceQueueCreateInfo queue = {TYPE(DEVICE_QUEUE_CREATE_INFO), NULL, 0, 0, 1, &priority};
-    const VkDeviceCreateInfo create = {TYPE(DEVICE_CREATE_INFO), NULL, 0, 1, &queue, 0, NULL, 0, NULL, NULL};
-    const VkBufferCreateInfo bytes = {TYPE(BUFFER_CREATE_INFO), NULL, 0, size, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT};
-    const VkMemoryPropertyFlags wanted = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
-    VkMemoryAllocateInfo allocate = {TYPE(MEMORY_ALLOCATE_INFO)};
-    VkMemoryRequirements needs;
-    VkPhysicalDeviceMemoryProperties types;
-    VkInstance instance;
-    VkPhysicalDevice physical;
-    VkDeviceMemory memory;
-    uint32_t count = 1;
-    CHECK(vkCreateInstance(&info, NULL, &instance));
-    CHECK(vkEnumeratePhysicalDevices(instance, &count, &physical) < 0 || count == 0);
-    CHECK(vkCreateDevice(physical, &create, NULL, &device));
-    CHECK(vkCreateBuffer(device, &bytes, NULL, &buffer));
-    vkGetBufferMemoryRequirements(device, buffer, &needs);
-    vkGetPhysicalDeviceMemoryProperties(physical, &types);
-    allocate.allocationSize = needs.size;
-    while ((types.memoryTypes[allocate.memoryTypeIndex].propertyFlags & wanted) != wanted ||
-           !(needs.memoryTypeBits >> allocate.memoryTypeIndex & 1))
-        allocate.memoryTypeIndex++;
-    CHECK(vkAllocateMemory(device, &allocate, NULL, &memory));
-    CHECK(vkBindBufferMemory(device, buffer, memory, 0));
-    CHECK(vkMapMemory(device, memory, 0, VK_WHOLE_SIZE, 0, (void **)&mapped));
     VkDescriptorSetLayoutBinding slots[SLOTS] = {{0}};
     for (uint32_t i = 0; i < SLOTS; i++)
         slots[i] = (VkDescriptorSetLayoutBinding){i, STORAGE, 1, VK_SHADER_STAGE_COMPUTE_BIT, NULL};
@@ -63,9 +27,9 @@ static void prepare(uint64_t size, uint32_t dispatches)
     const VkDescriptorSetLayoutCreateInfo set = {TYPE(DESCRIPTOR_SET_LAYOUT_CREATE_INFO), NULL, 0, SLOTS, slots};
     const VkPipelineLayoutCreateInfo both = {TYPE(PIPELINE_LAYOUT_CREATE_INFO), NULL, 0, 1, &set_layout, 1, &args};
     const VkDescriptorPoolCreateInfo pools = {TYPE(DESCRIPTOR_POOL_CREATE_INFO), NULL, 0, dispatches, 1, &all};
-    CHECK(vkCreateDescriptorSetLayout(device, &set, NULL, &set_layout));
-    CHECK(vkCreatePipelineLayout(device, &both, NULL, &layout));
-    CHECK(vkCreateDescriptorPool(device, &pools, NULL, &pool));
+    CHECK(vkCreateDescriptorSetLayout(engine.device, &set, NULL, &set_layout));
+    CHECK(vkCreatePipelineLayout(engine.device, &both, NULL, &layout));
+    CHECK(vkCreateDescriptorPool(engine.device, &pools, NULL, &pool));
 }
 
 static VkPipeline create_pipeline(const norma_dispatch *d)
@@ -78,11 +42,11 @@ static VkPipeline create_pipeline(const norma_dispatch *d)
     const VkShaderModuleCreateInfo code = {TYPE(SHADER_MODULE_CREATE_INFO), NULL, 0, d->code_size, d->code};
     VkShaderModule module;
     VkPipeline pipeline;
-    CHECK(vkCreateShaderModule(device, &code, NULL, &module));
+    CHECK(vkCreateShaderModule(engine.device, &code, NULL, &module));
     const VkPipelineShaderStageCreateInfo stage = {
         TYPE(PIPELINE_SHADER_STAGE_CREATE_INFO), NULL, 0, VK_SHADER_STAGE_COMPUTE_BIT, module, "main", &constants};
     const VkComputePipelineCreateInfo info = {TYPE(COMPUTE_PIPELINE_CREATE_INFO), NULL, 0, stage, layout, NULL, 0};
-    CHECK(vkCreateComputePipelines(device, VK_NULL_HANDLE, 1, &info, NULL, &pipeline));
+    CHECK(vkCreateComputePipelines(engine.device, VK_NULL_HANDLE, 1, &info, NULL, &pipeline));
     return pipeline;
 }
 
@@ -92,7 +56,7 @@ static void record(const norma_dispatch *d, uint64_t table)
                                      VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT};
     const VkDescriptorSetAllocateInfo info = {TYPE(DESCRIPTOR_SET_ALLOCATE_INFO), NULL, pool, 1, &set_layout};
     VkDescriptorSet set;
-    CHECK(vkAllocateDescriptorSets(device, &info, &set));
+    CHECK(vkAllocateDescriptorSets(engine.device, &info, &set));
     if (d->table)
         memcpy(mapped + table, d->table, d->table_size);
     for (uint32_t i = 0; i < d->binding_count + (d->table != NULL); i++) {
@@ -101,7 +65,7 @@ static void record(const norma_dispatch *d, uint64_t table)
             i < d->binding_count ? (VkDescriptorBufferInfo){buffer, (uint64_t)b->arg * PLACE + b->offset, b->size}
                                  : (VkDescriptorBufferInfo){buffer, table, d->table_size};
         const VkWriteDescriptorSet to = {TYPE(WRITE_DESCRIPTOR_SET), NULL, set, i, 0, 1, STORAGE, NULL, &range};
-        vkUpdateDescriptorSets(device, 1, &to, 0, NULL);
+        vkUpdateDescriptorSets(engine.device, 1, &to, 0, NULL);
     }
     if (d->barrier)
         vkCmdPipelineBarrier(command, COMPUTE, COMPUTE, 0, 1, &written, 0, NULL, 0, NULL);
@@ -120,7 +84,6 @@ int main(void)
     norma_context *context;
     norma_device *vulkan;
     norma_description *plan;
-    VkQueue queue;
     norma_tensor x = norma_tensor_host(NORMA_FLOAT32, 4, shape, NULL), y = x; // a description needs shapes alone
     norma_problem problem = norma_problem_defaults(NORMA_BATCH_NORM);
     problem.training = 1, problem.x = &x, problem.y = &y;
@@ -129,23 +92,23 @@ int main(void)
     CHECK(norma_context_find_device(context, params.device, &vulkan));
     CHECK(norma_describe(vulkan, &problem, NULL, &plan));
     CHECK(plan->workspace > PLACE);
-    prepare((uint64_t)TABLES * PLACE + plan->dispatch_count * TABLE, (uint32_t)plan->dispatch_count);
+    mapped = prepare((uint64_t)TABLES * PLACE + plan->dispatch_count * TABLE);
+    prepare_layouts((uint32_t)plan->dispatch_count);
     x.data = mapped + (size_t)NORMA_ARG_X * PLACE, y.data = expected;
     for (int i = 0; i < COUNT; i++)
         ((float *)x.data)[i] = sinf((float)i) + (float)(i % 7);
     const VkCommandPoolCreateInfo commands = {TYPE(COMMAND_POOL_CREATE_INFO)};
     const VkCommandBufferBeginInfo begin = {TYPE(COMMAND_BUFFER_BEGIN_INFO)};
     VkCommandBufferAllocateInfo allocate = {TYPE(COMMAND_BUFFER_ALLOCATE_INFO), .commandBufferCount = 1};
-    CHECK(vkCreateCommandPool(device, &commands, NULL, &allocate.commandPool));
-    CHECK(vkAllocateCommandBuffers(device, &allocate, &command));
+    CHECK(vkCreateCommandPool(engine.device, &commands, NULL, &allocate.commandPool));
+    CHECK(vkAllocateCommandBuffers(engine.device, &allocate, &command));
     CHECK(vkBeginCommandBuffer(command, &begin));
     for (size_t i = 0; i < plan->dispatch_count; i++)
         record(&plan->dispatches[i], (uint64_t)TABLES * PLACE + i * TABLE);
     CHECK(vkEndCommandBuffer(command));
     const VkSubmitInfo submit = {TYPE(SUBMIT_INFO), .commandBufferCount = 1, .pCommandBuffers = &command};
-    vkGetDeviceQueue(device, 0, 0, &queue);
-    CHECK(vkQueueSubmit(queue, 1, &submit, VK_NULL_HANDLE));
-    CHECK(vkQueueWaitIdle(queue));
+    CHECK(vkQueueSubmit(engine.queue, 1, &submit, VK_NULL_HANDLE));
+    CHECK(vkQueueWaitIdle(engine.queue));
     CHECK(norma_run(context, &problem));
     norma_description_destroy(&plan);
     norma_context_destroy(&context);

@@ -24,6 +24,7 @@ norma_status check_guest_run(struct check_guest *guest, norma_device *device, no
 struct check_guest {
     void (*objects)(struct check_guest *guest, norma_context_params *params); // puts them in, for a context
     norma_status (*buffer)(struct check_guest *guest, norma_device *device, uint64_t size, norma_buffer **buffer);
+    // plan NULL: what was recorded last is submitted again (Vulkan)
     norma_status (*run)(struct check_guest *guest, norma_plan *plan, const norma_problem *problem,
                         norma_recorder *recorder, norma_buffer *workspace, uint64_t offset);
     void (*close)(struct check_guest *guest);
@@ -31,6 +32,8 @@ struct check_guest {
     uint64_t workspace_size;
     norma_recorder *recorder; // of the last device
     norma_device *device;
+    norma_buffer *row_count; // Vulkan: where the number of rows is, at the offset; NULL: the problem's
+    uint64_t row_count_offset;
     uint32_t runs;
 };
 

@@ -116,7 +116,11 @@ static norma_status run(struct check_guest *guest, norma_plan *plan, const norma
                                                .command_buffer = v->command,
                                                .recorder = recorder,
                                                .workspace = workspace,
-                                               .workspace_offset = offset};
+                                               .workspace_offset = offset,
+                                               .row_count = guest->row_count,
+                                               .row_count_offset = guest->row_count_offset};
+    if (!plan)
+        return submit(v);
     if (vkResetCommandPool(v->objects.device, v->pool, 0) != VK_SUCCESS ||
         vkBeginCommandBuffer(v->command, &begin) != VK_SUCCESS)
         return NORMA_ERROR_OUT_OF_MEMORY;
