@@ -26,7 +26,7 @@ static inline float2 sums_term(const struct view *view, const struct index *inde
     struct value v = value_at(view, index, &e, cell);
     struct gradient d = gradient_at(view, index, &e, &v);
     if (output == ST_SUM_STATISTICS)
-        return (float2)(d.g, d.g * (word(view, ST_STATISTIC) == FORM_ABSOLUTES ? e.t : v.xhat));
+        return (float2)(d.g, d.g * v.xhat);
     if (output == ST_SUM_DWEIGHT)
         return (float2)(d.dv1 * v.normalised, 0);
     if (output == ST_SUM_DBIAS)
@@ -405,7 +405,7 @@ STRIDED(strided_window)
 #endif
 
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_coefficients)
-// (c0, c1, c2) of normalize: s (true) is the group's factor, Sgx the sum of g*xhat (of g*t with ABSOLUTES).
+// (c0, c1, c2) of normalize: s (true) is the group's factor, Sgx the sum of g*xhat.
 static inline stat norm_coefficients(const struct view *view, float s, float Sgx)
 {
     uint scale = word(view, ST_SCALE);
@@ -413,12 +413,13 @@ static inline stat norm_coefficients(const struct view *view, float s, float Sgx
     if (scale == FORM_MAX && !(s < 1.0f / eps) && !isnan(s))
         return (stat)(0); // norm <= eps: the factor is constant
     if (word(view, ST_STATISTIC) == FORM_ABSOLUTES)
-        return (stat)(0, 0, (s * Sgx) * s, 0);
+        return (stat)(0, 0, s * Sgx, 0);
     if (scale != FORM_ADD)
         return (stat)(0, Sgx, 0, 0);
-    // Where eps is much larger than the norm few digits of it are left, and the term counts as little.
-    float norm = 1.0f / s - eps;
-    return (stat)(0, norm <= 0 ? 0.0f : Sgx * ((norm + eps) / norm), 0, 0);
+    // norm / (norm + eps), since 1/s, norm + eps, may overflow. Where eps is much larger than the norm few digits of it
+    // are left, and the term counts as little.
+    float part = 1.0f - eps * s;
+    return (stat)(0, part > 0 ? Sgx / part : 0.0f, 0, 0);
 }
 
 STRIDED(strided_coefficients)

@@ -1,5 +1,5 @@
 // What a group's gradient loses to its statistics, dt = rstd * ((g - c0) - xhat * c1) - sign(t) * c2, from the sums of g
-// and of g * xhat (ABSOLUTES: of g * t); an invocation a group.
+// and of g * xhat; an invocation a group.
 #version 450
 #include "strided.glsl"
 
@@ -10,10 +10,11 @@ vec2 of_norm(float projection, vec4 cell)
     bool absolutes = statistic == ABSOLUTES;
     uint scale = table[ST_SCALE];
     precise float rstd = cell.z * cell.w;
-    precise float absolute = rstd * (rstd * projection); // rstd * rstd may overflow
-    precise float whole = 1.0 / rstd; // norm + eps
-    precise float norm = whole - eps;
-    precise float grown = norm > 0.0 ? projection * (whole / norm) : 0.0;
+    precise float absolute = rstd * projection;
+    // norm / (norm + eps), since 1 / rstd, norm + eps, may overflow. Where eps is much larger than the norm few digits
+    // of it are left, and the term counts as little.
+    precise float part = 1.0 - eps * rstd;
+    precise float grown = part > 0.0 ? projection / part : 0.0;
     float squares = scale == SCALE_ADD ? grown : projection;
     // SCALE_MAX where eps is the larger, told by the very operations that gave s: a constant, without gradient.
     precise float limit = 1.0 / (eps * cell.w);

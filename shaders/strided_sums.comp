@@ -22,7 +22,7 @@ vec2 gradient_terms(element e)
             dh = dh + load_dsum();
         d.h = dh;
     }
-    precise float projected = d.xhat * (statistic == ABSOLUTES ? e.t : e.xhat);
+    precise float projected = d.xhat * e.xhat;
     precise float weighted = d.v0 * e.normalised;
     precise float gated = d.h * e.gate;
     precise float ungated = d.h * e.u;

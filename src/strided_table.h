@@ -137,7 +137,7 @@
 #define ST_SCAN_INT8 1      // the bits of the largest |y|, NaN being the largest of all; the scale of an int8 y
 #define ST_SCAN_FLOAT8 2    // the same of a float8_e4m3fn y
 // ST_OUTPUT of sums.
-#define ST_SUM_STATISTICS 0  // (sum of g, sum of g*xhat; with FORM_ABSOLUTES of g*t in place of the latter)
+#define ST_SUM_STATISTICS 0  // (sum of g, sum of g*xhat)
 #define ST_SUM_DWEIGHT 1     // (dv1*xhat, 0)
 #define ST_SUM_DBIAS 2       // (dv1, 0)
 #define ST_SUM_DINPUT_BIAS 3 // (dh*gate, 0)

@@ -44,7 +44,7 @@ static void through_variance(const struct task *k, const struct statistics *st, 
 }
 
 // A norm of order 2: dt = s*(g - xhat*ratio*sum(g*xhat)). ratio is 1; for norm + eps (norm + eps)/norm, whose norm may
-// have been found as 1/s - eps with the relative error 8u*ratio; 0 where eps is the maximum.
+// have been found as 1/(1 - eps*s) with the relative error 8u*ratio; 0 where eps is the maximum.
 static void through_norm2(const struct task *k, const struct statistics *st, const struct sums *sums, struct point *p)
 {
     const enum form_scale scale = k->form->scale;
