@@ -41,6 +41,9 @@ static norma_status check_axes(const norma_problem *p, struct axes *axes)
     const bool by_axes = p->op == NORMA_NORMALIZE || p->op == NORMA_MEAN_VARIANCE_NORMALIZATION;
     if (is_row_op(p->op) && (p->normalized_dims < 1 || p->normalized_dims > rank))
         return BAD("normalized_dims: %d is not in 1..%d (the rank of x)", (int)p->normalized_dims, (int)rank);
+    // scale and shift differ from sample to sample: x has samples.
+    if ((p->op == NORMA_ADA_LAYER_NORM || p->op == NORMA_ADA_RMS_NORM) && rank < 2)
+        return BAD("x: rank %d; %s wants 2 or more", (int)rank, norma_op_name(p->op));
     if (by_axes && (p->axes == 0 || p->axes >> rank))
         return BAD("axes: 0x%x; bits of the %d dimensions of x are right, one at least", (unsigned)p->axes, (int)rank);
     if (!is_row_op(p->op) && !by_axes && rank < 2)
@@ -506,6 +509,8 @@ static norma_status check_running(const norma_problem *p, const struct norma_for
                    p->op == NORMA_INSTANCE_NORM ? "use_input_stats" : "training");
     if (norma_op_is_batch(p->op) && p->training && f->n == 1 && f->groups > 0)
         return BAD("x: one element a channel has no variance to train with");
+    if (p->op == NORMA_INSTANCE_NORM && f->update_running && !f->running_var_biased && f->n == 1 && f->groups > 0)
+        return BAD("x: one element a group has no unbiased variance for running_var");
     if (f->mix && f->update_running && !f->running_var_biased && f->samples * f->n == 1 && f->channels > 0)
         return BAD("x: one element a channel has no unbiased variance for running_var");
     return NORMA_OK;

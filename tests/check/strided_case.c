@@ -192,6 +192,8 @@ static void cut(struct strided_case *c, uint64_t *s)
         c->n = n * (is_group_op(p->op) ? c->shape[1] / divisor : p->virtual_batch);
     if (p->op == NORMA_SWITCHABLE_NORM && c->shape[0] * c->n == 1) // a channel has no unbiased one
         p->running_var_biased = 1;
+    if (p->op == NORMA_INSTANCE_NORM && c->n == 1) // nor has a sample's channel
+        p->running_var_biased = 1;
     if (c->n > 1 || !strided_is_batch_op(p->op))
         return;
     p->training = 0;

@@ -72,6 +72,28 @@ static void one_element_cannot_train(void **state)
     taken(&p);
 }
 
+static void one_element_has_no_unbiased_variance(void **state)
+{
+    (void)state;
+    struct room r;
+    norma_problem p = start(&r, NORMA_INSTANCE_NORM);
+    r.x.shape[2] = r.y.shape[2] = 1; // [6, 4, 1]
+    taken(&p);
+    p.running_mean = p.running_var = &r.channels;
+    refused(&p, "x");
+    p.running_var_biased = 1; // 0
+    taken(&p);
+    p.running_var_biased = 0;
+    p.use_input_stats = 0;
+    taken(&p);
+    p.use_input_stats = 1;
+    r.x.shape[2] = r.y.shape[2] = 2;
+    taken(&p);
+    r.x.shape[2] = r.y.shape[2] = 1;
+    r.x.shape[0] = r.y.shape[0] = 0; // no group at all
+    taken(&p);
+}
+
 // Element by element: group and element of the form are those of the definition.
 static void virtual_batches_are_groups(void **state)
 {
@@ -203,13 +225,10 @@ static void renorm_goes_back_by_its_own_r_and_d(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(virtual_batches_divide_the_batch),
-        cmocka_unit_test(one_element_cannot_train),
-        cmocka_unit_test(virtual_batches_are_groups),
-        cmocka_unit_test(batches_are_counted_by_one_integer),
-        cmocka_unit_test(a_count_is_not_negative),
-        cmocka_unit_test(renorm_needs_the_running_statistics),
-        cmocka_unit_test(renorm_goes_back_by_its_own_r_and_d),
+        cmocka_unit_test(virtual_batches_divide_the_batch),     cmocka_unit_test(one_element_cannot_train),
+        cmocka_unit_test(one_element_has_no_unbiased_variance), cmocka_unit_test(virtual_batches_are_groups),
+        cmocka_unit_test(batches_are_counted_by_one_integer),   cmocka_unit_test(a_count_is_not_negative),
+        cmocka_unit_test(renorm_needs_the_running_statistics),  cmocka_unit_test(renorm_goes_back_by_its_own_r_and_d),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 // The canonical form against the caller's own strides, element by element, and the overlap rules against brute force.
 #include "overlap.h"
 #include "problem.h"
+#include "refusal.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -190,12 +191,37 @@ static void overlap_is_never_missed(void **state)
     assert_true(interleaved > 100); // q and k of one packed tensor are recognised
 }
 
+// Their scale and shift have a row for each sample: x of rank 1 has none.
+static void adaptive_norms_have_samples(void **state)
+{
+    (void)state;
+    static const norma_op ops[] = {NORMA_ADA_LAYER_NORM, NORMA_ADA_RMS_NORM, NORMA_LAYER_NORM};
+    static const int64_t square[] = {4, 4};
+    float memory[16];
+    const norma_tensor whole = norma_tensor_host(NORMA_FLOAT32, 2, square, memory);
+    const norma_tensor row = norma_tensor_host(NORMA_FLOAT32, 1, square, memory);
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        norma_problem p = norma_problem_defaults(ops[i]);
+        p.x = p.y = &row;
+        if (ops[i] == NORMA_LAYER_NORM) {
+            taken(&p);
+            continue;
+        }
+        refused(&p, "x");
+        p.scale = &whole;
+        refused(&p, "x");
+        p.x = p.y = &whole;
+        taken(&p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(canonical_rows_have_the_callers_addresses),
         cmocka_unit_test(a_gate_per_sample_is_one_run),
         cmocka_unit_test(overlap_is_never_missed),
+        cmocka_unit_test(adaptive_norms_have_samples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
