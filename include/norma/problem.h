@@ -131,14 +131,14 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 // Shapes. y, residual, sum, z, addend: as x. weight and bias: the normalised shape (layer_norm, rms_norm,
 // mean_variance_normalization), [C] (batch norms, group, instance and switchable norm), [O] (weight_standardization,
 // whose weight is its gain; normalize has none), or a shape of x's rank with x's dimensions or ones, which are
-// repeated. scale and shift: [N, D] (adaptive layer and RMS norm, D the last dimension of x), [N, C] (group and
-// instance norm), or a shape of x's rank as before. input_bias: as weight. gate: as weight, or a shape of x's rank as
-// before. mean and rstd: x's shape without the dimensions of a group, or with ones in their place; group_norm: [N,
-// num_groups], ghost_batch_norm in training: [N/virtual_batch, C]; of local_response_norm, which has neither, x's shape
-// without C. running_mean and running_var: [C]. num_batches_tracked: one element, [] or [1]. mean_weights and
-// var_weights: [3]. Types: float32, float16 or bfloat16, each on its own; float64 on the scalar path, then of every
-// tensor; mean, rstd and running_* float32 (or float64); num_batches_tracked int64. Strides are free. The row kernels,
-// which are the fastest, want the normalised dimensions contiguous.
+// repeated. scale and shift: [N, D] (adaptive layer and RMS norm of x of rank 2 or more, D its last dimension), [N, C]
+// (group and instance norm), or a shape of x's rank as before. input_bias: as weight. gate: as weight, or a shape of
+// x's rank as before. mean and rstd: x's shape without the dimensions of a group, or with ones in their place;
+// group_norm: [N, num_groups], ghost_batch_norm in training: [N/virtual_batch, C]; of local_response_norm, which has
+// neither, x's shape without C. running_mean and running_var: [C]. num_batches_tracked: one element, [] or [1].
+// mean_weights and var_weights: [3]. Types: float32, float16 or bfloat16, each on its own; float64 on the scalar path,
+// then of every tensor; mean, rstd and running_* float32 (or float64); num_batches_tracked int64. Strides are free. The
+// row kernels, which are the fastest, want the normalised dimensions contiguous.
 //
 // Quantised y. quantise() rounds to nearest even and saturates (int8: -128..127, float8_e4m3fn: -448..448, infinities
 // too); a NaN becomes 0 in int8 and NaN in float8_e4m3fn. y_scale, float32 (or float64), goes with such a y alone.
@@ -151,9 +151,12 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 // nonfinite, int32, of the shape of mean: how many elements of x in each group are NaN or infinite (forward); of
 // local_response_norm among the channels of each place.
 //
-// An output may share elements with another tensor only if both are the same view (y in place of x, sum of residual).
-// A dimension of 0 is no error: nothing is computed, outputs that are not empty are written: gradients of parameters 0,
-// mean and rstd NaN, a dynamic y_scale 1, nonfinite 0.
+// An output may share elements with another tensor only if both are the same view (y in place of x, sum of residual);
+// in backward one gradient at most lies in an input's place. A group has 2^31 - 1 elements at most. x has 8 dimensions
+// at most that do not fold into others in memory, the channels that are cut into groups (or the samples, into virtual
+// batches) counting as two: more of either is NORMA_ERROR_UNSUPPORTED. A dimension of 0 is no error: nothing is
+// computed, outputs that are not empty are written: gradients of parameters 0, mean and rstd NaN, a dynamic y_scale 1,
+// nonfinite 0.
 //
 // batch_renorm in training: mean_b and sd_b = sqrt(var + eps) are those of the batch, mean_run and sd_run =
 // sqrt(running_var + eps) those of the running statistics before they are updated. xhat*r + d takes the place of xhat
@@ -168,10 +171,11 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 // running_mean and running_var are the statistics. instance_norm's batch is the mean over the samples. ghost_batch_norm
 // is batch_norm of each virtual_batch samples, one virtual batch after the other, and so are the running statistics
 // updated (Hoffer et al., algorithm 1; TensorFlow's virtual_batch_size instead takes the mean of the virtual batches
-// once). num_batches_tracked, where given, is the number of batches that running_mean and running_var have seen, not
-// negative; it grows by 1 (by N/virtual_batch) wherever they are updated or would be. cumulative is PyTorch's
-// momentum=None: momentum is 1/(num_batches_tracked + 1), that of the next virtual batch 1/(num_batches_tracked + 2),
-// and so on.
+// once). Where running_var takes an unbiased variance, one element to a channel (instance_norm: to a sample's channel)
+// is NORMA_ERROR_INVALID_ARGUMENT; batch norms do not train on it at all. num_batches_tracked, where given, is the
+// number of batches that running_mean and running_var have seen, not negative; it grows by 1 (by N/virtual_batch)
+// wherever they are updated or would be. cumulative is PyTorch's momentum=None: momentum is 1/(num_batches_tracked +
+// 1), that of the next virtual batch 1/(num_batches_tracked + 2), and so on.
 //
 // switchable_norm (arXiv:1806.10779, equations 3 to 5). With alpha = softmax(mean_weights) and beta =
 // softmax(var_weights), both required and in the order instance, layer, batch, channel c of sample n has
