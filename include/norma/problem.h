@@ -17,7 +17,8 @@ typedef enum norma_op {
     NORMA_INSTANCE_NORM,          // a sample's channel (arXiv:1607.08022)
     NORMA_WEIGHT_STANDARDIZATION, // an output channel of a convolution's weights (arXiv:1903.10520)
     NORMA_NORMALIZE,              // h/max(norm, eps) over axes, the norm of order norm_order
-    NORMA_MEAN_VARIANCE_NORMALIZATION, // over axes (ONNX)
+    // Over axes: that of ONNX, but that eps is added to the variance; ONNX adds it to the standard deviation.
+    NORMA_MEAN_VARIANCE_NORMALIZATION,
     // xhat of the base, times 1 + scale plus shift, which differ from sample to sample (AdaLN of DiT, AdaGN, AdaIN).
     NORMA_ADA_LAYER_NORM,
     NORMA_ADA_RMS_NORM,
