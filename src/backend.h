@@ -107,7 +107,9 @@ struct norma_device {
     struct norma_avoid avoid; // found before it is opened
     struct norma_caps caps;
     struct norma_figures figures;
+    _Atomic uint32_t rate; // the float32 bits of bytes a second for the time budget, 0: not known. For any thread
     enum norma_device_state state; // guarded by lock
+    atomic_bool ready;             // state is OPEN and the self-test is over: nobody needs the lock to see that
     char reason[256];
     uint32_t programs; // guarded by the backend's own lock
     // Variants that the driver did not compile (norma_variant_bit).

@@ -36,10 +36,14 @@ norma_status norma_device_ready(struct norma_device *device)
     norma_status status = norma_context_check_fork(device->context);
     if (status != NORMA_OK)
         return status;
+    // The lock is held while the device is opened or measured, which those who only record must not wait for.
+    if (atomic_load(&device->ready))
+        return NORMA_OK;
     pthread_mutex_lock(&device->lock);
-    if (device->state == NORMA_STATE_FOUND)
+    if (device->state == NORMA_STATE_FOUND) {
         status = open_locked(device);
-    else if (device->state == NORMA_STATE_SET_ASIDE)
+        atomic_store(&device->ready, status == NORMA_OK);
+    } else if (device->state == NORMA_STATE_SET_ASIDE)
         status = norma_fail(NORMA_ERROR_DEVICE, "device: %s is set aside: %s", device->id, device->reason);
     else if (device->state == NORMA_STATE_LOST)
         status = norma_fail(NORMA_ERROR_DEVICE_LOST, "device: %s is lost: %s", device->id, device->reason);
@@ -54,6 +58,7 @@ void norma_device_failed(struct norma_device *device, norma_status status)
     pthread_mutex_lock(&device->lock);
     if (device->state == NORMA_STATE_OPEN) {
         device->state = NORMA_STATE_LOST;
+        atomic_store(&device->ready, false);
         snprintf(device->reason, sizeof(device->reason), "%s", norma_last_error());
     }
     pthread_mutex_unlock(&device->lock);

@@ -28,13 +28,15 @@ struct run {
 struct norma_plan_options norma_execute_options(const struct norma_device *device, const char *variant,
                                                 enum norma_memory memory, uint64_t budget)
 {
-    const struct norma_figures *figures = &device->figures;
+    const uint32_t bits = atomic_load(&device->rate);
+    float rate;
+    memcpy(&rate, &bits, sizeof(rate));
     return (struct norma_plan_options){.allocator = device->allocator,
                                        .variant = variant,
                                        .memory = memory,
                                        .memory_budget = budget,
                                        .left_out = atomic_load(&device->dropped),
-                                       .rate = figures->known ? figures->point[NORMA_FIGURE_POINTS - 1].rate : 0};
+                                       .rate = (double)rate};
 }
 
 static norma_status out_of_memory(void)

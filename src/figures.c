@@ -183,6 +183,10 @@ norma_status norma_figures_get(struct norma_device *device, bool measure_again)
         if (status == NORMA_OK) {
             device->figures = figures;
             device->figures.known = true;
+            const float rate = (float)figures.point[NORMA_FIGURE_POINTS - 1].rate;
+            uint32_t bits;
+            memcpy(&bits, &rate, sizeof(bits));
+            atomic_store(&device->rate, bits);
         }
     }
     pthread_mutex_unlock(&device->lock);

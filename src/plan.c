@@ -12,6 +12,10 @@ struct norma_plan {
     const char *variant;    // a static string, or NULL
     uint64_t budget;
     bool timestamps;
+    // As they were when the programs were compiled: what a run needs must not change with what others find out later.
+    uint32_t left_out;
+    double rate;
+    bool prepared;
     norma_buffer *parameter[NORMA_ARG_COUNT];
     norma_tensor held[NORMA_ARG_COUNT]; // the parameters' views into those buffers
     pthread_mutex_t lock;
@@ -37,6 +41,10 @@ struct norma_plan_options norma_plan_schedule_options(const norma_plan *plan)
     struct norma_plan_options options =
         norma_execute_options(plan->device, plan->variant, NORMA_MEMORY_RESIDENT, plan->budget);
     options.unaligned = true; // a tensor may lie anywhere in its buffer
+    if (plan->prepared) {
+        options.left_out = plan->left_out;
+        options.rate = plan->rate;
+    }
     return options;
 }
 
@@ -74,18 +82,20 @@ static norma_status prepare_row_counts(const norma_plan *plan, const struct norm
 }
 
 // From the start whenever a variant is dropped: the next one may be right for counts that were done already.
-static norma_status prepare_rows(const norma_plan *plan)
+static norma_status prepare_rows(norma_plan *plan)
 {
     for (;;) {
         const struct norma_plan_options options = norma_plan_schedule_options(plan);
         const char *variant = NULL;
         const norma_status status = prepare_row_counts(plan, &options, &variant);
-        if (!norma_execute_drop(plan->device, &options, variant, status))
+        if (!norma_execute_drop(plan->device, &options, variant, status)) {
+            plan->left_out = options.left_out;
             return status;
+        }
     }
 }
 
-static norma_status prepare_form(const norma_plan *plan)
+static norma_status prepare_form(norma_plan *plan)
 {
     const struct norma_plan_options options = norma_plan_schedule_options(plan);
     const uint32_t left_out = options.left_out | plan->device->caps.left_out;
@@ -103,6 +113,7 @@ static norma_status prepare_form(const norma_plan *plan)
             status = NORMA_OK;
         }
     }
+    plan->left_out = options.left_out | (quads || options.variant ? 0 : norma_variant_bit("quads"));
     return status;
 }
 
@@ -150,7 +161,10 @@ static norma_status create(norma_plan *plan, const norma_problem *problem, const
     }
     if (status != NORMA_OK || plan->work.n == 0)
         return status;
-    return plan->work.strided ? prepare_form(plan) : prepare_rows(plan);
+    status = plan->work.strided ? prepare_form(plan) : prepare_rows(plan);
+    plan->rate = norma_execute_options(plan->device, NULL, NORMA_MEMORY_RESIDENT, 0).rate;
+    plan->prepared = status == NORMA_OK;
+    return status;
 }
 
 norma_status norma_plan_create(norma_device *device, const norma_problem *problem, const norma_plan_params *params,
@@ -307,6 +321,7 @@ static norma_status run(norma_plan *plan, const struct norma_planned *planned, s
     struct norma_schedule schedule = {0};
     norma_buffer *workspace = NULL;
     struct norma_plan_options options = norma_plan_schedule_options(plan);
+    options.rate = norma_execute_options(plan->device, NULL, NORMA_MEMORY_RESIDENT, 0).rate; // what is known by now
     norma_status status = norma_plan_places(plan, &planned->problem, places);
     if (status == NORMA_OK)
         status = norma_execute_schedule(plan->device, &planned->work, &options, &schedule);

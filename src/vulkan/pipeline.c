@@ -153,86 +153,116 @@ uint32_t nvk_texel_bytes(const norma_dispatch *dispatch, uint32_t slot)
     return (args.types >> 2 * slot & 3) == FLOAT32 ? 16 : 8;
 }
 
-static norma_status find_or_compile(struct norma_device *device, const norma_dispatch *dispatch, bool may_compile,
-                                    const struct nvk_pipeline **out);
-
-// The module that suits every dispatch instead of a lean one that the driver does not compile.
-static norma_status without_lean(struct norma_device *device, const norma_dispatch *dispatch,
-                                 const struct nvk_pipeline **out)
-{
-    norma_log(device->context, 1, "%s: modules with texel buffers are no longer used: %s", device->id,
-              norma_last_error());
-    nvk_device_of(device)->lean_dropped = true;
-    return find_or_compile(device, dispatch, true, out);
-}
-
-// pipeline_lock is held.
-static norma_status find_or_compile(struct norma_device *device, const norma_dispatch *dispatch, bool may_compile,
-                                    const struct nvk_pipeline **out)
+// What the dispatch's pipeline is made of. pipeline_lock is held.
+static norma_status make_key(struct norma_device *device, const norma_dispatch *dispatch, struct nvk_pipeline *key)
 {
     struct nvk_device *d = nvk_device_of(device);
     struct norma_row_args args;
     memcpy(&args, dispatch->args, sizeof(args));
     const bool lean = is_lean(device, dispatch, &args);
-    struct nvk_pipeline key = {.module = module_of(dispatch, lean)};
-    key.layout = dispatch->table ? NVK_LAYOUT_STRIDED : lean ? NVK_LAYOUT_LEAN : NVK_LAYOUT_ROWS;
-    if (!d->layouts[key.layout])
+    *key = (struct nvk_pipeline){.module = module_of(dispatch, lean)};
+    key->layout = dispatch->table ? NVK_LAYOUT_STRIDED : lean ? NVK_LAYOUT_LEAN : NVK_LAYOUT_ROWS;
+    if (!d->layouts[key->layout])
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: a shader may not have as many buffers as %s", device->id,
                           dispatch->kernel);
-    if (!key.module)
+    if (!key->module)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s has no kernel %s", device->id, dispatch->kernel);
     for (uint32_t i = 0; i < dispatch->constant_count; i++)
         if (dispatch->constants[i].id < NORMA_CONST_COUNT)
-            key.constants[dispatch->constants[i].id] = dispatch->constants[i].value;
+            key->constants[dispatch->constants[i].id] = dispatch->constants[i].value;
     if (lean) {
-        key.constants[NVK_CONST_CUT] = args.n % 128 != 0;
-        key.constants[NVK_CONST_PARAM_TYPE] = parameter_type(&args);
+        key->constants[NVK_CONST_CUT] = args.n % 128 != 0;
+        key->constants[NVK_CONST_PARAM_TYPE] = parameter_type(&args);
     }
-    key.constants[NVK_CONST_ROLLED] = device->caps.kind == NORMA_DEVICE_CPU;
-    for (struct nvk_pipeline *p = d->pipelines; p; p = p->next) {
-        if (p->module == key.module && !memcmp(p->constants, key.constants, sizeof(key.constants))) {
-            *out = p;
-            return NORMA_OK;
-        }
-    }
-    if (!may_compile)
-        return norma_fail(NORMA_ERROR_UNSUPPORTED, "plan: %s was not compiled for this problem", dispatch->kernel);
-    struct nvk_pipeline *made = norma_alloc(device->allocator, sizeof(*made));
-    if (!made)
-        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
-    *made = key;
-    const norma_status status = compile(device, made, dispatch);
-    if (status != NORMA_OK) {
-        norma_free(made);
-        return lean && status == NORMA_ERROR_UNSUPPORTED ? without_lean(device, dispatch, out) : status;
-    }
-    made->next = d->pipelines;
-    d->pipelines = made;
-    device->programs++;
-    *out = made;
+    key->constants[NVK_CONST_ROLLED] = device->caps.kind == NORMA_DEVICE_CPU;
     return NORMA_OK;
 }
 
-static norma_status locked(struct norma_device *device, const norma_dispatch *dispatch, bool may_compile,
-                           const struct nvk_pipeline **pipeline)
+// pipeline_lock is held.
+static const struct nvk_pipeline *find(const struct nvk_device *d, const struct nvk_pipeline *key)
+{
+    const struct nvk_pipeline *p = d->pipelines;
+    while (p && (p->module != key->module || memcmp(p->constants, key->constants, sizeof(key->constants)) != 0))
+        p = p->next;
+    return p;
+}
+
+static norma_status look_up(struct norma_device *device, const norma_dispatch *dispatch, struct nvk_pipeline *key,
+                            const struct nvk_pipeline **found)
 {
     struct nvk_device *d = nvk_device_of(device);
     pthread_mutex_lock(&d->pipeline_lock);
-    const norma_status status = find_or_compile(device, dispatch, may_compile, pipeline);
+    const norma_status status = make_key(device, dispatch, key);
+    *found = status == NORMA_OK ? find(d, key) : NULL;
     pthread_mutex_unlock(&d->pipeline_lock);
     return status;
 }
 
+// Where another thread compiled the same meanwhile its pipeline stays.
+static const struct nvk_pipeline *keep(struct norma_device *device, struct nvk_pipeline *made)
+{
+    struct nvk_device *d = nvk_device_of(device);
+    pthread_mutex_lock(&d->pipeline_lock);
+    const struct nvk_pipeline *kept = find(d, made);
+    if (!kept) {
+        made->next = d->pipelines;
+        kept = d->pipelines = made;
+        device->programs++;
+    }
+    pthread_mutex_unlock(&d->pipeline_lock);
+    if (kept != made) {
+        d->api->DestroyPipeline(d->handle, made->handle, d->allocation);
+        norma_free(made);
+    }
+    return kept;
+}
+
+// The module that suits every dispatch is used instead of lean ones that the driver does not compile.
+static void drop_lean(struct norma_device *device)
+{
+    struct nvk_device *d = nvk_device_of(device);
+    pthread_mutex_lock(&d->pipeline_lock);
+    const bool first = !d->lean_dropped;
+    d->lean_dropped = true;
+    pthread_mutex_unlock(&d->pipeline_lock);
+    if (first)
+        norma_log(device->context, 1, "%s: modules with texel buffers are no longer used: %s", device->id,
+                  norma_last_error());
+}
+
+// Compiles without the lock, which every recording takes.
 norma_status nvk_pipeline(struct norma_device *device, const norma_dispatch *dispatch,
                           const struct nvk_pipeline **pipeline)
 {
-    return locked(device, dispatch, true, pipeline);
+    struct nvk_pipeline key;
+    for (;;) {
+        norma_status status = look_up(device, dispatch, &key, pipeline);
+        if (status != NORMA_OK || *pipeline)
+            return status;
+        struct nvk_pipeline *made = norma_alloc(device->allocator, sizeof(*made));
+        if (!made)
+            return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
+        *made = key;
+        status = compile(device, made, dispatch);
+        if (status == NORMA_OK) {
+            *pipeline = keep(device, made);
+            return NORMA_OK;
+        }
+        norma_free(made);
+        if (status != NORMA_ERROR_UNSUPPORTED || key.layout != NVK_LAYOUT_LEAN)
+            return status;
+        drop_lean(device);
+    }
 }
 
 norma_status nvk_pipeline_find(struct norma_device *device, const norma_dispatch *dispatch,
                                const struct nvk_pipeline **pipeline)
 {
-    return locked(device, dispatch, false, pipeline);
+    struct nvk_pipeline key;
+    const norma_status status = look_up(device, dispatch, &key, pipeline);
+    if (status == NORMA_OK && !*pipeline)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "plan: %s was not compiled for this problem", dispatch->kernel);
+    return status;
 }
 
 norma_status nvk_prepare(struct norma_device *device, const norma_dispatch *dispatch)

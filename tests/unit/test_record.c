@@ -1,5 +1,7 @@
 // Recording for a device of the caller's: which functions of the driver it calls, what it allocates, what it refuses.
+#include "backend.h"
 #include "check/guest.h"
+#include "schedule.h"
 #include <norma/norma.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -221,6 +223,17 @@ static void refused(norma_status status, norma_status wanted, const char *name)
         fail_msg("\"%s\", not of %s", norma_last_error(), name);
 }
 
+// A variant that another plan's compilation loses is not lost for a plan that has it compiled.
+static void check_dropped(norma_status (*open)(struct check_guest **guest))
+{
+    struct scene s;
+    open_scene(&s, open);
+    atomic_store(&s.device->dropped, UINT32_MAX & ~norma_variant_bit("split-local"));
+    for (int i = 0; i < KINDS; i++)
+        take(record(&s, i));
+    close_scene(&s);
+}
+
 static void check_refusals(norma_status (*open)(struct check_guest **guest))
 {
     struct scene s;
@@ -259,6 +272,12 @@ static void check_refusals(norma_status (*open)(struct check_guest **guest))
 }
 
 #ifdef NORMA_HAVE_VULKAN
+static void test_vulkan_dropped(void **state)
+{
+    (void)state;
+    check_dropped(check_guest_vulkan);
+}
+
 static void test_vulkan_refusals(void **state)
 {
     (void)state;
@@ -435,6 +454,12 @@ static void test_vulkan_address(void **state)
 #endif
 
 #ifdef NORMA_HAVE_OPENCL
+static void test_opencl_dropped(void **state)
+{
+    (void)state;
+    check_dropped(check_guest_opencl);
+}
+
 static void test_opencl_refusals(void **state)
 {
     (void)state;
@@ -446,12 +471,18 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #ifdef NORMA_HAVE_VULKAN
-        cmocka_unit_test(test_vulkan_calls),     cmocka_unit_test(test_vulkan_refusals),
-        cmocka_unit_test(test_vulkan_objects),   cmocka_unit_test(test_vulkan_address),
-        cmocka_unit_test(test_vulkan_row_count), cmocka_unit_test(test_vulkan_row_count_refusals),
+        cmocka_unit_test(test_vulkan_calls),
+        cmocka_unit_test(test_vulkan_dropped),
+        cmocka_unit_test(test_vulkan_refusals),
+        cmocka_unit_test(test_vulkan_objects),
+        cmocka_unit_test(test_vulkan_address),
+        cmocka_unit_test(test_vulkan_row_count),
+        cmocka_unit_test(test_vulkan_row_count_refusals),
 #endif
 #ifdef NORMA_HAVE_OPENCL
-        cmocka_unit_test(test_opencl_calls),     cmocka_unit_test(test_opencl_refusals),
+        cmocka_unit_test(test_opencl_calls),
+        cmocka_unit_test(test_opencl_dropped),
+        cmocka_unit_test(test_opencl_refusals),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
