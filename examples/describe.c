@@ -45,7 +45,8 @@ static VkPipeline create_pipeline(const norma_dispatch *d)
     CHECK(vkCreateShaderModule(engine.device, &code, NULL, &module));
     const VkPipelineShaderStageCreateInfo stage = {
         TYPE(PIPELINE_SHADER_STAGE_CREATE_INFO), NULL, 0, VK_SHADER_STAGE_COMPUTE_BIT, module, "main", &constants};
-    const VkComputePipelineCreateInfo info = {TYPE(COMPUTE_PIPELINE_CREATE_INFO), NULL, 0, stage, layout, NULL, 0};
+    const VkComputePipelineCreateInfo info = {
+        TYPE(COMPUTE_PIPELINE_CREATE_INFO), NULL, 0, stage, layout, VK_NULL_HANDLE, 0};
     CHECK(vkCreateComputePipelines(engine.device, VK_NULL_HANDLE, 1, &info, NULL, &pipeline));
     return pipeline;
 }
@@ -105,7 +106,7 @@ int main(void)
     CHECK(vkBeginCommandBuffer(command, &begin));
     for (size_t i = 0; i < plan->dispatch_count; i++)
         record(&plan->dispatches[i], (uint64_t)TABLES * PLACE + i * TABLE);
-    CHECK(vkEndCommandBuffer(command));
+    end_for_host(command);
     const VkSubmitInfo submit = {TYPE(SUBMIT_INFO), .commandBufferCount = 1, .pCommandBuffers = &command};
     CHECK(vkQueueSubmit(engine.queue, 1, &submit, VK_NULL_HANDLE));
     CHECK(vkQueueWaitIdle(engine.queue));

@@ -37,7 +37,8 @@ static void prepare_matmul(void)
     CHECK(vkCreateShaderModule(engine.device, &code, NULL, &module));
     const VkPipelineShaderStageCreateInfo stage = {
         TYPE(PIPELINE_SHADER_STAGE_CREATE_INFO), NULL, 0, VK_SHADER_STAGE_COMPUTE_BIT, module, "main", NULL};
-    const VkComputePipelineCreateInfo info = {TYPE(COMPUTE_PIPELINE_CREATE_INFO), NULL, 0, stage, layout, NULL, 0};
+    const VkComputePipelineCreateInfo info = {
+        TYPE(COMPUTE_PIPELINE_CREATE_INFO), NULL, 0, stage, layout, VK_NULL_HANDLE, 0};
     CHECK(vkCreateComputePipelines(engine.device, VK_NULL_HANDLE, 1, &info, NULL, &matmul));
     CHECK(vkCreateDescriptorPool(engine.device, &pools, NULL, &pool));
     const VkDescriptorSetAllocateInfo allocate = {TYPE(DESCRIPTOR_SET_ALLOCATE_INFO), NULL, pool, 2, both};
@@ -124,7 +125,7 @@ int main(void)
     CHECK(norma_vulkan_record(plan, &problem, &record));
     barrier();
     record_matmul(sets[1]);
-    CHECK(vkEndCommandBuffer(command));
+    end_for_host(command);
     const VkSubmitInfo submit = {TYPE(SUBMIT_INFO), .commandBufferCount = 1, .pCommandBuffers = &command};
     CHECK(vkQueueSubmit(engine.queue, 1, &submit, VK_NULL_HANDLE));
     CHECK(vkQueueWaitIdle(engine.queue));

@@ -46,3 +46,12 @@ static void *prepare(VkDeviceSize size)
     CHECK(vkMapMemory(engine.device, memory, 0, VK_WHOLE_SIZE, 0, &mapped));
     return mapped;
 }
+
+// What shaders wrote becomes visible to the host, once the fence or the queue has been waited for.
+static void end_for_host(VkCommandBuffer command)
+{
+    const VkMemoryBarrier written = {TYPE(MEMORY_BARRIER), NULL, VK_ACCESS_SHADER_WRITE_BIT, VK_ACCESS_HOST_READ_BIT};
+    vkCmdPipelineBarrier(command, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &written, 0,
+                         NULL, 0, NULL);
+    CHECK(vkEndCommandBuffer(command));
+}

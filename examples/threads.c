@@ -64,7 +64,7 @@ static void *work(void *part)
         CHECK(vkResetCommandPool(engine.device, allocate.commandPool, 0));
         CHECK(vkBeginCommandBuffer(record.command_buffer, &begin));
         CHECK(norma_vulkan_record(plan, &problem, &record));
-        CHECK(vkEndCommandBuffer(record.command_buffer));
+        end_for_host(record.command_buffer);
         submit_and_wait(record.command_buffer, fence);
         CHECK(norma_recorder_reset(record.recorder)); // the command buffer has executed
     }
