@@ -26,6 +26,7 @@ struct norma_caps {
     uint64_t host_align;     // bytes; import begins at a multiple of it (the enclosing pages are imported); 1: anywhere
     bool timestamps;
     uint32_t left_out; // variants (norma_variant_bit) that a known fault of the driver forbids
+    bool counts_rows;  // records rows whose number is known on the device alone
     bool record_only;  // has no queue: nothing can be submitted, no self-test was run
 };
 

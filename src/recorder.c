@@ -98,7 +98,7 @@ norma_status norma_plan_get_needs(norma_plan *plan, const norma_problem *problem
         needs->workspace = schedule.workspace;
         needs->alignment = caps->offset_align > 16 ? caps->offset_align : 16;
         needs->dispatches = (uint32_t)schedule.dispatch_count;
-        const bool counted = caps->api == NORMA_DRIVER_VULKAN && norma_schedule_may_count(&run.work, &schedule);
+        const bool counted = norma_schedule_may_count(&run.work, caps, &schedule);
         needs->counted_dispatches = counted ? needs->dispatches + 1 : 0;
         needs->counted_workspace = counted ? needs->workspace + NORMA_COUNTED * NORMA_CELL_BYTES : 0;
     }
@@ -157,7 +157,7 @@ static void place_count(const struct norma_caps *caps, const struct norma_record
 static norma_status check_count(const struct norma_device *device, const struct norma_planned *run,
                                 const struct norma_schedule *schedule, const struct norma_place_in_buffer *count)
 {
-    if (!norma_schedule_may_count(&run->work, schedule))
+    if (!norma_schedule_may_count(&run->work, &device->caps, schedule))
         return norma_fail(NORMA_ERROR_UNSUPPORTED,
                           "row_count: this problem's rows are not counted on the device (norma_needs)");
     if (count->buffer->device != device)

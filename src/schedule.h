@@ -85,7 +85,8 @@ norma_status norma_schedule_form(const struct norma_form *form, const struct nor
                                  const struct norma_plan_options *options, struct norma_schedule *schedule);
 // Rows whose number is known on the device alone: where they lie one behind the other, in one tile.
 enum { NORMA_COUNTED = 9, NORMA_CELL_BYTES = 16 }; // dispatches at most; of the workspace
-bool norma_schedule_may_count(const struct norma_work *work, const struct norma_schedule *schedule);
+bool norma_schedule_may_count(const struct norma_work *work, const struct norma_caps *caps,
+                              const struct norma_schedule *schedule);
 // Afterwards the workspace begins with a cell for each dispatch, its workgroups, which *count writes when it has run:
 // it is to be placed with the count's buffer for x. Vulkan alone.
 void norma_schedule_count(struct norma_schedule *schedule, const struct norma_caps *caps, norma_dispatch *count);

@@ -27,14 +27,16 @@ typedef struct norma_opencl_objects {
     }
 
 // A memory object of the caller's, a buffer of the device's context, as a buffer of Norma's. *out is the caller's to
-// destroy, which leaves `memory` alone; until then it must live. Thread-safe.
+// destroy, which leaves `memory` alone; until then it must live. To be wrapped once: tensors in two wraps of one memory
+// object are taken to lie apart. Thread-safe.
 NORMA_API norma_status norma_opencl_buffer_wrap(norma_device *device, cl_mem memory, norma_buffer **out);
 
 typedef struct norma_opencl_enqueue_params {
     size_t size;               // sizeof(norma_opencl_enqueue_params)
-    cl_command_queue queue;    // of the device's context; in order or out of order
+    cl_command_queue queue;    // of the device, in its context; in order or out of order
     norma_recorder *recorder;  // of the plan's device
-    norma_buffer *workspace;   // where norma_plan_get_needs asks for one: as many bytes behind the offset
+    norma_buffer *workspace;   // where norma_plan_get_needs asks for one: as many bytes behind the offset, that
+                               // no tensor shares
     uint64_t workspace_offset; // bytes, a multiple of needs.alignment
     const cl_event *wait_list; // what the first kernel waits for
     uint32_t wait_count;

@@ -25,7 +25,8 @@ typedef struct norma_recorder_params {
         sizeof(norma_recorder_params), 0 \
     }
 
-// params NULL means NORMA_RECORDER_DEFAULTS. NORMA_ERROR_UNSUPPORTED on the scalar path, which has no queue.
+// params NULL means NORMA_RECORDER_DEFAULTS. NORMA_ERROR_UNSUPPORTED on the scalar path, which has no queue,
+// and on a Vulkan device that Norma made itself (norma_context_params.vulkan is NULL): its command buffers are Norma's.
 NORMA_API norma_status norma_recorder_create(norma_device *device, const norma_recorder_params *params,
                                              norma_recorder **recorder);
 

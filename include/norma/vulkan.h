@@ -20,8 +20,8 @@ typedef struct norma_vulkan_objects {
     VkDevice device;
     uint32_t queue_family; // computes; command buffers are recorded for it
     // Of that family: for Norma's self-test and for norma_plan_run, norma_run and norma_buffer_read/write. Null: the
-    // device is for recording alone, those return NORMA_ERROR_UNSUPPORTED, and the variants that only a self-test can
-    // vouch for are not used.
+    // device is for recording alone; those, norma_device_measure and plans that hold parameters return
+    // NORMA_ERROR_UNSUPPORTED, and the variants that only a self-test can vouch for are not used.
     VkQueue queue;
     // Held around every submission to queue, where others use it too; both may be NULL. Called from any thread.
     void (*lock_queue)(void *user);
@@ -32,8 +32,8 @@ typedef struct norma_vulkan_objects {
     uint32_t extension_count;
     // Features that were enabled, NULL for none. Norma needs none.
     const VkPhysicalDeviceFeatures2 *features;
-    VkPipelineCache pipeline_cache;          // used by every compilation; may be null
-    const VkAllocationCallbacks *allocation; // of every object that Norma makes; may be NULL
+    VkPipelineCache pipeline_cache; // used by every compilation, from any thread (not externally synchronised); or null
+    const VkAllocationCallbacks *allocation; // of every object that Norma makes, copied; may be NULL
 } norma_vulkan_objects;
 
 #define NORMA_VULKAN_OBJECTS_DEFAULTS                                          \
@@ -44,7 +44,9 @@ typedef struct norma_vulkan_objects {
 // A buffer of the caller's as one of Norma's: `buffer`, made with VK_BUFFER_USAGE_STORAGE_BUFFER_BIT (and both TRANSFER
 // bits for norma_buffer_read and _write) and bound to memory, of `size` bytes (its VkBufferCreateInfo's). address: what
 // vkGetBufferDeviceAddress says, for norma_vulkan_tensor_at; else 0. *out is the caller's to destroy, which leaves the
-// VkBuffer alone. Thread-safe. NORMA_ERROR_INVALID_ARGUMENT where device has no objects of the caller's.
+// VkBuffer alone. To be wrapped once: tensors in two wraps of one VkBuffer are taken to lie apart. Bytes behind the
+// last whole word of 4 are not used. Thread-safe. NORMA_ERROR_INVALID_ARGUMENT where device has no objects of the
+// caller's.
 NORMA_API norma_status norma_vulkan_buffer_wrap(norma_device *device, VkBuffer buffer, VkDeviceSize size,
                                                 VkDeviceAddress address, norma_buffer **out);
 
@@ -57,8 +59,9 @@ typedef struct norma_vulkan_record_params {
     size_t size;                    // sizeof(norma_vulkan_record_params)
     VkCommandBuffer command_buffer; // recording, outside a render pass, of the objects' queue family
     norma_recorder *recorder;       // of the plan's device
-    norma_buffer *workspace;        // where norma_plan_get_needs asks for one: as many bytes behind the offset
-    uint64_t workspace_offset;      // bytes, a multiple of needs.alignment
+    norma_buffer *workspace; // where norma_plan_get_needs asks for one: as many bytes behind the offset, that no tensor
+                             // and no row count share
+    uint64_t workspace_offset; // bytes, a multiple of needs.alignment
     // Where the number of rows is known on the device alone: a uint32_t in this buffer, read whenever the command
     // buffer executes, which then dispatches indirectly. The problem's rows are the most that there can be; what lies
     // behind the count's rows is not written. For layer_norm and rms_norm forward, without a gate, on rows one behind

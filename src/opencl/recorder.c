@@ -59,15 +59,18 @@ norma_status ncl_record(struct norma_device *device, void *recorder, const struc
     struct ncl_device *cl = ncl_device(device);
     const norma_opencl_enqueue_params *params = target;
     cl_context context = NULL;
+    cl_device_id id = NULL;
     cl_command_queue_properties properties = 0;
     norma_status status = ncl_check_fork(device);
     (void)recorder;
     if (status != NORMA_OK)
         return status;
-    CL(GetCommandQueueInfo(params->queue, CL_QUEUE_CONTEXT, sizeof(context), &context, NULL));
-    CL(GetCommandQueueInfo(params->queue, CL_QUEUE_PROPERTIES, sizeof(properties), &properties, NULL));
-    if (context != cl->context)
-        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "queue: of another context than %s", device->id);
+    const cl_command_queue queue = params->queue;
+    if (ncl.GetCommandQueueInfo(queue, CL_QUEUE_CONTEXT, sizeof(context), &context, NULL) != CL_SUCCESS ||
+        ncl.GetCommandQueueInfo(queue, CL_QUEUE_DEVICE, sizeof(id), &id, NULL) != CL_SUCCESS ||
+        ncl.GetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof(properties), &properties, NULL) != CL_SUCCESS ||
+        context != cl->context || id != cl->id)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "queue: not one of %s and its context", device->id);
     for (size_t i = 0; i < count && status == NORMA_OK; i++) // before anything is enqueued
         status = ncl_program_find(device, commands[i].dispatch);
     if (status != NORMA_OK || count == 0)
@@ -75,7 +78,6 @@ norma_status ncl_record(struct norma_device *device, void *recorder, const struc
     pthread_mutex_lock(&cl->submit);
     status = enqueue_all(device, params, !(properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE), commands, count);
     pthread_mutex_unlock(&cl->submit);
-error:
     return status;
 }
 

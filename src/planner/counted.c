@@ -5,9 +5,12 @@
 
 static const char row_count[] = "row_count";
 
-bool norma_schedule_may_count(const struct norma_work *work, const struct norma_schedule *schedule)
+bool norma_schedule_may_count(const struct norma_work *work, const struct norma_caps *caps,
+                              const struct norma_schedule *schedule)
 {
-    return !work->strided && !schedule->strided && schedule->tiles == 1 && schedule->dispatch_count > 0 &&
+    const uint64_t workspace = schedule->workspace + NORMA_COUNTED * NORMA_CELL_BYTES; // bound as one
+    return caps->counts_rows && (caps->max_range == 0 || workspace <= caps->max_range) && !work->strided &&
+           !schedule->strided && schedule->tiles == 1 && schedule->dispatch_count > 0 &&
            schedule->dispatch_count <= NORMA_COUNTED && work->rows.outer_rank == 1 &&
            !work->rows.arg[NORMA_ARG_GATE].present;
 }

@@ -57,7 +57,8 @@ static uint32_t rate_memory(VkMemoryPropertyFlags flags, norma_device_kind kind,
     const bool visible = (flags & host) == host;
     const uint32_t local = (flags & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT) ? 1 : 0;
     const uint32_t cached = (flags & VK_MEMORY_PROPERTY_HOST_CACHED_BIT) ? 1 : 0;
-    if (flags & (VK_MEMORY_PROPERTY_PROTECTED_BIT | VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT))
+    if (flags & (VK_MEMORY_PROPERTY_PROTECTED_BIT | VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT |
+                 VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD | VK_MEMORY_PROPERTY_DEVICE_UNCACHED_BIT_AMD))
         return 0;
     if (mapped && kind == NORMA_DEVICE_DISCRETE)
         return visible ? 1 + 2 * cached + (1 - local) : 0;

@@ -68,7 +68,10 @@ void nvk_take_given(struct nvk_device *d, const norma_vulkan_objects *o)
                                   .user = o->user};
     d->family = o->queue_family;
     d->pipeline_cache = o->pipeline_cache;
-    d->allocation = o->allocation;
+    if (o->allocation) {
+        d->given.allocation = *o->allocation;
+        d->allocation = &d->given.allocation;
+    }
 }
 
 bool nvk_given_extension(const norma_vulkan_objects *o, const char *name)

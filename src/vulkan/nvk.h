@@ -100,6 +100,7 @@ struct nvk_given {
     void (*lock_queue)(void *user);
     void (*unlock_queue)(void *user);
     void *user;
+    VkAllocationCallbacks allocation; // where nvk_device.allocation points to, if anywhere
 };
 enum { NVK_FAMILIES = 16 }; // of queues that are looked at
 

@@ -48,7 +48,8 @@ void nvk_recorder_prepare(struct norma_device *device)
 {
     norma_dispatch count;
     norma_count_dispatch(&count);
-    if (nvk_prepare(device, &count) != NORMA_OK)
+    device->caps.counts_rows = nvk_prepare(device, &count) == NORMA_OK;
+    if (!device->caps.counts_rows)
         norma_log(device->context, 1, "%s: rows are not counted on the device: %s", device->id, norma_last_error());
 }
 

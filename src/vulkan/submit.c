@@ -34,21 +34,24 @@ static norma_status end(struct nvk_device *d, struct nvk_call *call)
     norma_status status = NORMA_OK;
     const VkMemoryBarrier host = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
                                   .srcAccessMask = DEVICE_WRITES,
-                                  .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
-    d->api->CmdPipelineBarrier(call->tape.command, DEVICE_STAGES, VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &host, 0, NULL, 0,
-                               NULL);
+                                  .dstAccessMask = VK_ACCESS_HOST_READ_BIT | VK_ACCESS_SHADER_READ_BIT};
+    // Shaders too: a caller's command buffer may read what was uploaded here.
+    d->api->CmdPipelineBarrier(call->tape.command, DEVICE_STAGES,
+                               VK_PIPELINE_STAGE_HOST_BIT | VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1, &host, 0, NULL,
+                               0, NULL);
     if (call->timed)
         d->api->CmdWriteTimestamp(call->tape.command, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, call->queries, 1);
     NVK(d->api->EndCommandBuffer(call->tape.command));
     const VkSubmitInfo info = {
         .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &call->tape.command};
-    pthread_mutex_lock(&d->queue_lock);
+    // The caller's lock first: it may be held by one who then destroys an event of ours.
     if (d->given.lock_queue)
         d->given.lock_queue(d->given.user);
+    pthread_mutex_lock(&d->queue_lock);
     const VkResult result = d->api->QueueSubmit(d->queue, 1, &info, call->fence);
+    pthread_mutex_unlock(&d->queue_lock);
     if (d->given.unlock_queue)
         d->given.unlock_queue(d->given.user);
-    pthread_mutex_unlock(&d->queue_lock);
     if (result != VK_SUCCESS)
         status = nvk_fail("api->QueueSubmit", result);
 error:
