@@ -99,5 +99,7 @@ norma_status nst_schedule_scalar(const struct norma_form *form, const struct nor
                                  struct norma_schedule *schedule);
 // The workgroup and its constant.
 void nst_set_local(const struct norma_caps *caps, norma_dispatch *dispatch);
+// Work-items of one dispatch at most.
+uint64_t nst_most_items(const struct norma_caps *caps);
 
 #endif

@@ -141,9 +141,20 @@ static void bind_all(const struct nst *plan, const struct nst_job *job, norma_di
     d->binding_count = ST_SLOTS;
 }
 
+static uint32_t local_of(const struct norma_caps *caps)
+{
+    return caps->kind == NORMA_DEVICE_CPU ? CPU_LOCAL : GPU_LOCAL;
+}
+
+uint64_t nst_most_items(const struct norma_caps *caps)
+{
+    const uint64_t groups = npl_mul(npl_max(caps->max_groups[0], 1), npl_max(caps->max_groups[1], 1));
+    return npl_mul(local_of(caps), groups);
+}
+
 void nst_set_local(const struct norma_caps *caps, norma_dispatch *d)
 {
-    const uint32_t local = caps->kind == NORMA_DEVICE_CPU ? CPU_LOCAL : GPU_LOCAL;
+    const uint32_t local = local_of(caps);
     d->local[0] = local;
     d->local[1] = d->local[2] = 1;
     d->constants[0] = (norma_constant){"LOCAL_SIZE", NORMA_CONST_LOCAL_SIZE, local};

@@ -124,7 +124,8 @@ static double excess(const struct nst *plan, const struct nst_view *view, uint64
     const double elements =
         (double)(tile->group1 - tile->group0) *
         (double)(form_chunk_begin(f->n, f->run, tile->chunk1) - form_chunk_begin(f->n, f->run, tile->chunk0));
-    const double units = elements / (double)(1 << 30);
+    // A work-item an element at most.
+    const double units = elements / (double)npl_min(1 << 30, nst_most_items(plan->caps));
     worst = budget > worst ? budget : worst;
     worst = time > worst ? time : worst;
     return units > worst ? units : worst;
