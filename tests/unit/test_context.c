@@ -15,6 +15,8 @@
 // cmocka needs stdarg, stdbool and setjmp
 #include <cmocka.h>
 
+#include "works.h"
+
 static char room[64]; // a directory of this run
 static int warnings;
 
@@ -35,23 +37,6 @@ static norma_context *make_context(const char *device, const char *cache_dir)
     if (norma_context_create(&params, &context) != NORMA_OK)
         fail_msg("%s: %s", device, norma_last_error());
     return context;
-}
-
-// Layer norm of a row with mean 1 and deviation 2.
-static void expect_works(norma_context *context)
-{
-    const int64_t shape[] = {1, 4};
-    float in[] = {-1, 3, -1, 3}, out[4] = {0};
-    norma_tensor x = norma_tensor_host(NORMA_FLOAT32, 2, shape, in),
-                 y = norma_tensor_host(NORMA_FLOAT32, 2, shape, out);
-    norma_problem p = NORMA_LAYER_NORM_DEFAULTS;
-    p.eps = 0;
-    p.x = &x;
-    p.y = &y;
-    if (norma_run(context, &p) != NORMA_OK)
-        fail_msg("%s", norma_last_error());
-    for (int i = 0; i < 4; i++)
-        assert_true(fabsf(out[i] - (i % 2 ? 1 : -1)) < 1e-6f);
 }
 
 static void test_many(void **state)

@@ -13,6 +13,8 @@
 // cmocka needs stdarg and setjmp
 #include <cmocka.h>
 
+#include "works.h"
+
 #ifdef NORMA_HAVE_OPENCL
 #include "opencl/loader.h"
 #endif
@@ -209,23 +211,6 @@ static norma_device *first_device(norma_context *context, const char *backend, n
     }
     fail_msg("no device of %s", backend);
     return NULL;
-}
-
-// Layer norm of a row with mean 1 and deviation 2.
-static void expect_works(norma_context *context)
-{
-    const int64_t shape[] = {1, 4};
-    float in[] = {-1, 3, -1, 3}, out[4] = {0};
-    const norma_tensor x = norma_tensor_host(NORMA_FLOAT32, 2, shape, in),
-                       y = norma_tensor_host(NORMA_FLOAT32, 2, shape, out);
-    norma_problem p = NORMA_LAYER_NORM_DEFAULTS;
-    p.eps = 0;
-    p.x = &x;
-    p.y = &y;
-    if (norma_run(context, &p) != NORMA_OK)
-        fail_msg("%s", norma_last_error());
-    for (int i = 0; i < 4; i++)
-        assert_true(fabsf(out[i] - (i % 2 ? 1 : -1)) < 1e-6f);
 }
 
 static void expect_set_aside(const char *backend, const char *part)
