@@ -1,5 +1,6 @@
 // Gradients of normalize near the largest float32, on every device: the factor s is about 1e-39, so that of what goes
 // into dx only dsum is left (dx = s*(...) + dsum, where s*(...) is far below half a step of dsum).
+#include "devices.h"
 #include <norma/norma.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -41,22 +42,14 @@ static void check(norma_context *context, const char *device, int32_t order, nor
 static void gradients_of_normalize_stay_finite(void **state)
 {
     (void)state;
-    static const char *const devices[] = {"scalar",
-#ifdef NORMA_HAVE_OPENCL
-                                          "opencl",
-#endif
-#ifdef NORMA_HAVE_VULKAN
-                                          "vulkan",
-#endif
-                                          NULL};
-    for (int i = 0; devices[i]; i++) {
+    for (int i = 0; i < TEST_DEVICES; i++) {
         norma_context *context;
         norma_context_params params = NORMA_CONTEXT_DEFAULTS;
-        params.device = devices[i];
+        params.device = test_devices[i];
         assert_int_equal(norma_context_create(&params, &context), NORMA_OK);
         for (int32_t order = 1; order <= 2; order++)
             for (int mode = NORMA_EPS_MAX; mode <= (order == 1 ? NORMA_EPS_ADD : NORMA_EPS_INSIDE); mode++)
-                check(context, devices[i], order, (norma_eps_mode)mode);
+                check(context, test_devices[i], order, (norma_eps_mode)mode);
         norma_context_destroy(&context);
     }
 }

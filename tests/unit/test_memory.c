@@ -1,5 +1,6 @@
 // A host's own allocator: all memory of a context comes from it and goes back to it, and where it gives none the call
 // fails and nothing is lost. Built with --wrap, so that the library's own calls of malloc and its kin come here.
+#include "devices.h"
 #include <norma/describe.h>
 #include <norma/norma.h>
 #include <setjmp.h>
@@ -93,17 +94,6 @@ static void release(void *user, void *memory)
     atomic_fetch_sub(&counts->blocks, 1);
     __real_free(memory);
 }
-
-static const char *const drivers[] = {
-    "scalar",
-#ifdef NORMA_HAVE_OPENCL
-    "opencl",
-#endif
-#ifdef NORMA_HAVE_VULKAN
-    "vulkan",
-#endif
-};
-enum { DRIVERS = sizeof drivers / sizeof *drivers };
 
 enum { N = 8, C = 4, S = 40, ELEMENTS = N * C * S };
 
@@ -229,15 +219,15 @@ static norma_status all(const norma_allocator *allocator, const char *driver, bo
 static void test_counted(void **state)
 {
     (void)state;
-    for (int d = 0; d < DRIVERS; d++) {
+    for (int d = 0; d < TEST_DEVICES; d++) {
         struct counts counts = {0};
         const norma_allocator allocator = {&counts, allocate, reallocate, release};
         atomic_store(&direct, 0);
         atomic_store(&watching, true);
-        const norma_status status = all(&allocator, drivers[d], false);
+        const norma_status status = all(&allocator, test_devices[d], false);
         atomic_store(&watching, false);
         if (status != NORMA_OK)
-            fail_msg("%s: %s", drivers[d], norma_last_error());
+            fail_msg("%s: %s", test_devices[d], norma_last_error());
         assert_true(counts.calls > 20);
         assert_int_equal(counts.blocks, 0);
         assert_int_equal(counts.wrong, 0);
@@ -262,18 +252,18 @@ static void test_watched(void **state)
 static void test_exhausted(void **state)
 {
     (void)state;
-    for (int d = 0; d < DRIVERS; d++) {
+    for (int d = 0; d < TEST_DEVICES; d++) {
         bool through = false;
         for (long at = 1; !through && at < 1000; at++) {
             struct counts counts = {.fail_at = at};
             const norma_allocator allocator = {&counts, allocate, reallocate, release};
-            const norma_status status = all(&allocator, drivers[d], d > 0);
+            const norma_status status = all(&allocator, test_devices[d], d > 0);
             const bool said = status == NORMA_OK || status == NORMA_ERROR_OUT_OF_MEMORY ||
                               status == NORMA_ERROR_NO_DEVICE || strstr(norma_last_error(), "set aside: out of host");
             if (!said)
-                fail_msg("%s, call %ld: %s: %s", drivers[d], at, norma_status_name(status), norma_last_error());
+                fail_msg("%s, call %ld: %s: %s", test_devices[d], at, norma_status_name(status), norma_last_error());
             if (counts.blocks != 0 || counts.wrong != 0)
-                fail_msg("%s, call %ld: %ld blocks are left", drivers[d], at, (long)counts.blocks);
+                fail_msg("%s, call %ld: %ld blocks are left", test_devices[d], at, (long)counts.blocks);
             through = counts.calls < at;
         }
         assert_true(through);

@@ -1,4 +1,5 @@
 // Plans on every driver: what a run may not do, and what a plan may not refuse.
+#include "devices.h"
 #include <norma/norma.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,16 +9,6 @@
 #include <cmocka.h>
 
 enum { ROOM = 1 << 20, ODD = 2 };
-
-static const char *const drivers[] = {"scalar",
-#ifdef NORMA_HAVE_OPENCL
-                                      "opencl",
-#endif
-#ifdef NORMA_HAVE_VULKAN
-                                      "vulkan"
-#endif
-};
-enum { DRIVERS = sizeof drivers / sizeof *drivers };
 
 struct place {
     norma_context *context;
@@ -84,18 +75,18 @@ static void test_no_late_programs(void **state)
 {
     (void)state;
     static const int64_t lengths[] = {64, 100, 4096, 8192, 40000};
-    for (size_t d = 0; d < DRIVERS; d++)
+    for (size_t d = 0; d < TEST_DEVICES; d++)
         for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
             struct place p;
             const int64_t n = lengths[i], rows[] = {1, 3, ROOM / 4 / n - 1};
-            open_driver(&p, drivers[d]);
+            open_driver(&p, test_devices[d]);
             norma_plan *plan = make_plan(&p, n, 0);
             const uint32_t programs = programs_of(&p);
             for (size_t r = 0; r < 3; r++)
                 for (uint64_t offset = 0; offset <= ODD; offset += ODD)
                     run_plan(&p, plan, rows[r], n, offset);
             if (programs_of(&p) != programs)
-                fail_msg("%s, rows of %lld: %u programs became %u", drivers[d], (long long)n, programs,
+                fail_msg("%s, rows of %lld: %u programs became %u", test_devices[d], (long long)n, programs,
                          programs_of(&p));
             norma_plan_destroy(&plan);
             close_driver(&p);
@@ -106,9 +97,9 @@ static void test_no_late_programs(void **state)
 static void test_small_budget(void **state)
 {
     (void)state;
-    for (size_t d = 0; d < DRIVERS; d++) {
+    for (size_t d = 0; d < TEST_DEVICES; d++) {
         struct place p;
-        open_driver(&p, drivers[d]);
+        open_driver(&p, test_devices[d]);
         norma_plan *plan = make_plan(&p, 40000, 300000);
         run_plan(&p, plan, 3, 40000, 0);
         norma_plan_destroy(&plan);

@@ -1,5 +1,6 @@
 // Batch norm over several devices: what its steps refuse, and that one piece, which is the whole batch, has the bits of
 // batch norm in training.
+#include "devices.h"
 #include "problem.h"
 #include <math.h>
 #include <norma/norma.h>
@@ -12,15 +13,6 @@
 #include <cmocka.h>
 
 enum { N = 6, C = 4, S = 5, K = 3, ELEMENTS = N * C * S };
-
-static const char *const devices[] = {"scalar",
-#ifdef NORMA_HAVE_OPENCL
-                                      "opencl",
-#endif
-#ifdef NORMA_HAVE_VULKAN
-                                      "vulkan",
-#endif
-                                      NULL};
 
 // Every tensor that a step may have, of its right shape.
 struct room {
@@ -318,12 +310,12 @@ static void one_piece_has_the_bits_of_batch_norm(void **state)
     (void)state;
     struct batch *b = malloc(sizeof(*b));
     assert_non_null(b);
-    for (int i = 1; devices[i]; i++) {
+    for (int i = 1; i < TEST_DEVICES; i++) {
         norma_context_params params = NORMA_CONTEXT_DEFAULTS;
         norma_context *context = NULL;
-        params.device = devices[i];
+        params.device = test_devices[i];
         if (norma_context_create(&params, &context) != NORMA_OK)
-            fail_msg("%s: %s", devices[i], norma_last_error());
+            fail_msg("%s: %s", test_devices[i], norma_last_error());
         memset(b, 0xff, sizeof(*b));
         fill(b);
         train(context, b, 0);
@@ -331,18 +323,18 @@ static void one_piece_has_the_bits_of_batch_norm(void **state)
         for (int e = 0; e < ALL; e++)
             if (memcmp(&b->y[0][e], &b->y[1][e], sizeof(float)) != 0 ||
                 memcmp(&b->dx[0][e], &b->dx[1][e], sizeof(float)) != 0 || isnan(b->y[0][e]) || isnan(b->dx[0][e]))
-                fail_msg("%s: element %d: y %.9g and %.9g, dx %.9g and %.9g", devices[i], e, (double)b->y[0][e],
+                fail_msg("%s: element %d: y %.9g and %.9g, dx %.9g and %.9g", test_devices[i], e, (double)b->y[0][e],
                          (double)b->y[1][e], (double)b->dx[0][e], (double)b->dx[1][e]);
         assert_memory_equal(b->codes[0], b->codes[1], ALL);
         for (int c = 0; c < CHANNELS; c++)
             assert_true(b->nonfinite[0][c] == 0 && b->nonfinite[1][c] == 0);
-        same(devices[i], "y_scale", (const float(*)[CHANNELS])b->y_scale);
-        same(devices[i], "mean", (const float(*)[CHANNELS])b->mean);
-        same(devices[i], "rstd", (const float(*)[CHANNELS])b->rstd);
-        same(devices[i], "running_mean", (const float(*)[CHANNELS])b->running_mean);
-        same(devices[i], "running_var", (const float(*)[CHANNELS])b->running_var);
-        same(devices[i], "dweight", (const float(*)[CHANNELS])b->dweight);
-        same(devices[i], "dbias", (const float(*)[CHANNELS])b->dbias);
+        same(test_devices[i], "y_scale", (const float(*)[CHANNELS])b->y_scale);
+        same(test_devices[i], "mean", (const float(*)[CHANNELS])b->mean);
+        same(test_devices[i], "rstd", (const float(*)[CHANNELS])b->rstd);
+        same(test_devices[i], "running_mean", (const float(*)[CHANNELS])b->running_mean);
+        same(test_devices[i], "running_var", (const float(*)[CHANNELS])b->running_var);
+        same(test_devices[i], "dweight", (const float(*)[CHANNELS])b->dweight);
+        same(test_devices[i], "dbias", (const float(*)[CHANNELS])b->dbias);
         norma_context_destroy(&context);
     }
     free(b);
@@ -354,7 +346,7 @@ static void pieces_may_be_empty(void **state)
 {
     (void)state;
     static const int64_t nothing[] = {0, 2, 3}, rows[] = {2, 5, 2}, channels[] = {2};
-    for (int i = 0; devices[i]; i++) {
+    for (int i = 0; i < TEST_DEVICES; i++) {
         norma_context_params params = NORMA_CONTEXT_DEFAULTS;
         norma_context *context = NULL;
         float parts[2][5][2] = {{{4, 1}, {10, 20}, {0, 0}, {12, 0}, {1, 1}}}, stats[5][2] = {{0}}, mean[2] = {0},
@@ -372,9 +364,9 @@ static void pieces_may_be_empty(void **state)
         norma_tensor v[4];
         for (int k = 0; k < 4; k++)
             v[k] = norma_tensor_host(NORMA_FLOAT32, 1, channels, vectors[k]);
-        params.device = devices[i];
+        params.device = test_devices[i];
         if (norma_context_create(&params, &context) != NORMA_OK)
-            fail_msg("%s: %s", devices[i], norma_last_error());
+            fail_msg("%s: %s", test_devices[i], norma_last_error());
         memset(parts[1], 0xff, sizeof parts[1]);
         norma_problem p = norma_problem_defaults(NORMA_BATCH_NORM_STATS);
         p.x = &x;
