@@ -28,15 +28,6 @@ KEYS = {"norma_description", "norma", "op", "direction", "device", "variant", "a
 DISPATCH = {"kernel", "file", "entry", "constants", "bindings", "groups", "local", "barrier", "tile"}
 
 
-class Scalar(Room):
-    def test_refused(self):
-        words = ["describe", "layer_norm", "--shape", "4x8"]
-        self.refused(2, "-o", *words)
-        self.refused(2, "--shape", "describe", "layer_norm", "-o", self.out)
-        self.refused(1, "device", *words, "--device", "scalar", "-o", self.out)
-
-
-@unittest.skipUnless(DEVICES, "the program is built without drivers, and has no kernels")
 class Describe(Room):
     def describe(self, *words):
         self.good("describe", *words)
@@ -99,7 +90,6 @@ class Describe(Room):
                                      self.path("plan.json"))
                 self.assertTrue(plan["dispatches"], op)
 
-    @unittest.skipUnless("opencl" in DEVICES, "the program is built without OpenCL")
     def test_run_from_files(self):
         for op, shape, *options in (["layer_norm", (5, 700)], ["batch_norm", (4, 6, 5, 3), "--training"],
                                     ["group_norm", (2, 8, 9), "--num-groups", "4", "--activation", "silu"]):

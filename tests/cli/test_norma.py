@@ -14,6 +14,12 @@ class Program(Room):
         return ["run", "layer_norm", data("embedding_x"), "--weight", data("embedding_weight"),
                 "--bias", data("embedding_bias"), "--eps", "1e-12"]
 
+    def test_describe_refused(self):
+        words = ["describe", "layer_norm", "--shape", "4x8"]
+        self.refused(2, "-o", *words)
+        self.refused(2, "--shape", "describe", "layer_norm", "-o", self.out)
+        self.refused(1, "device", *words, "--device", "scalar", "-o", self.out)
+
     def test_minilm(self):
         attention = ["run", "layer_norm", data("attention_x"), "--residual", data("attention_residual"),
                      "--weight", data("attention_weight"), "--bias", data("attention_bias"), "--eps", "1e-12"]
