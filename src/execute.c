@@ -141,7 +141,7 @@ norma_status norma_execute_resident(struct norma_device *device, struct norma_sc
 {
     struct norma_command commands[GROUP];
     const struct norma_place_in_buffer whole = {workspace, 0};
-    norma_status status = prepare_all(device, schedule);
+    norma_status status = NORMA_OK;
     event->device = device;
     event->impl = NULL;
     for (size_t i = 0; i < schedule->dispatch_count && status == NORMA_OK;) {

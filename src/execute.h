@@ -20,8 +20,8 @@ norma_status norma_execute_schedule(struct norma_device *device, const struct no
 bool norma_execute_drop(struct norma_device *device, const struct norma_plan_options *options, const char *variant,
                         norma_status status);
 
-// Submits a RESIDENT schedule and returns at once; event is filled (see norma_event). The schedule's dispatches are
-// adjusted to the places. workspace is NULL where the schedule needs none.
+// Submits a RESIDENT schedule of norma_execute_schedule and returns at once; event is filled (see norma_event). The
+// schedule's dispatches are adjusted to the places. workspace is NULL where the schedule needs none.
 norma_status norma_execute_resident(struct norma_device *device, struct norma_schedule *schedule,
                                     const struct norma_place_in_buffer places[NORMA_ARG_COUNT],
                                     struct norma_buffer *workspace, bool timestamps, struct norma_event *event);
