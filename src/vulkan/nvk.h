@@ -278,9 +278,10 @@ void nvk_event_finish(struct norma_event *event);
 // Memory is ordered between the stages, from the accesses before to those behind.
 void nvk_record_barrier(struct nvk_device *d, struct nvk_tape *tape, VkPipelineStageFlags stages, VkAccessFlags written,
                         VkAccessFlags used);
-// With a barrier before it where it needs one. Allocates nothing where the tape has ready sets and tables.
+// With a barrier before it where it needs one; the pipeline is the dispatch's. Allocates nothing where the tape has
+// ready sets and tables.
 norma_status nvk_record_dispatch(struct norma_device *device, struct nvk_tape *tape,
-                                 const struct norma_command *command);
+                                 const struct norma_command *command, const struct nvk_pipeline *pipeline);
 
 // recorder.c
 // Compiles what counts rows; a recording that wants it is refused where the driver does not.

@@ -169,15 +169,14 @@ static void dispatch_barrier(struct nvk_device *d, struct nvk_tape *tape, bool i
 }
 
 norma_status nvk_record_dispatch(struct norma_device *device, struct nvk_tape *tape,
-                                 const struct norma_command *command)
+                                 const struct norma_command *command, const struct nvk_pipeline *pipeline)
 {
     struct nvk_device *d = nvk_device_of(device);
     const norma_dispatch *dispatch = command->dispatch;
     struct nvk_range ranges[NVK_STRIDED], table;
-    const struct nvk_pipeline *pipeline;
     const uint32_t count = find_ranges(command, ranges);
-    norma_status status = nvk_pipeline(device, dispatch, &pipeline);
-    if (status == NORMA_OK && dispatch->table)
+    norma_status status = NORMA_OK;
+    if (dispatch->table)
         status = put_table(device, tape, dispatch, &table);
     if (status == NORMA_OK)
         status = bind(d, tape, dispatch, ranges, dispatch->table ? &table : NULL, pipeline->layout);

@@ -5,7 +5,8 @@
 
 struct nvk_recorder {
     struct nvk_tape tape;
-    VkDescriptorSet *sets; // of both layouts
+    VkDescriptorSet *sets;                 // of both layouts
+    const struct nvk_pipeline **pipelines; // of the dispatches of one call: tape.most
 };
 
 static norma_status create_pool(struct nvk_device *d, uint32_t most, VkDescriptorPool *out)
@@ -67,7 +68,8 @@ norma_status nvk_recorder_create(struct norma_device *device, uint32_t dispatche
     r->tape.most = dispatches;
     norma_status status = NORMA_OK;
     r->sets = norma_alloc(d->allocator, 2 * (size_t)dispatches * sizeof(*r->sets));
-    if (!r->sets)
+    r->pipelines = norma_alloc(d->allocator, (size_t)dispatches * sizeof(const struct nvk_pipeline *));
+    if (!r->sets || !r->pipelines)
         status = norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
     if (status == NORMA_OK)
         status = create_pool(d, dispatches, &r->tape.pool);
@@ -99,6 +101,7 @@ void nvk_recorder_finish(struct norma_device *device, void *recorder)
     if (r->tape.pool)
         d->api->DestroyDescriptorPool(d->handle, r->tape.pool, d->allocation);
     norma_free(r->sets);
+    norma_free(r->pipelines);
     norma_free(r);
 }
 
@@ -111,16 +114,15 @@ norma_status nvk_record(struct norma_device *device, void *recorder, const struc
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "recorder: room for %u dispatches, %zu more are needed",
                           r->tape.most - r->tape.used, count);
     norma_status status = NORMA_OK;
-    const struct nvk_pipeline *pipeline;
     for (size_t i = 0; i < count && status == NORMA_OK; i++) // before anything is recorded
-        status = nvk_pipeline_find(device, commands[i].dispatch, &pipeline);
+        status = nvk_pipeline_find(device, commands[i].dispatch, &r->pipelines[i]);
     r->tape.command = params->command_buffer;
     r->tape.range_count = 0;
     if (status == NORMA_OK && params->row_count && count > 0) // the dispatches of another run may still read its cells
         nvk_record_barrier(nvk_device_of(device), &r->tape, NVK_COUNTED_STAGES, VK_ACCESS_SHADER_WRITE_BIT,
                            VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
     for (size_t i = 0; i < count && status == NORMA_OK; i++)
-        status = nvk_record_dispatch(device, &r->tape, &commands[i]);
+        status = nvk_record_dispatch(device, &r->tape, &commands[i], r->pipelines[i]);
     return status;
 }
 

@@ -82,7 +82,10 @@ static norma_status compute(struct norma_device *device, const struct norma_comm
     for (size_t i = 0; i < count && status == NORMA_OK; i++) {
         const struct norma_command *c = &commands[i];
         if (c->kind == NORMA_COMMAND_DISPATCH) {
-            status = nvk_record_dispatch(device, &call->tape, c);
+            const struct nvk_pipeline *pipeline;
+            status = nvk_pipeline(device, c->dispatch, &pipeline);
+            if (status == NORMA_OK)
+                status = nvk_record_dispatch(device, &call->tape, c, pipeline);
         } else {
             assert(c->kind == NORMA_COMMAND_COPY);
             if (i > 0)
