@@ -4,8 +4,6 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { LEAST_ALIGNMENT = 16 }; // of a quad
-
 // The public description is the first member, so that one pointer serves both.
 struct owned_description {
     norma_description description;
@@ -65,12 +63,11 @@ norma_status norma_describe(norma_device *device, const norma_problem *problem, 
     else
         status = add_dispatches(device, &work, variant, &owned->schedule);
     const struct norma_schedule *s = &owned->schedule;
-    const uint64_t align = device->caps.offset_align;
     description->dispatches = s->dispatches;
     description->dispatch_count = s->dispatch_count;
     description->fills = owned->fills;
     description->workspace = s->workspace;
-    description->alignment = align > LEAST_ALIGNMENT ? align : LEAST_ALIGNMENT;
+    description->alignment = norma_place_alignment(&device->caps);
     description->variant = s->variant ? s->variant : "none";
     if (status != NORMA_OK)
         norma_description_destroy(&description);

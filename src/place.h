@@ -5,6 +5,12 @@
 #include "backend.h"
 #include "schedule.h"
 
+// Bytes that places in a workspace are multiples of: what the driver binds, and a cell of four floats.
+static inline uint64_t norma_place_alignment(const struct norma_caps *caps)
+{
+    return caps->offset_align > 16 ? caps->offset_align : 16;
+}
+
 struct norma_place_in_buffer {
     struct norma_buffer *buffer;
     uint64_t offset; // bytes; of the workspace a multiple of caps->offset_align

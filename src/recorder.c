@@ -96,7 +96,7 @@ norma_status norma_plan_get_needs(norma_plan *plan, const norma_problem *problem
         status = norma_schedule_work(&run.work, caps, &options, &schedule);
     if (status == NORMA_OK) {
         needs->workspace = schedule.workspace;
-        needs->alignment = caps->offset_align > 16 ? caps->offset_align : 16;
+        needs->alignment = norma_place_alignment(caps);
         needs->dispatches = (uint32_t)schedule.dispatch_count;
         const bool counted = norma_schedule_may_count(&run.work, caps, &schedule);
         needs->counted_dispatches = counted ? needs->dispatches + 1 : 0;
@@ -112,7 +112,7 @@ static norma_status check_workspace(const struct norma_device *device, const str
     if (size == 0)
         return NORMA_OK;
     const struct norma_buffer *b = workspace->buffer;
-    const uint64_t align = device->caps.offset_align > 16 ? device->caps.offset_align : 16;
+    const uint64_t align = norma_place_alignment(&device->caps);
     if (!b)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "workspace: NULL; %llu bytes are needed",
                           (unsigned long long)size);
