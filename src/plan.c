@@ -99,7 +99,7 @@ static norma_status prepare_form(norma_plan *plan)
 {
     const struct norma_plan_options options = norma_plan_schedule_options(plan);
     const uint32_t left_out = options.left_out | plan->device->caps.left_out;
-    bool quads = !options.variant && !(left_out & norma_variant_bit("quads"));
+    bool quads = !options.variant && !(left_out & norma_variant_bit(norma_variant_quads));
     norma_dispatch programs[NORMA_FORM_PROGRAMS];
     const size_t count = norma_form_programs(&plan->work.form, &plan->device->caps, programs);
     norma_status status = NORMA_OK;
@@ -108,12 +108,12 @@ static norma_status prepare_form(norma_plan *plan)
         if (quad && !quads)
             continue;
         status = plan->device->backend->prepare(plan->device, &programs[i]);
-        if (quad && norma_execute_drop(plan->device, &options, "quads", status)) {
+        if (quad && norma_execute_drop(plan->device, &options, norma_variant_quads, status)) {
             quads = false; // the strided kernels are in the list
             status = NORMA_OK;
         }
     }
-    plan->left_out = options.left_out | (quads || options.variant ? 0 : norma_variant_bit("quads"));
+    plan->left_out = options.left_out | (quads || options.variant ? 0 : norma_variant_bit(norma_variant_quads));
     return status;
 }
 

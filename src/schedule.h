@@ -109,7 +109,9 @@ void norma_schedule_placed(norma_dispatch *dispatch);
 
 // The names of the variants of a device, in order of preference for tests; NULL behind the last.
 const char *norma_variant_name(const struct norma_caps *caps, size_t index);
-// A bit for each variant and for "quads"; 0 for what nothing can take the place of: "strided" and the scalar path.
+// The name of the schedules in which quad kernels take part.
+extern const char norma_variant_quads[];
+// A bit for each variant and for the quads; 0 for what nothing can take the place of: "strided" and the scalar path.
 uint32_t norma_variant_bit(const char *name);
 // Those of the variants in which work-items meet at barriers.
 uint32_t norma_variants_with_barriers(void);

@@ -79,8 +79,6 @@ static inline uint64_t npl_add(uint64_t a, uint64_t b)
     return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
 }
 
-// The name of the schedules in which quad kernels take part.
-extern const char npl_quads[];
 // variants.c: sets variant, team, local and the cut.
 norma_status npl_choose(struct npl *plan);
 

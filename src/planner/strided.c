@@ -65,7 +65,7 @@ static norma_status append_tile(void *user, const struct nst_tile *tile)
     struct nst_job quad;
     if (o->plan->options->variant || !o->plan->quads || !nst_quad_job(o->plan, &o->job, &quad))
         return nst_append(o->plan, &o->job);
-    o->plan->schedule->variant = npl_quads;
+    o->plan->schedule->variant = norma_variant_quads;
     TRY(nst_append(o->plan, &quad));
     if (o->job.kernel != kernel_stats)
         return NORMA_OK;
@@ -387,9 +387,8 @@ static norma_status append_backward(struct nst *plan, const struct nst_view *vie
     const struct norma_form *f = view->form;
     const bool gate_whole = f->arg[NORMA_ARG_DGATE].present && is_whole(f, NORMA_ARG_DGATE);
     if (f->op == NORMA_BATCH_NORM_STATS)
-        TRY(append_reduced(plan, view, kernel_sums, ST_SUM_STATISTICS,
-                           NORMA_ARG_SUMS)); // what coefficients are made of
-    else if (f->statistic != FORM_MERGED)    // then finish has written them
+        TRY(append_reduced(plan, view, kernel_sums, ST_SUM_STATISTICS, NORMA_ARG_SUMS));
+    else if (f->statistic != FORM_MERGED) // then finish has written the coefficients
         TRY(append_coefficients(plan, view));
     TRY(append_parameter(plan, view, NORMA_ARG_DWEIGHT, ST_SUM_DWEIGHT));
     TRY(append_parameter(plan, view, NORMA_ARG_DBIAS, ST_SUM_DBIAS));
@@ -536,7 +535,7 @@ norma_status norma_schedule_form(const struct norma_form *form, const struct nor
     if (scalar)
         return nst_schedule_scalar(form, options, schedule);
     struct nst plan = {.caps = caps, .options = options, .schedule = schedule};
-    plan.quads = !((options->left_out | caps->left_out) & norma_variant_bit(npl_quads));
+    plan.quads = !((options->left_out | caps->left_out) & norma_variant_bit(norma_variant_quads));
     if (options->room) {
         schedule->borrowed = true;
         schedule->dispatches = options->room->dispatches;

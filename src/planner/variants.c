@@ -28,7 +28,7 @@ static const struct npl_variant variants[] = {
     {.name = "split-local", .split = true},
 };
 enum { VARIANTS = sizeof variants / sizeof *variants };
-const char npl_quads[] = "quads"; // the strided family's
+const char norma_variant_quads[] = "quads";
 #define QUADS_BIT (UINT32_C(1) << 31)
 
 uint32_t norma_variant_bit(const char *name)
@@ -36,7 +36,7 @@ uint32_t norma_variant_bit(const char *name)
     for (size_t i = 0; i < VARIANTS; i++)
         if (!strcmp(variants[i].name, name) && !variants[i].scalar)
             return UINT32_C(1) << i;
-    return strcmp(name, npl_quads) ? 0 : QUADS_BIT;
+    return strcmp(name, norma_variant_quads) ? 0 : QUADS_BIT;
 }
 
 uint32_t norma_variants_with_barriers(void)
