@@ -8,6 +8,7 @@ struct opencl_guest {
     struct check_guest base;
     norma_opencl_objects objects;
     cl_command_queue queue[2]; // in order, out of order
+    size_t enqueued;
     cl_mem memory[MOST_MEMORIES];
     size_t memories;
 };
@@ -51,7 +52,7 @@ static norma_status run(struct check_guest *guest, norma_plan *plan, const norma
     if (code != CL_SUCCESS)
         return NORMA_ERROR_OUT_OF_MEMORY;
     const norma_opencl_enqueue_params params = {.size = sizeof params,
-                                                .queue = g->queue[g->base.runs++ % 2],
+                                                .queue = g->queue[g->enqueued++ % 2],
                                                 .recorder = recorder,
                                                 .workspace = workspace,
                                                 .workspace_offset = offset,
