@@ -1,14 +1,11 @@
 #include "plot.h"
 #include "message.h"
-#include "temporary.h"
+#include "written.h"
 #include <cairo/cairo-svg.h>
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 // Points. Bars lie right of LEFT; a panel of a histogram between MARGIN and EDGE.
 enum { WIDTH = 760, TOP = 40, LEFT = 250, RIGHT = 90, STEP = 30, BAR = 18 };
@@ -161,28 +158,14 @@ static cairo_status_t draw_chart(FILE *out, double height, const char *title,
 static bool write_chart(const char *file, double height, const char *title, void (*draw)(cairo_t *c, const void *user),
                         const void *user)
 {
-    const size_t length = strlen(file);
-    char *name = malloc(length + 8);
-    if (!name)
-        return complain("plot: no memory");
-    memcpy(name, file, length);
-    memcpy(name + length, ".XXXXXX", 8);
-    const int fd = temporary_open(name);
-    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
-    bool good = out != NULL && fchmod(fd, temporary_mode(file)) == 0 &&
-                draw_chart(out, height, title, draw, user) == CAIRO_STATUS_SUCCESS;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    bool good = out && draw_chart(out, height, title, draw, user) == CAIRO_STATUS_SUCCESS;
     if (out)
         good = fclose(out) == 0 && good;
-    else if (fd >= 0)
-        close(fd);
-    good = good && rename(name, file) == 0;
-    if (!good)
-        complain("plot: %s cannot be written: %s", file, strerror(errno));
-    if (good)
-        temporary_forget(name);
-    else if (fd >= 0)
-        temporary_remove(name);
-    free(name);
+    good = good ? written("plot", file, text, size) : complain("plot: no memory for %s", file);
+    free(text);
     return good;
 }
 
