@@ -131,23 +131,27 @@ static norma_status choose_threads(norma_context *context, int32_t wanted)
     return NORMA_OK;
 }
 
+// On objects of the caller's.
+static bool is_given(const norma_context_params *params)
+{
+    return params->vulkan || params->opencl;
+}
+
 // With objects of the caller's their backends alone are asked, and the scalar path.
 static bool asks(const norma_context_params *params, const struct norma_backend *backend)
 {
-    const bool given = params->vulkan || params->opencl;
-    if (!given || !strcmp(backend->name, "scalar")) // which the build may have left out
+    if (!is_given(params) || !strcmp(backend->name, "scalar")) // which the build may have left out
         return true;
     return !strcmp(backend->name, "vulkan") ? params->vulkan != NULL : params->opencl != NULL;
 }
 
 static norma_status find_devices(norma_context *context)
 {
-    const bool given = context->params->vulkan || context->params->opencl;
     for (size_t i = 0; i < NORMA_BACKENDS && backends[i]; i++) {
         if (!asks(context->params, backends[i]))
             continue;
         const norma_status status = backends[i]->enumerate(context, add_device, context, &context->instance[i]);
-        if (status != NORMA_OK && given)
+        if (status != NORMA_OK && is_given(context->params))
             return status;
         if (status != NORMA_OK) // one broken driver must not take the others away
             norma_log(context, 1, "%s: %s", backends[i]->name, norma_last_error());
@@ -203,8 +207,7 @@ norma_status norma_context_create(const norma_context_params *params, norma_cont
         status = check_objects(params);
     if (status != NORMA_OK)
         return status;
-    const bool given = params->vulkan || params->opencl;
-    const char *wanted = params->device || given ? params->device : getenv("NORMA_DEVICE");
+    const char *wanted = params->device || is_given(params) ? params->device : getenv("NORMA_DEVICE");
     if (!wanted || !*wanted)
         wanted = "auto";
     norma_context *context = norma_zalloc(params->allocator, 1, sizeof(*context));
