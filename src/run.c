@@ -44,8 +44,9 @@ static double predict(struct norma_device *device, const struct norma_work *work
     return norma_predict(&work->rows, &device->figures);
 }
 
-// With `invariant` nothing may count that is measured or that differs with the number of rows: the kinds of devices
-// have an order, GPUs first. On a CPU the row kernels of OpenCL are the fastest, and the scalar path of all else.
+// With `invariant` nothing may count that is measured or that differs with the number of rows or their layout: the
+// kinds of devices have an order, GPUs first. On a CPU OpenCL has the fastest row kernels, and the scalar path is the
+// fastest of all else.
 static double preference(const struct norma_device *device, const struct norma_work *work)
 {
     if (is_scalar(device))
@@ -54,7 +55,9 @@ static double preference(const struct norma_device *device, const struct norma_w
         return INFINITY;
     if (device->caps.kind != NORMA_DEVICE_CPU)
         return device->caps.kind == NORMA_DEVICE_DISCRETE ? 0 : 1;
-    return device->caps.api == NORMA_DRIVER_OPENCL && !work->strided ? 2 : 4;
+    const norma_op op = work->form.op;
+    const bool rows = (op == NORMA_LAYER_NORM || op == NORMA_RMS_NORM) && !work->form.backward;
+    return device->caps.api == NORMA_DRIVER_OPENCL && rows ? 2 : 4;
 }
 
 static bool eligible(const norma_context *context, size_t i, const bool tried[NORMA_MAX_DEVICES])
@@ -160,6 +163,8 @@ norma_status norma_run(norma_context *context, const norma_problem *problem)
         norma_device_failed(device, status);
         if (status == NORMA_OK || status == NORMA_ERROR_INVALID_ARGUMENT ||
             (status != NORMA_ERROR_UNSUPPORTED && in_place(problem, tensors)))
+            return status;
+        if (context->invariant) // what failed may be the size's or the budget's fault; another device has other bits
             return status;
         warn_once(context, device);
         for (size_t i = 0; i < context->device_count; i++)

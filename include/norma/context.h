@@ -39,8 +39,9 @@ typedef struct norma_context_params {
     const char *cache_dir;
     uint64_t memory_budget; // bytes that one operation may hold on a device at a time; 0: half of what the device has
     int32_t threads;        // of the scalar path; 0: NORMA_THREADS, else all cores
-    int32_t invariant;      // 1: device and tree follow from row length and type alone, so the bits never change: GPUs
-                            // before CPU drivers, whatever the size
+    int32_t invariant;      // 1: device and tree follow from operator, direction, row length and type alone, so the
+                            // bits never change: GPUs before CPU drivers, whatever the size. A device that fails or
+                            // refuses (a memory_budget too small for it) is an error; no other takes its place.
     // One line a call, without a newline: level 0 error, 1 warning, 2 info. NULL: warnings to stderr where NORMA_LOG is
     // set. May be called from any thread.
     void (*log)(void *user, int level, const char *message);

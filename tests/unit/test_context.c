@@ -64,6 +64,42 @@ static void test_two_at_once(void **state)
     norma_context_destroy(&b);
 }
 
+// A row of 300,000 elements, which no driver does within a budget of 64 bytes and the scalar path does.
+static norma_status run_tight(int32_t invariant)
+{
+    enum { N = 300000 };
+    const int64_t shape[] = {1, N};
+    float *in = calloc(2 * N, sizeof(float));
+    assert_non_null(in);
+    norma_tensor x = norma_tensor_host(NORMA_FLOAT32, 2, shape, in),
+                 y = norma_tensor_host(NORMA_FLOAT32, 2, shape, in + N);
+    norma_problem p = NORMA_LAYER_NORM_DEFAULTS;
+    norma_context_params params = NORMA_CONTEXT_DEFAULTS;
+    norma_context *context = NULL;
+    p.x = &x;
+    p.y = &y;
+    params.device = "auto";
+    params.cache_dir = "";
+    params.memory_budget = 64;
+    params.invariant = invariant;
+    assert_int_equal(norma_context_create(&params, &context), NORMA_OK);
+    const norma_status status = norma_run(context, &p);
+    norma_context_destroy(&context);
+    free(in);
+    return status;
+}
+
+// Another device has other bits: where `invariant` forbids that, a refusal stands.
+static void test_invariant_device(void **state)
+{
+    (void)state;
+    assert_int_equal(run_tight(0), NORMA_OK);
+#ifdef NORMA_HAVE_OPENCL
+    assert_int_equal(run_tight(1), NORMA_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(norma_last_error(), "memory_budget"));
+#endif
+}
+
 static void test_bad_params(void **state)
 {
     (void)state;
@@ -247,6 +283,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_two_at_once),
+        cmocka_unit_test(test_invariant_device),
         cmocka_unit_test(test_bad_params),
         cmocka_unit_test(test_no_driver),
         cmocka_unit_test(test_no_library),
