@@ -9,8 +9,9 @@ static inline float finished(const struct view *view, stat in, float count)
         return 1.0f / sqrt(in.z / count + square);
     if (scale == FORM_INSIDE)
         return 1.0f / sqrt(in.z + square);
-    float norm = word(view, ST_STATISTIC) == FORM_ABSOLUTES ? in.z : sqrt(in.z), least = eps * in.w;
-    if (scale == FORM_ADD)
+    float squares = scale == FORM_DEVIATION ? in.z / count : in.z, least = eps * in.w;
+    float norm = word(view, ST_STATISTIC) == FORM_ABSOLUTES ? in.z : sqrt(squares);
+    if (scale == FORM_ADD || scale == FORM_DEVIATION)
         return 1.0f / (norm + least);
     return 1.0f / (norm < least ? least : norm); // a NaN stays
 }

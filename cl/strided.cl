@@ -405,6 +405,14 @@ STRIDED(strided_window)
 #endif
 
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_coefficients)
+// Sgx / (norm / (norm + eps)), or of a deviation: 1/s, norm + eps, may overflow. Where eps is much larger than the norm
+// few digits of the part are left, and the term counts as little. Equal elements: the term, 0/0, is taken to be 0.
+static inline float beside_eps(float Sgx, float eps, float s)
+{
+    float part = 1.0f - eps * s;
+    return part > 0 ? Sgx / part : 0.0f;
+}
+
 // (c0, c1, c2) of normalize: s (true) is the group's factor, Sgx the sum of g*xhat.
 static inline stat norm_coefficients(const struct view *view, float s, float Sgx)
 {
@@ -414,12 +422,7 @@ static inline stat norm_coefficients(const struct view *view, float s, float Sgx
         return (stat)(0); // norm <= eps: the factor is constant
     if (word(view, ST_STATISTIC) == FORM_ABSOLUTES)
         return (stat)(0, 0, s * Sgx, 0);
-    if (scale != FORM_ADD)
-        return (stat)(0, Sgx, 0, 0);
-    // norm / (norm + eps), since 1/s, norm + eps, may overflow. Where eps is much larger than the norm few digits of it
-    // are left, and the term counts as little.
-    float part = 1.0f - eps * s;
-    return (stat)(0, part > 0 ? Sgx / part : 0.0f, 0, 0);
+    return (stat)(0, scale == FORM_ADD ? beside_eps(Sgx, eps, s) : Sgx, 0, 0);
 }
 
 STRIDED(strided_coefficients)
@@ -431,7 +434,9 @@ STRIDED(strided_coefficients)
     stat sums = cells(&view)[word(&view, ST_IN) + group], cell = cells(&view)[word(&view, ST_CELLS) + group];
     float n = (float)word(&view, ST_N);
     stat c = 0;
-    if (statistic != FORM_GIVEN && word(&view, ST_SCALE) != FORM_VARIANCE)
+    if (word(&view, ST_SCALE) == FORM_DEVIATION)
+        c = (stat)(sums.x / n, beside_eps(sums.y, real(&view, ST_EPS), cell.z * cell.w) / n, 0, 0);
+    else if (statistic != FORM_GIVEN && word(&view, ST_SCALE) != FORM_VARIANCE)
         c = norm_coefficients(&view, cell.z * cell.w, sums.y);
     else if (statistic != FORM_GIVEN)
         c = (stat)(statistic == FORM_MOMENTS ? sums.x / n : 0.0f, sums.y / n, 0, 0);

@@ -28,6 +28,7 @@ struct strided_offsets {
 #define FORM_MAX 1
 #define FORM_ADD 2
 #define FORM_INSIDE 3
+#define FORM_DEVIATION 4
 
 #define STRIDED(name)                                                                                                  \
     __kernel __attribute__((reqd_work_group_size(LOCAL_SIZE, 1, 1))) void name(                                        \
@@ -327,12 +328,17 @@ static inline uint chunk_begin(const struct view *view, uint chunk)
     return min(chunk * (CHUNK / run * run), n);
 }
 
+// Whether eps is set against a norm or a deviation, not added to squares.
+static inline bool eps_is_of_norm(uint scale)
+{
+    return scale == FORM_MAX || scale == FORM_ADD || scale == FORM_DEVIATION;
+}
+
 // The scale that a chunk's sum S of squares (or of absolutes) asks for, 1 where it is good. eps is compared as what is
-// added to a square: it is added to a norm where the scale is MAX or ADD.
+// added to a square.
 static inline float rescue(const struct view *view, float S, float k)
 {
-    uint scale = word(view, ST_SCALE);
-    float eps = real(view, ST_EPS), floor = scale == FORM_MAX || scale == FORM_ADD ? eps * eps : eps;
+    float eps = real(view, ST_EPS), floor = eps_is_of_norm(word(view, ST_SCALE)) ? eps * eps : eps;
     if (!isfinite(S))
         return SHRINK;
     return S < 0x1p-80f && floor < 0x1p-73f && fabs(k) < 0x1p+20f ? GROW : 1.0f;

@@ -69,7 +69,7 @@ vec4 four(vec4 a, vec4 b, vec4 c, vec4 d)
 // Whether the sums of a chunk call for a power of two, as the strided kernel's rescue().
 bool needs_rescue(float sum, float k)
 {
-    bool of_norm = table[ST_SCALE] == SCALE_MAX || table[ST_SCALE] == SCALE_ADD;
+    bool of_norm = eps_is_of_norm(table[ST_SCALE]);
     float limit = of_norm ? 1048576.0 : 1.0587911840678754e-22; // 2^20, 2^-73
     return !finite(sum) || (sum < 8.271806125530277e-25 && table_float(ST_EPS) < limit && abs(k) < 1048576.0); // 2^-80, 2^20
 }

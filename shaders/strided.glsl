@@ -22,11 +22,18 @@ const uint NO_RENORM = 0xffffffffu; // ST_RENORM
 const float TINY = 1.262177448353619e-29;  // 2^-96: a chunk that overflowed
 const float HUGE = 1.2676506002282294e+30; // 2^100: a chunk that underflowed
 const uint MOMENTS = 0u, SQUARES = 1u, ABSOLUTES = 2u, GIVEN = 3u;          // enum form_statistic
-const uint SCALE_VARIANCE = 0u, SCALE_MAX = 1u, SCALE_ADD = 2u, SCALE_INSIDE = 3u; // enum form_scale
+const uint SCALE_VARIANCE = 0u, SCALE_MAX = 1u, SCALE_ADD = 2u, SCALE_INSIDE = 3u, // enum form_scale
+           SCALE_DEVIATION = 4u;
 
 // Rows of stats and of parts, of sums; in src/form.h as well.
 const uint ROW_COUNT = 0u, ROW_MEAN = 1u, ROW_MEAN_LOW = 2u, ROW_M2 = 3u, ROW_SCALE = 4u;
 const uint ROW_G = 0u, ROW_GX = 1u;
+
+// Whether eps is set against a norm or a deviation, not added to squares.
+bool eps_is_of_norm(uint scale)
+{
+    return scale == SCALE_MAX || scale == SCALE_ADD || scale == SCALE_DEVIATION;
+}
 
 uint unit_index()
 {

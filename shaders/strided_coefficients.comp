@@ -3,6 +3,16 @@
 #version 450
 #include "strided.glsl"
 
+// projection / (norm / (norm + eps)), or of a deviation: 1 / rstd, norm + eps, may overflow. Where eps is much larger
+// than the norm few digits of the part are left, and the term counts as little. Equal elements: the term, 0/0, is taken
+// to be 0.
+float beside_eps(float projection, float eps, float rstd)
+{
+    precise float part = 1.0 - eps * rstd;
+    precise float grown = part > 0.0 ? projection / part : 0.0;
+    return grown;
+}
+
 // Of normalize: c1 and c2.
 vec2 of_norm(float projection, vec4 cell)
 {
@@ -11,11 +21,7 @@ vec2 of_norm(float projection, vec4 cell)
     uint scale = table[ST_SCALE];
     precise float rstd = cell.z * cell.w;
     precise float absolute = rstd * projection;
-    // norm / (norm + eps), since 1 / rstd, norm + eps, may overflow. Where eps is much larger than the norm few digits
-    // of it are left, and the term counts as little.
-    precise float part = 1.0 - eps * rstd;
-    precise float grown = part > 0.0 ? projection / part : 0.0;
-    float squares = scale == SCALE_ADD ? grown : projection;
+    float squares = scale == SCALE_ADD ? beside_eps(projection, eps, rstd) : projection;
     // SCALE_MAX where eps is the larger, told by the very operations that gave s: a constant, without gradient.
     precise float limit = 1.0 / (eps * cell.w);
     bool held = scale == SCALE_MAX && !(cell.z < limit);
@@ -32,7 +38,11 @@ void main()
     vec4 cell = workspace[table[ST_CELLS] + group];
     precise vec2 means = sums / float(table[ST_N]);
     vec3 result = vec3(0.0);
-    if (table[ST_SCALE] != SCALE_VARIANCE)
+    precise float rstd = cell.z * cell.w;
+    precise float of_deviation = beside_eps(sums.y, table_float(ST_EPS), rstd) / float(table[ST_N]);
+    if (table[ST_SCALE] == SCALE_DEVIATION)
+        result.xy = vec2(means.x, of_deviation);
+    else if (table[ST_SCALE] != SCALE_VARIANCE)
         result.yz = of_norm(sums.y, cell);
     else if (statistic != GIVEN)
         result.xy = vec2(statistic == MOMENTS ? means.x : 0.0, means.y);

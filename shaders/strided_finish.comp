@@ -15,12 +15,14 @@ float factor_of(vec4 cell, float eps, float count)
 {
     uint scale = table[ST_SCALE];
     precise float limit = eps * cell.w;
-    precise float shifted = (scale == SCALE_VARIANCE ? cell.z / count : cell.z) + limit * cell.w;
-    float norm = statistic == ABSOLUTES ? cell.z : sqrt(cell.z);
+    precise float squares = scale == SCALE_VARIANCE || scale == SCALE_DEVIATION ? cell.z / count : cell.z;
+    precise float shifted = squares + limit * cell.w;
+    float norm = statistic == ABSOLUTES ? cell.z : sqrt(squares);
     precise float added = norm + limit;
     float larger = norm > limit || is_nan(norm) ? norm : limit;
     float root = sqrt(shifted);
-    precise float s = 1.0 / (scale == SCALE_MAX ? larger : scale == SCALE_ADD ? added : root);
+    bool adds = scale == SCALE_ADD || scale == SCALE_DEVIATION;
+    precise float s = 1.0 / (scale == SCALE_MAX ? larger : adds ? added : root);
     return s;
 }
 

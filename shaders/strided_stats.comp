@@ -35,11 +35,11 @@ float pivot_of(uint begin, uint length, bool wanted)
     return finite_or_0(k);
 }
 
-// The power of a rescue, or 1. A small sum matters only beside a small eps: one that is added to a mean of squares or,
-// SCALE_MAX and SCALE_ADD, set against a norm; both limits leave eps times the power finite.
+// The power of a rescue, or 1. A small sum matters only beside a small eps: one that is added to a mean of squares or
+// set against a norm or a deviation; both limits leave eps times the power finite.
 float rescue(float sum, float eps)
 {
-    bool of_norm = table[ST_SCALE] == SCALE_MAX || table[ST_SCALE] == SCALE_ADD;
+    bool of_norm = eps_is_of_norm(table[ST_SCALE]);
     float limit = of_norm ? 1048576.0 : 1.0587911840678754e-22; // 2^20, 2^-73
     if (!finite(sum))
         return TINY;

@@ -459,7 +459,7 @@ static void fill_statistic(const norma_problem *p, struct norma_form *f)
                    : p->op == NORMA_LOCAL_RESPONSE_NORM                     ? FORM_WINDOW
                    : p->op == NORMA_RMS_NORM || p->op == NORMA_ADA_RMS_NORM ? FORM_SQUARES
                                                                             : FORM_MOMENTS;
-    f->scale = FORM_VARIANCE;
+    f->scale = p->op == NORMA_MEAN_VARIANCE_NORMALIZATION ? FORM_DEVIATION : FORM_VARIANCE;
     if (p->op == NORMA_LOCAL_RESPONSE_NORM) {
         const uint32_t less = (uint32_t)(p->local_size - 1) / 2, more = (uint32_t)p->local_size / 2;
         f->window_before = p->window == NORMA_WINDOW_BEFORE ? more : less;

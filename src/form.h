@@ -24,10 +24,11 @@ enum { FORM_SUM_G, FORM_SUM_GX, FORM_SUMS_ROWS };
 
 // How a group's factor s (rstd) follows from M2, the sum of squares about the mean, or from the sum of absolutes A.
 enum form_scale {
-    FORM_VARIANCE, // 1/sqrt(M2/n + eps)
-    FORM_MAX,      // 1/max(norm, eps), norm = sqrt(M2) or A
-    FORM_ADD,      // 1/(norm + eps)
-    FORM_INSIDE,   // 1/sqrt(M2 + eps)
+    FORM_VARIANCE,  // 1/sqrt(M2/n + eps)
+    FORM_MAX,       // 1/max(norm, eps), norm = sqrt(M2) or A
+    FORM_ADD,       // 1/(norm + eps)
+    FORM_INSIDE,    // 1/sqrt(M2 + eps)
+    FORM_DEVIATION, // 1/(sqrt(M2/n) + eps)
 };
 
 // switchable_norm: group (n, c) has the mix of its own statistics, of sample n's and of channel c's.
@@ -37,6 +38,12 @@ enum form_mix {
     FORM_MIX_RUNNING,  // running_mean and running_var
 };
 enum { FORM_KINDS = 3 }; // instance, layer, batch
+
+// Whether eps is compared with, or added to, a norm or a deviation; else it is added to squares.
+static inline bool form_eps_is_of_norm(enum form_scale scale)
+{
+    return scale == FORM_MAX || scale == FORM_ADD || scale == FORM_DEVIATION;
+}
 
 struct form_arg {
     bool present;

@@ -66,6 +66,8 @@ static double rstd_of(const struct norma_form *f, const struct sums *s, double d
         return 1 / (norm + eps);
     case FORM_INSIDE:
         return 1 / hypot(norm, sqrt(eps));
+    case FORM_DEVIATION:
+        return 1 / (deviation + eps);
     default:
         return 1 / hypot(f->statistic == FORM_SQUARES ? rms : deviation, sqrt(eps));
     }

@@ -17,7 +17,8 @@ typedef enum norma_op {
     NORMA_INSTANCE_NORM,          // a sample's channel (arXiv:1607.08022)
     NORMA_WEIGHT_STANDARDIZATION, // an output channel of a convolution's weights (arXiv:1903.10520)
     NORMA_NORMALIZE,              // h/max(norm, eps) over axes, the norm of order norm_order
-    // Over axes: that of ONNX, but that eps is added to the variance; ONNX adds it to the standard deviation.
+    // Over axes: (t - mean)/(sqrt(var) + eps), that of ONNX (the function body of MeanVarianceNormalization-13). sqrt(var)
+    // has no gradient where all elements are equal: dt is then (g - mean(g))/eps.
     NORMA_MEAN_VARIANCE_NORMALIZATION,
     // xhat of the base, times 1 + scale plus shift, which differ from sample to sample (AdaLN of DiT, AdaGN, AdaIN).
     NORMA_ADA_LAYER_NORM,

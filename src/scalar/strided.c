@@ -378,6 +378,7 @@ static double find_factor(const struct strided *s, const struct strided_cell *ce
     case FORM_MAX:
         return (double)(1 / (norm <= eps ? eps : norm)); // a NaN stays
     case FORM_ADD:
+    case FORM_DEVIATION:
         return (double)(1 / (norm + eps));
     case FORM_INSIDE:
         return (double)(1 / sqrtl(cell->spread + square));
@@ -388,7 +389,8 @@ static double find_factor(const struct strided *s, const struct strided_cell *ce
 
 void nsc_strided_finish(const struct strided *s, struct strided_cell *cell)
 {
-    const long double norm = s->form->statistic == FORM_ABSOLUTES ? cell->spread : sqrtl(cell->spread);
+    const long double squares = cell->spread / (s->form->scale == FORM_DEVIATION ? (long double)cell->count : 1);
+    const long double norm = s->form->statistic == FORM_ABSOLUTES ? squares : sqrtl(squares);
     const double divisor = s->form->running_var_biased ? cell->count : cell->count - 1;
     cell->norm = (double)norm;
     cell->factor = find_factor(s, cell, norm);
@@ -405,7 +407,7 @@ static void find_statistics(const struct strided *s, const struct strided_walk *
     const bool saved = f->backward && nsc_strided_has(s, NORMA_ARG_RSTD);
     if (f->statistic == FORM_MOMENTS)
         find_mean(s, group, cell, o);
-    if (!saved || f->scale == FORM_MAX || f->scale == FORM_ADD)
+    if (!saved || form_eps_is_of_norm(f->scale))
         cell->spread = sum_group(s, group, f->statistic == FORM_ABSOLUTES ? ABSOLUTES : SQUARES, cell, o);
     nsc_strided_finish(s, cell);
     if (!saved)

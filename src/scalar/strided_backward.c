@@ -109,6 +109,7 @@ void nsc_strided_group_sums(const struct strided *s, int64_t group, const struct
 
 // With S the sum of g*xhat. The factor rstd has the derivative -rstd*xhat_i/n in t_i where it comes from the variance,
 // -rstd*xhat_i where it is 1/norm of order 2, -rstd^2*sign(t_i) where it is that of order 1, and 0 where it is 1/eps.
+// Of 1/(norm + eps) or 1/(sd + eps) it is (norm + eps)/norm times that, and taken to be 0 where the norm is 0: 0/0.
 static void find_coefficients(const struct strided *s, int64_t group, struct strided_cell *cell,
                               struct strided_stretch *o)
 {
@@ -129,10 +130,12 @@ static void find_coefficients(const struct strided *s, int64_t group, struct str
         cell->c2 = sum_gx;
     else if (f->scale == FORM_VARIANCE)
         cell->c1 = sum_gx / cell->count;
-    else if (f->scale == FORM_ADD)
+    else if (f->scale == FORM_ADD || f->scale == FORM_DEVIATION)
         cell->c1 = cell->norm == 0 ? 0 : sum_gx * ((cell->norm + eps) / cell->norm);
     else
         cell->c1 = sum_gx;
+    if (f->scale == FORM_DEVIATION)
+        cell->c1 /= cell->count;
 }
 
 static void find_cell(const struct strided *s, int64_t group, struct strided_cell *cell, struct strided_stretch *o)

@@ -36,7 +36,7 @@ static double largest_of(const struct strided *s, const struct strided_walk *gro
 
 double nsc_strided_scale_of(const struct strided *s, int largest)
 {
-    const bool of_norm = s->form->scale == FORM_MAX || s->form->scale == FORM_ADD; // eps is added to t, else to squares
+    const bool of_norm = form_eps_is_of_norm(s->form->scale);
     int exponent = -largest, of_eps;
     exponent = exponent > LARGEST_EXPONENT ? LARGEST_EXPONENT : exponent;
     exponent = exponent < -LARGEST_EXPONENT ? -LARGEST_EXPONENT : exponent;

@@ -43,6 +43,25 @@ static void through_variance(const struct task *k, const struct statistics *st, 
     p->e_dt = p->e_dt * st->s + fabsl(p->dt) * st->e_s;
 }
 
+// eps on the standard deviation: s = 1/(sd + eps) has the derivative -s^2 * d/(n*sd) = -s*xhat*ratio/n in the element
+// at the distance d = xhat*(sd + eps) from the mean, with ratio = (sd + eps)/sd, so that
+//   dt = s*(g - mean(g) - ratio*xhat*mean(g*xhat)),
+// the last term 0 where sd is 0: of equal elements it is 0/0. The bound is that of through_variance (2u of a deviation
+// are 2u/ratio of xhat), with the last term as in through_norm2: ratio may have been found as 1/(1 - eps*s), whose
+// relative error is 8u*ratio where s is off by 8u, and an inexact t moves sd.
+static void through_deviation(const struct task *k, const struct statistics *st, const struct sums *sums,
+                              struct point *p)
+{
+    const long double n = st->n, u = k->u, xhat = fabsl(p->xhat), sd = st->deviation;
+    const long double ratio = sd > 0 ? (sd + k->eps) / sd : sd, c1 = ratio * (sums->gx / n);
+    p->dt = st->s * ((p->g - sums->g / n) - p->xhat * c1);
+    p->e_dt = 16 * u * (fabsl(p->g) + sums->abs_g / n + xhat * ratio * ratio * (sums->abs_gx / n));
+    p->e_dt += 2 * u * (xhat * (sums->abs_g / n) + sums->abs_gx / n);
+    p->e_dt += p->e_g + sums->e_g / n + xhat * ratio * (sums->e_gx / n) + p->e_xhat * fabsl(c1);
+    p->e_dt += sd > 0 ? fabsl(p->xhat * c1) * (st->e_norm / sd) : 0;
+    p->e_dt = p->e_dt * st->s + fabsl(p->dt) * st->e_s;
+}
+
 // A norm of order 2: dt = s*(g - xhat*ratio*sum(g*xhat)). ratio is 1; for norm + eps (norm + eps)/norm, whose norm may
 // have been found as 1/(1 - eps*s) with the relative error 8u*ratio; 0 where eps is the maximum.
 static void through_norm2(const struct task *k, const struct statistics *st, const struct sums *sums, struct point *p)
@@ -88,6 +107,8 @@ void gradient_through_statistics(const struct task *k, const struct statistics *
         p->e_dt = st->s * (16 * k->u * fabsl(p->g) + p->e_g);
     } else if (f->scale == FORM_VARIANCE) {
         through_variance(k, st, sums, p);
+    } else if (f->scale == FORM_DEVIATION) {
+        through_deviation(k, st, sums, p);
     } else if (f->statistic == FORM_ABSOLUTES) {
         through_norm1(k, st, sums, p);
     } else {

@@ -155,6 +155,9 @@ static void find_scale(const struct task *k, struct statistics *st, long double 
     case FORM_ADD:
         denominator = norm + eps;
         break;
+    case FORM_DEVIATION:
+        denominator = sqrtl(squares / n) + eps;
+        break;
     default:
         denominator = sqrtl(squares + eps);
         break;
@@ -197,9 +200,9 @@ static void sum_group(const struct task *k, int64_t group, struct statistics *st
     st->deviation = sqrtl(squares / n);
     st->norm = f->statistic == FORM_ABSOLUTES ? absolutes : sqrtl(squares);
     find_scale(k, st, squares,
-               f->statistic == FORM_ABSOLUTES ? e_total
-               : f->scale == FORM_VARIANCE    ? sqrtl(e_squares / n)
-                                              : sqrtl(e_squares));
+               f->statistic == FORM_ABSOLUTES                            ? e_total
+               : f->scale == FORM_VARIANCE || f->scale == FORM_DEVIATION ? sqrtl(e_squares / n)
+                                                                         : sqrtl(e_squares));
 }
 
 static struct statistics find_statistics(const struct task *k, int64_t group)

@@ -391,7 +391,7 @@ static void pick_values(struct strided_case *c, uint64_t *s)
         p->eps = 1e-8;
     // The gradient has rstd^2 in it, which must stay a float32.
     if (c->values == STRIDED_DENORMAL && c->float64)
-        p->eps = p->op == NORMA_NORMALIZE && chance(s, 0.5) ? 0x1p-1050 : 0;
+        p->eps = is_by_axes(p->op) && chance(s, 0.5) ? 0x1p-1050 : 0;
     else if (c->values == STRIDED_DENORMAL)
         p->eps = p->op == NORMA_NORMALIZE ? (chance(s, 0.5) ? 1e-12 : 1e-15) : chance(s, 0.5) ? 1e-37 : 1e-30;
 }

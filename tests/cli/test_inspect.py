@@ -13,14 +13,16 @@ SHAPE = (3, 4, 5, 6)
 EPS = 1e-5
 
 
-def moments(t):
-    """mean, 1/sqrt(var + eps), min, max, kurtosis, count of what is not finite: of one group."""
+def moments(op, t):
+    """mean, 1/sqrt(var + eps) or 1/(sd + eps), min, max, kurtosis, count of what is not finite: of one group."""
     v = t[numpy.isfinite(t)].astype(numpy.longdouble)
     scale = numpy.abs(v - v.mean()).max() or 1  # powers of large values overflow
     d = (v - v.mean()) / scale
     var = (d**2).mean()
     kurtosis = (d**4).mean() / var**2 if var else None
-    right = [v.mean(), 1 / numpy.hypot(numpy.sqrt(var) * scale, numpy.sqrt(EPS)), v.min(), v.max(), kurtosis]
+    sd = numpy.sqrt(var) * scale
+    rstd = 1 / (sd + EPS if op == "mean_variance_normalization" else numpy.hypot(sd, numpy.sqrt(EPS)))
+    right = [v.mean(), rstd, v.min(), v.max(), kurtosis]
     return [None if figure is None else float(figure) for figure in right] + [t.size - v.size]
 
 
@@ -64,7 +66,7 @@ class Inspect(Room):
         right = []
         for (index, values), got in zip(groups, found["group"], strict=True):
             self.assertEqual(got.pop("index"), list(index))
-            right.append(moments(values))
+            right.append(moments(op, values))
             names = ["mean", "rstd", "min", "max", "kurtosis", "nonfinite"]
             for name, value in zip(names, right[-1]):
                 about = (op, index, name, got[name], value)

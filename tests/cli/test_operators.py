@@ -38,6 +38,7 @@ CASES = [
     ("normalize", {"eps_mode": "inside", "eps": 0.5, "activation": "leaky_relu", "activation_slope": 0.2}, "", (1,),
      (1,)),
     ("mean_variance_normalization", {"axes": "0,2,3"}, "", (0, 2, 3), (0, 2, 3)),
+    ("mean_variance_normalization", {"axes": "1,3", "eps": 0.5}, "weight", (1, 3), (1, 3)),
     ("ada_layer_norm", {}, "scale shift gate", (3,), (0, 3)),
     ("ada_rms_norm", {"z_first": True, "z_activation": "sigmoid"}, "scale shift z", (3,), (0, 3)),
     ("ada_group_norm", {"num_groups": 4, "activation": "gelu_tanh"}, "scale shift", (2, 3), (0, 1)),
@@ -122,6 +123,8 @@ def formulas(op, numbers, axes, own, x, tensors):
     elif op in ("rms_norm", "ada_rms_norm"):
         mean = 0 * mean
         rstd = 1 / numpy.sqrt((t**2).mean(axes, keepdims=True) + eps)
+    elif op == "mean_variance_normalization":
+        rstd = 1 / (numpy.sqrt(var) + eps)
     else:
         rstd = 1 / numpy.sqrt(var + eps)
     factor = 1 + wide("scale", 0) if op in ADAPTIVE else numbers.get("weight_offset", 0) + wide("weight", 1)
@@ -284,6 +287,34 @@ class Operators(Room):
             results.append([self.load(n) for n in ("dx", "dweight", "dbias")])
         for one, other in zip(*results):
             self.close(one, other, 1e-5, "saved")
+
+    def test_deviation(self):
+        """mean_variance_normalization adds eps to the standard deviation, as ONNX does: where that is eps, or 0. The
+        gradient is by a complex step; of equal elements NumPy's formula has 0/0, which is taken to be 0."""
+        def onnx(t):
+            d = t - t.mean(1, keepdims=True)
+            return d / (numpy.sqrt((d**2).mean(1, keepdims=True)) + 1e-9)
+
+        random = numpy.random.default_rng(2)
+        x = random.normal(0, 1, (5, 300)) * [[1e-4], [1e-4], [1e-9], [1e-12], [0]]
+        x = (x + [[0], [3], [0], [0], [7]]).astype(numpy.float32)
+        dy = random.normal(0.5, 1, x.shape).astype(numpy.float32)
+        wide, right = x.astype(float), numpy.empty(x.shape)
+        for i in range(x.shape[1]):
+            right[:, i] = (onnx(wide + 1e-40j * (numpy.arange(x.shape[1]) == i)).imag * dy).sum(1) / 1e-40
+        right[4] = (dy[4] - dy[4].mean(dtype=float)) / 1e-9
+        words = ["run", "mean_variance_normalization", self.save("x", x), "--axes", "1"]
+        for device in DEVICES:
+            self.good(*words, "--device", device, "-o", self.path("y_out.npy"), *self.outputs("mean", "rstd"))
+            self.close(self.load("y"), onnx(wide), 2e-6, device)
+            numpy.testing.assert_array_equal(self.load("y")[4], 0)
+            numpy.testing.assert_allclose(self.load("rstd"), 1 / (wide.std(1) + 1e-9), 1e-6)
+            saved = ["--mean", self.path("mean_out.npy"), "--rstd", self.path("rstd_out.npy")]
+            for more in ([], saved, saved[:2], saved[2:]):
+                self.good(*words, "--device", device, "--backward", "--dy", self.save("dy", dy), *more,
+                          *self.outputs("dx"))
+                size = numpy.abs(right).max(1, keepdims=True)
+                self.close(self.load("dx") / size, right / size, 2e-6, (device, more))
 
     def test_half(self):
         for op, more in (("group_norm", ("--num-groups", "2")), ("normalize", ()), ("ada_instance_norm", ())):
