@@ -98,9 +98,9 @@ static void fill_dispatch(const struct copies *c, const struct copy_kind *kind, 
                                                          "PROLOGUE",   "TEAM", "SUBGROUP", "REGISTERS"};
     bool serial = kind->local == 1;
     struct norma_row_args args = {0};
-    args.n = (uint32_t)(bytes / (serial ? 32 : 16));
+    args.n = kind->empty ? 0 : (uint32_t)(bytes / (serial ? 32 : 16));
     args.per_group = kind->per_group;
-    uint32_t width = kind->local * kind->per_group, groups = (args.n + width - 1) / width;
+    uint32_t width = kind->local * kind->per_group, groups = kind->empty ? 1 : (args.n + width - 1) / width;
     uint32_t limit = c->device->caps.max_groups[0];
     *d = (norma_dispatch){.kernel = "copy", .constant_count = NORMA_CONST_COUNT, .binding_count = 11};
     for (uint32_t i = 0; i < NORMA_CONST_COUNT; ++i)
@@ -132,7 +132,7 @@ static bool make_kind(struct copies *c, struct copy_kind *kind)
         uint64_t limit = caps->max_range < (uint64_t)1 << 30 ? caps->max_range : (uint64_t)1 << 30;
         range = limit / 4096 * 4096;
     }
-    kind->count = (c->bytes + range - 1) / range;
+    kind->count = kind->empty ? 1 : (c->bytes + range - 1) / range;
     kind->commands = calloc(kind->count, sizeof *kind->commands);
     kind->dispatches = calloc(kind->count, sizeof *kind->dispatches);
     if (!kind->commands || !kind->dispatches)
@@ -171,6 +171,12 @@ static bool add_kind(struct copies *c, struct copy_kind kind)
     return true;
 }
 
+static bool add_empty(struct copies *c, uint32_t local)
+{
+    return add_kind(c, (struct copy_kind){
+                           .name = "empty kernel", .what = COPY_KERNEL, .local = local, .per_group = 1, .empty = true});
+}
+
 bool copies_start(struct copies *c, struct norma_device *device, struct norma_buffer *from, struct norma_buffer *to,
                   uint64_t bytes)
 {
@@ -190,9 +196,10 @@ bool copies_start(struct copies *c, struct norma_device *device, struct norma_bu
         good = good && add_kind(c, kernel);
         kernel.name = "copy kernel, streaming stores";
         kernel.stream = true;
-        return good && add_kind(c, kernel);
+        return good && add_kind(c, kernel) && add_empty(c, 1);
     }
-    struct copy_kind kernel = {.name = "copy kernel", .what = COPY_KERNEL, .local = cpu ? 64 : 256, .per_group = 1};
+    const uint32_t local = cpu ? 64 : 256;
+    struct copy_kind kernel = {.name = "copy kernel", .what = COPY_KERNEL, .local = local, .per_group = 1};
     good = good && add_kind(c, kernel);
     kernel.name = "copy kernel, 8 vectors an invocation";
     kernel.per_group = 8;
@@ -202,7 +209,7 @@ bool copies_start(struct copies *c, struct norma_device *device, struct norma_bu
         kernel.stream = true;
         good = good && add_kind(c, kernel);
     }
-    return good;
+    return good && add_empty(c, local);
 }
 
 void copies_finish(struct copies *c)

@@ -13,6 +13,7 @@ struct copy_kind {
     enum { COPY_MEMCPY, COPY_COMMAND, COPY_KERNEL } what;
     uint32_t local, per_group; // kernel
     bool stream;
+    bool empty; // copies nothing: what a launch takes
     struct norma_command *commands;
     norma_dispatch *dispatches;
     size_t count;

@@ -80,6 +80,18 @@ static norma_dtype made_dtype(const struct options *o, norma_arg arg)
     return output && o->out_dtype && (arg == NORMA_ARG_Y || !is_quantised(o->out_dtype)) ? o->out_dtype : x;
 }
 
+// Dense, with dimension 1 the innermost.
+static void lay_channels_last(norma_tensor *t)
+{
+    int64_t stride = t->shape[1];
+    t->strides[1] = 1;
+    for (int32_t d = t->rank - 1; d > 1; --d) {
+        t->strides[d] = stride;
+        stride *= t->shape[d];
+    }
+    t->strides[0] = stride;
+}
+
 bool made_start(const struct options *o, struct made *made)
 {
     memset(made, 0, sizeof *made);
@@ -96,6 +108,8 @@ bool made_start(const struct options *o, struct made *made)
     const uint64_t with = o->with | made_needed(p) | (is_quantised(o->out_dtype) ? TENSOR_BIT(NORMA_ARG_Y_SCALE) : 0);
     made->tensor[read] = norma_tensor_host(made_dtype(o, read), o->rank, o->shape, NULL);
     *problem_slot(p, read) = &made->tensor[read];
+    if (o->channels_last && (read != NORMA_ARG_X || o->rank < 3))
+        return complain("x: --channels-last is for [N, C, ...], not for --shape %s", o->shape_text);
     if (!check_numbers(p))
         return false;
     for (norma_arg arg = NORMA_ARG_Y; arg < NORMA_ARG_COUNT; ++arg) {
@@ -106,6 +120,9 @@ bool made_start(const struct options *o, struct made *made)
         made->tensor[arg] = norma_tensor_host(made_dtype(o, arg), rank, shape, NULL);
         *problem_slot(p, arg) = &made->tensor[arg];
     }
+    for (norma_arg arg = NORMA_ARG_X; o->channels_last && arg < NORMA_ARG_COUNT; ++arg)
+        if (norma_problem_tensor(p, arg) && tensor_role(arg) == TENSOR_WHOLE)
+            lay_channels_last(&made->tensor[arg]);
     return true;
 }
 

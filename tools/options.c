@@ -368,7 +368,7 @@ static bool understand(struct options *o, const struct option_spec *spec)
         return complain("%s: %s is missing: the .npy file to %s", o->command,
                         o->problem.op == NORMA_BATCH_NORM_MERGE ? "PARTS.npy" : "X.npy",
                         o->problem.op == NORMA_BATCH_NORM_MERGE ? "merge" : "normalise");
-    o->seconds = 3;
+    o->seconds = spec->groups & OPTIONS_SUITE ? 0.5 : 3;
     o->repeat = 1;
     o->seed = 1;
     o->shown_groups = 16;

@@ -18,9 +18,10 @@ enum option_group {
     OPTIONS_WHOLE = 256,     // --backward, running statistics that are updated, z
     OPTIONS_INSPECT = 512,   // --plot --groups, parameters; the operator may be left out: layer_norm
     OPTIONS_DESCRIBE = 1024, // -o --variant
+    OPTIONS_SUITE = 2048,    // --suite --filter --quick --seconds --plot
 };
 
-enum { OPTIONS_MAX = 96 }; // rows of the table of arguments
+enum { OPTIONS_MAX = 112 }; // rows of the table of arguments
 
 #define TENSOR_BIT(arg) (UINT64_C(1) << (arg))
 
@@ -31,9 +32,9 @@ struct options {
     char *text[OPTIONS_MAX];
     int flag[OPTIONS_MAX];
     // As understood. What points to text is NULL where not given.
-    const char *device, *budget_text, *shape_text, *with_text, *variant, *plot_file, *description_file;
+    const char *device, *budget_text, *shape_text, *with_text, *variant, *plot_file, *description_file, *filter;
     const char *file[NORMA_ARG_COUNT], *out_file[NORMA_ARG_COUNT]; // to read, to write
-    int32_t invariant, verify, json, no_measure, repeat, shown_groups;
+    int32_t invariant, verify, json, no_measure, repeat, shown_groups, channels_last, cold, suite, quick;
     uint64_t memory_budget, seed;
     double seconds;
     norma_problem problem;                     // op, direction and numbers; no tensors, and no axes yet

@@ -9,11 +9,19 @@
 
 // Points. Bars lie right of LEFT; a panel of a histogram between MARGIN and EDGE.
 enum { WIDTH = 760, TOP = 40, LEFT = 250, RIGHT = 90, STEP = 30, BAR = 18 };
+enum { LINE = 18, HEADING = 30 }; // rows of dots
 enum { MARGIN = 76, EDGE = 24, PANEL = 200, BETWEEN = 64 };
 
 struct bars {
     const char *unit;
     const struct plot_bar *bars;
+    size_t count;
+};
+
+struct dots {
+    const char *const *names;
+    size_t series;
+    const struct plot_row *rows;
     size_t count;
 };
 
@@ -111,6 +119,65 @@ static void draw_axes(cairo_t *c, const struct plot_panel *p, double bottom, int
     }
 }
 
+static void draw_dot(cairo_t *c, double x, double y, size_t series)
+{
+    static const double colours[PLOT_MAX_SERIES][3] = {{0.12, 0.45, 0.75}, {0.85, 0.37, 0.1},  {0.45, 0.45, 0.45},
+                                                       {0.17, 0.6, 0.3},   {0.58, 0.35, 0.72}, {0.75, 0.6, 0.1}};
+    cairo_set_source_rgb(c, colours[series][0], colours[series][1], colours[series][2]);
+    cairo_arc(c, x, y, 4, 0, 2 * 3.14159265358979);
+    cairo_fill(c);
+}
+
+static double dots_end(const struct dots *chart)
+{
+    double end = 1;
+    for (size_t i = 0; i < chart->count; ++i)
+        for (size_t s = 0; s < chart->rows[i].count; ++s)
+            end = chart->rows[i].value[s] > end ? chart->rows[i].value[s] : end;
+    return ceil(end * 5) / 5;
+}
+
+static double dots_height(const struct plot_row *rows, size_t count)
+{
+    double height = 0;
+    for (size_t i = 0; i < count; ++i)
+        height += rows[i].count ? LINE : HEADING;
+    return height;
+}
+
+// The names above; lines at every fifth from the first row to the last, their numbers at both ends.
+static void draw_scale(cairo_t *c, const struct dots *chart, double top, double bottom, double end)
+{
+    char text[32];
+    for (size_t s = 0; s < chart->series; ++s) {
+        draw_dot(c, LEFT, TOP + LINE * (double)s, s);
+        draw_text(c, LEFT + 10, TOP + LINE * (double)s + 4, 0, chart->names[s]);
+    }
+    for (int i = 0; i <= (int)(end * 5 + 0.5); ++i) {
+        const double x = LEFT + (WIDTH - LEFT - EDGE) * i / (end * 5);
+        draw_line(c, x, top, x, bottom, i % 5 ? 0.87 : 0.6);
+        snprintf(text, sizeof text, "%.1f", i / 5.0);
+        draw_text(c, x, top - 6, 0.5, text);
+        draw_text(c, x, bottom + 16, 0.5, text);
+    }
+}
+
+static void draw_dots(cairo_t *c, const void *user)
+{
+    const struct dots *chart = user;
+    const double top = TOP + LINE * (double)chart->series + 16, end = dots_end(chart);
+    draw_scale(c, chart, top, top + dots_height(chart->rows, chart->count), end);
+    double y = top;
+    for (size_t i = 0; i < chart->count; ++i) {
+        const struct plot_row *row = &chart->rows[i];
+        y += row->count ? LINE : HEADING;
+        draw_text(c, row->count ? LEFT - 10 : 10, y - 4, row->count ? 1 : 0, row->label);
+        for (size_t s = 0; s < row->count; ++s)
+            if (row->value[s] >= 0)
+                draw_dot(c, LEFT + (WIDTH - LEFT - EDGE) * row->value[s] / end, y - 8, s);
+    }
+}
+
 static void draw_panel(cairo_t *c, const struct plot_panel *p, double top, bool last)
 {
     uint64_t most = 1;
@@ -173,6 +240,14 @@ bool plot_bars(const char *file, const char *title, const char *unit, const stru
 {
     const struct bars chart = {unit, bars, count};
     return write_chart(file, TOP + STEP * (double)count + 10, title, draw_bars, &chart);
+}
+
+bool plot_dots(const char *file, const char *title, const char *const *names, size_t series,
+               const struct plot_row *rows, size_t count)
+{
+    const struct dots chart = {names, series, rows, count};
+    return write_chart(file, TOP + LINE * (double)series + 16 + dots_height(rows, count) + 30, title, draw_dots,
+                       &chart);
 }
 
 bool plot_histograms(const char *file, const char *title, const struct plot_panel *panels, size_t count)

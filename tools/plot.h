@@ -14,6 +14,19 @@ struct plot_bar {
 // Horizontal bars from 0, each with its value behind it.
 bool plot_bars(const char *file, const char *title, const char *unit, const struct plot_bar *bars, size_t count);
 
+enum { PLOT_MAX_SERIES = 6, PLOT_LABEL = 96 };
+
+struct plot_row {
+    char label[PLOT_LABEL];
+    double value[PLOT_MAX_SERIES]; // one a series, negative where there is none
+    size_t count;                  // of them; 0: the row is a heading
+};
+
+// Rows of dots on an axis from 0 to 1, or as far as they reach; series: how many names there are, at most
+// PLOT_MAX_SERIES.
+bool plot_dots(const char *file, const char *title, const char *const *names, size_t series,
+               const struct plot_row *rows, size_t count);
+
 struct plot_panel {
     const char *label;
     double low, high; // what the counts lie evenly between; high > low

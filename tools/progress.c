@@ -22,10 +22,17 @@ static void draw(const struct progress *progress, double done)
     fprintf(stderr, "\r%-10s [%s] %3.0f %%", progress->what, bar, done * 100);
 }
 
+// With the lock held.
+static void wipe(struct progress *progress)
+{
+    if (progress->drawn)
+        fprintf(stderr, "\r%60s\r", "");
+    progress->drawn = false;
+}
+
 static void *watch(void *user)
 {
     struct progress *progress = user;
-    bool drawn = false;
     pthread_mutex_lock(&progress->lock);
     while (!progress->stop) {
         struct timespec until;
@@ -41,11 +48,10 @@ static void *watch(void *user)
             continue;
         // A prediction that was too low must not claim the end.
         draw(progress, done < 0.99 || progress->expected <= 0 ? done : 0.99);
-        drawn = true;
+        progress->drawn = true;
     }
+    wipe(progress);
     pthread_mutex_unlock(&progress->lock);
-    if (drawn)
-        fprintf(stderr, "\r%60s\r", "");
     return NULL;
 }
 
@@ -64,6 +70,17 @@ void progress_set(struct progress *progress, double done)
 {
     pthread_mutex_lock(&progress->lock);
     progress->done = done < 0 ? 0 : done > 1 ? 1 : done;
+    pthread_mutex_unlock(&progress->lock);
+}
+
+void progress_hold(struct progress *progress)
+{
+    pthread_mutex_lock(&progress->lock);
+    wipe(progress);
+}
+
+void progress_release(struct progress *progress)
+{
     pthread_mutex_unlock(&progress->lock);
 }
 

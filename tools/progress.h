@@ -9,7 +9,7 @@ struct progress {
     const char *what;
     double started, expected; // seconds on the monotonic clock; expected: how long the work should take, or 0
     double done;              // 0 to 1, guarded by lock
-    bool running, stop;
+    bool running, stop, drawn;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -19,6 +19,9 @@ struct progress {
 void progress_start(struct progress *progress, const char *what, double expected);
 // Thread-safe.
 void progress_set(struct progress *progress, double done);
+// Wipes the bar, which stays away until progress_release, so that something else can be printed. Both thread-safe.
+void progress_hold(struct progress *progress);
+void progress_release(struct progress *progress);
 // Wipes the bar.
 void progress_finish(struct progress *progress);
 
