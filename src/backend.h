@@ -8,6 +8,7 @@
 #include "memory.h"
 #include "platform.h"
 #include <norma/describe.h>
+#include <norma/external.h>
 #include <norma/plan.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -18,8 +19,11 @@ struct norma_device;
 struct norma_buffer {
     struct norma_device *device;
     uint64_t size;
-    void *host; // imported memory, or where the driver maps it; may be NULL
-    void *impl; // private: the backend's
+    void *host;      // imported memory, or where the driver maps it; may be NULL
+    void *impl;      // private: the backend's
+    void *mirror;    // norma_buffer_from_host's memory, else NULL; it is `host` where nothing is copied
+    uint32_t shared; // norma_handle_type of memory that others may have, else 0
+    bool imported;   // by a handle
 };
 
 struct norma_event {
@@ -27,7 +31,14 @@ struct norma_event {
     void *impl; // private: the backend's
 };
 
-enum norma_command_kind { NORMA_COMMAND_WRITE, NORMA_COMMAND_READ, NORMA_COMMAND_DISPATCH, NORMA_COMMAND_COPY };
+enum norma_command_kind {
+    NORMA_COMMAND_WRITE,
+    NORMA_COMMAND_READ,
+    NORMA_COMMAND_DISPATCH,
+    NORMA_COMMAND_COPY,
+    NORMA_COMMAND_ACQUIRE, // buffer, of shared memory, is the device's from here on
+    NORMA_COMMAND_RELEASE  // the others' again
+};
 
 struct norma_command {
     enum norma_command_kind kind;
@@ -64,6 +75,15 @@ struct norma_backend {
     // possible. NORMA_ERROR_UNSUPPORTED where the driver refuses: the caller copies instead.
     norma_status (*buffer_import)(struct norma_device *device, void *host, uint64_t size, struct norma_buffer *buffer);
     void (*buffer_finish)(struct norma_buffer *buffer);
+    // Memory that handles name, of a type that caps.exports or caps.imports has. share fills in what is the driver's;
+    // take uses a copy of handle->fd and leaves that one alone. NULL: the backend never sets such a type.
+    norma_status (*buffer_create_shared)(struct norma_device *device, uint64_t size, norma_handle_type type,
+                                         struct norma_buffer *buffer);
+    norma_status (*buffer_share)(struct norma_buffer *buffer, norma_memory_handle *handle);
+    norma_status (*buffer_take)(struct norma_device *device, const norma_memory_handle *handle,
+                                struct norma_buffer *buffer);
+    // The extension without which there is no such type.
+    const char *(*handle_extension)(norma_handle_type type);
     // Compiles what a dispatch needs, if it is not there yet. Counted in device->programs.
     norma_status (*prepare)(struct norma_device *device, const norma_dispatch *dispatch);
     // Submits the commands, in order, after the events in waits and after everything submitted before on their stream.

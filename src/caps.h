@@ -8,6 +8,8 @@
 
 enum norma_driver_api { NORMA_DRIVER_SCALAR, NORMA_DRIVER_OPENCL, NORMA_DRIVER_VULKAN };
 
+enum { NORMA_HOST_ALIGN = 8 }; // bytes, of a buffer on the caller's memory at least: the largest element's
+
 struct norma_caps {
     enum norma_driver_api api;
     norma_device_kind kind;
@@ -24,6 +26,10 @@ struct norma_caps {
     uint32_t max_iterations; // loop iterations of one invocation, all loops together; 0: no limit
     bool host_memory;        // can bind the caller's memory
     uint64_t host_align;     // bytes; import begins at a multiple of it (the enclosing pages are imported); 1: anywhere
+    uint64_t import_align;   // bytes, of address and size, for a buffer on the caller's memory to stay; 0: never
+    uint32_t exports, imports;        // norma_handle_type bits
+    uint8_t driver_uuid[16], luid[8]; // 0: not known
+    bool has_luid;
     bool timestamps;
     uint32_t left_out; // variants (norma_variant_bit) that a known fault of the driver forbids
     bool counts_rows;  // records rows whose number is known on the device alone

@@ -96,11 +96,17 @@ norma_status norma_device_get_info(norma_device *device, norma_device_info *info
         .programs = device->programs,
         .copy_rate = device->figures.copy_rate,
         .launch = device->figures.launch,
+        .host_alignment = caps->import_align,
+        .exports = caps->exports,
+        .imports = caps->imports,
+        .has_luid = caps->has_luid,
     };
     const char *variant = norma_variant_name(caps, 0);
     if (variant && !strcmp(variant, "serial"))
         info->reductions = "serial";
     memcpy(info->uuid, device->uuid, sizeof(info->uuid));
+    memcpy(info->driver_uuid, caps->driver_uuid, sizeof(info->driver_uuid));
+    memcpy(info->luid, caps->luid, sizeof(info->luid));
     return NORMA_OK;
 }
 

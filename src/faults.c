@@ -129,7 +129,7 @@ void norma_faults_apply(struct norma_device *device)
     if (avoid->what & NORMA_AVOID_SHUFFLES)
         caps->subgroup_shuffle = false;
     if (avoid->what & NORMA_AVOID_IMPORT)
-        caps->host_memory = false;
+        caps->host_memory = false, caps->import_align = 0;
     if (avoid->what & NORMA_AVOID_TEAMS)
         caps->left_out |= norma_variants_with_barriers();
     if (avoid->max_iterations)

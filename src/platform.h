@@ -33,6 +33,15 @@ void *norma_open_vulkan(void);
 // A function of it; NULL where it has none by that name.
 void *norma_library_symbol(void *library, const char *name);
 
+// A copy of a descriptor, closed on exec; -1 where there is none: *open says whether the descriptor was one.
+int norma_fd_copy(int fd, bool *open);
+// The same descriptor, closed on exec.
+void norma_fd_own(int fd);
+void norma_fd_close(int fd);
+// Closes what was made by norma_fd_copy, unless somebody else did: drivers that fail to import differ in that. Where
+// the number is another file's by now it is not ours to close.
+void norma_fd_drop(int copy, int fd);
+
 // Processors that threads may run on, at least 1.
 int norma_cores(void);
 // Bytes of a page, and of the machine's memory (0 where it does not say).

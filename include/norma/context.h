@@ -99,6 +99,13 @@ typedef struct norma_device_info {
     uint32_t programs;   // kernels compiled so far in this context
     double copy_rate;    // bytes read plus bytes written a second, measured; 0 where not measured yet
     double launch;       // seconds of one tiny call from host memory, measured; 0 where not measured yet
+    // norma/external.h: bytes, of address and (above 8) size, for host memory to be used in place (0: never), and the
+    // norma_handle_type bits of memory that can be handed out and taken in.
+    uint64_t host_alignment;
+    uint32_t exports, imports;
+    // VkPhysicalDeviceIDProperties or cl_khr_device_uuid; 0 where the driver has none. luid: where has_luid is 1.
+    uint8_t driver_uuid[16], luid[8];
+    int32_t has_luid;
 } norma_device_info;
 
 // Opens the device and runs its self-test if that has not happened yet, then fills *info, whose size field the caller

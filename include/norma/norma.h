@@ -6,6 +6,7 @@
 #include <norma/context.h>
 #include <norma/describe.h>
 #include <norma/export.h>
+#include <norma/external.h>
 #include <norma/plan.h>
 #include <norma/problem.h>
 #include <norma/record.h>

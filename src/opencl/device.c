@@ -6,7 +6,10 @@
 
 // Extensions' numbers, from the OpenCL registry.
 enum {
-    NCL_DEVICE_UUID = 0x106A,            // cl_khr_device_uuid
+    NCL_DEVICE_UUID = 0x106A, // cl_khr_device_uuid, and the four below
+    NCL_DRIVER_UUID = 0x106B,
+    NCL_DEVICE_LUID_VALID = 0x106C,
+    NCL_DEVICE_LUID = 0x106D,
     NCL_DEVICE_WARP_SIZE = 0x4003,       // cl_nv_device_attribute_query
     NCL_DEVICE_WAVEFRONT_WIDTH = 0x4043, // cl_amd_device_attribute_query
     NCL_DEVICE_SUB_GROUP_SIZES = 0x4108, // cl_intel_required_subgroup_size
@@ -35,7 +38,7 @@ static void device_string(cl_device_id id, cl_device_info what, char *text, size
     snprintf(text, size, "%.*s", (int)size - 1, begin);
 }
 
-static bool has_extension(const struct ncl_device *cl, const char *name)
+bool ncl_has_extension(const struct ncl_device *cl, const char *name)
 {
     size_t size = 0;
     bool found = false;
@@ -100,7 +103,7 @@ norma_status ncl_add_device(norma_context *context, cl_platform_id platform, cl_
         platform_name[0] = '\0';
     snprintf(device->driver, sizeof(device->driver), "%s %s", platform_name, version);
     sscanf(version, "%u.%u.%u", &device->key.version[0], &device->key.version[1], &device->key.version[2]);
-    if (!has_extension(cl, "cl_khr_device_uuid") ||
+    if (!ncl_has_extension(cl, "cl_khr_device_uuid") ||
         ncl.GetDeviceInfo(id, NCL_DEVICE_UUID, sizeof(device->uuid), device->uuid, NULL) != CL_SUCCESS)
         hashed_uuid(device, index);
     device->caps.api = NORMA_DRIVER_OPENCL;
@@ -151,21 +154,34 @@ static void fill_subgroups(const struct ncl_device *cl, struct norma_caps *caps)
 {
     size_t sizes[16] = {0}, bytes = 0;
     cl_uint width = 0;
-    if (has_extension(cl, "cl_intel_required_subgroup_size") &&
+    if (ncl_has_extension(cl, "cl_intel_required_subgroup_size") &&
         ncl.GetDeviceInfo(cl->id, NCL_DEVICE_SUB_GROUP_SIZES, sizeof(sizes), sizes, &bytes) == CL_SUCCESS) {
         for (size_t i = 0; i < bytes / sizeof(sizes[0]) && i < 16; i++)
             if (sizes[i] >= 8 && sizes[i] <= 64 && (caps->subgroup_size == 0 || sizes[i] == 16))
                 caps->subgroup_size = (uint32_t)sizes[i];
-    } else if (has_extension(cl, "cl_nv_device_attribute_query") &&
+    } else if (ncl_has_extension(cl, "cl_nv_device_attribute_query") &&
                ncl.GetDeviceInfo(cl->id, NCL_DEVICE_WARP_SIZE, sizeof(width), &width, NULL) == CL_SUCCESS) {
         caps->subgroup_size = width;
-    } else if (has_extension(cl, "cl_amd_device_attribute_query") &&
+    } else if (ncl_has_extension(cl, "cl_amd_device_attribute_query") &&
                ncl.GetDeviceInfo(cl->id, NCL_DEVICE_WAVEFRONT_WIDTH, sizeof(width), &width, NULL) == CL_SUCCESS) {
         caps->subgroup_size = width;
     }
-    const bool shuffles = has_extension(cl, "cl_intel_subgroups") ||
-                          (has_extension(cl, "cl_khr_subgroups") && has_extension(cl, "cl_khr_subgroup_shuffle"));
+    const bool shuffles =
+        ncl_has_extension(cl, "cl_intel_subgroups") ||
+        (ncl_has_extension(cl, "cl_khr_subgroups") && ncl_has_extension(cl, "cl_khr_subgroup_shuffle"));
     caps->subgroup_shuffle = shuffles && caps->subgroup_size >= 8;
+}
+
+static void fill_identity(const struct ncl_device *cl, struct norma_caps *caps)
+{
+    cl_bool valid = CL_FALSE;
+    if (!ncl_has_extension(cl, "cl_khr_device_uuid"))
+        return;
+    if (ncl.GetDeviceInfo(cl->id, NCL_DRIVER_UUID, sizeof(caps->driver_uuid), caps->driver_uuid, NULL) != CL_SUCCESS)
+        memset(caps->driver_uuid, 0, sizeof(caps->driver_uuid));
+    caps->has_luid = ncl.GetDeviceInfo(cl->id, NCL_DEVICE_LUID_VALID, sizeof(valid), &valid, NULL) == CL_SUCCESS &&
+                     valid &&
+                     ncl.GetDeviceInfo(cl->id, NCL_DEVICE_LUID, sizeof(caps->luid), caps->luid, NULL) == CL_SUCCESS;
 }
 
 static norma_status fill_caps(struct norma_device *device, struct ncl_device *cl)
@@ -197,9 +213,14 @@ static norma_status fill_caps(struct norma_device *device, struct ncl_device *cl
         .host_align = caps->kind == NORMA_DEVICE_CPU ? 1 : 4096,
         .timestamps = true,
     };
+    caps->import_align = !caps->host_memory                    ? 0
+                         : caps->host_align > NORMA_HOST_ALIGN ? caps->host_align
+                                                               : NORMA_HOST_ALIGN;
+    fill_identity(cl, caps);
+    ncl_external_caps(cl, caps);
     fill_subgroups(cl, caps);
     snprintf(cl->options, sizeof(cl->options), "-cl-std=%s%s%s",
-             caps->subgroup_shuffle && !has_extension(cl, "cl_intel_subgroups") ? "CL2.0" : "CL1.2",
+             caps->subgroup_shuffle && !ncl_has_extension(cl, "cl_intel_subgroups") ? "CL2.0" : "CL1.2",
              config & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT ? " -cl-fp32-correctly-rounded-divide-sqrt" : "",
              caps->kind == NORMA_DEVICE_CPU ? " -DCPU" : "");
     if (caps->subgroup_size)

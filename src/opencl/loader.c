@@ -22,6 +22,8 @@ static void load(void)
     memcpy(&api.name, &symbol, sizeof(symbol));
     NCL_FUNCTIONS(NCL_LOOK_UP)
 #undef NCL_LOOK_UP
+    symbol = norma_library_symbol(library, "clCreateBufferWithProperties");
+    memcpy(&api.CreateBufferWithProperties, &symbol, sizeof(symbol));
     ncl = api;
     loaded = true;
 }

@@ -9,48 +9,55 @@
 #include <norma/status.h>
 #include <stdbool.h>
 
-#define NCL_FUNCTIONS(F)         \
-    F(GetPlatformIDs)            \
-    F(GetPlatformInfo)           \
-    F(GetDeviceIDs)              \
-    F(GetDeviceInfo)             \
-    F(CreateContext)             \
-    F(GetContextInfo)            \
-    F(GetCommandQueueInfo)       \
-    F(GetMemObjectInfo)          \
-    F(ReleaseContext)            \
-    F(CreateCommandQueue)        \
-    F(ReleaseCommandQueue)       \
-    F(CreateBuffer)              \
-    F(ReleaseMemObject)          \
-    F(CreateProgramWithSource)   \
-    F(BuildProgram)              \
-    F(GetProgramBuildInfo)       \
-    F(ReleaseProgram)            \
-    F(CreateKernel)              \
-    F(GetKernelWorkGroupInfo)    \
-    F(SetKernelArg)              \
-    F(ReleaseKernel)             \
-    F(EnqueueNDRangeKernel)      \
-    F(EnqueueReadBuffer)         \
-    F(EnqueueReadBufferRect)     \
-    F(EnqueueWriteBuffer)        \
-    F(EnqueueWriteBufferRect)    \
-    F(EnqueueCopyBuffer)         \
-    F(EnqueueMapBuffer)          \
-    F(EnqueueUnmapMemObject)     \
-    F(EnqueueMarkerWithWaitList) \
-    F(Flush)                     \
-    F(Finish)                    \
-    F(WaitForEvents)             \
-    F(GetEventInfo)              \
-    F(GetEventProfilingInfo)     \
+#define NCL_FUNCTIONS(F)                      \
+    F(GetPlatformIDs)                         \
+    F(GetPlatformInfo)                        \
+    F(GetExtensionFunctionAddressForPlatform) \
+    F(GetDeviceIDs)                           \
+    F(GetDeviceInfo)                          \
+    F(CreateContext)                          \
+    F(GetContextInfo)                         \
+    F(GetCommandQueueInfo)                    \
+    F(GetMemObjectInfo)                       \
+    F(ReleaseContext)                         \
+    F(CreateCommandQueue)                     \
+    F(ReleaseCommandQueue)                    \
+    F(CreateBuffer)                           \
+    F(ReleaseMemObject)                       \
+    F(CreateProgramWithSource)                \
+    F(BuildProgram)                           \
+    F(GetProgramBuildInfo)                    \
+    F(ReleaseProgram)                         \
+    F(CreateKernel)                           \
+    F(GetKernelWorkGroupInfo)                 \
+    F(SetKernelArg)                           \
+    F(ReleaseKernel)                          \
+    F(EnqueueNDRangeKernel)                   \
+    F(EnqueueReadBuffer)                      \
+    F(EnqueueReadBufferRect)                  \
+    F(EnqueueWriteBuffer)                     \
+    F(EnqueueWriteBufferRect)                 \
+    F(EnqueueCopyBuffer)                      \
+    F(EnqueueMapBuffer)                       \
+    F(EnqueueUnmapMemObject)                  \
+    F(EnqueueMarkerWithWaitList)              \
+    F(Flush)                                  \
+    F(Finish)                                 \
+    F(WaitForEvents)                          \
+    F(GetEventInfo)                           \
+    F(GetEventProfilingInfo)                  \
     F(ReleaseEvent)
+
+// Of OpenCL 3.0, which the headers of 1.2 do not declare.
+typedef cl_ulong ncl_mem_properties;
+typedef cl_mem(CL_API_CALL *ncl_create_with)(cl_context context, const ncl_mem_properties *properties,
+                                             cl_mem_flags flags, size_t size, void *host, cl_int *code);
 
 struct ncl_api {
 #define NCL_DECLARE(name) __typeof__(cl##name) *name;
     NCL_FUNCTIONS(NCL_DECLARE)
 #undef NCL_DECLARE
+    ncl_create_with CreateBufferWithProperties; // NULL where the library has none
 };
 
 // Filled by the first ncl_load of the process. Tests write to it; nothing else does.

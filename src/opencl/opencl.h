@@ -23,6 +23,10 @@ struct ncl_program {
     cl_kernel kernel; // its arguments are guarded by ncl_device.submit
 };
 
+// Of cl_khr_external_memory.
+typedef cl_int(CL_API_CALL *ncl_enqueue_external)(cl_command_queue queue, cl_uint count, const cl_mem *memories,
+                                                  cl_uint wait_count, const cl_event *waits, cl_event *event);
+
 struct ncl_device {
     const norma_allocator *allocator; // the context's
     cl_platform_id platform;
@@ -32,7 +36,9 @@ struct ncl_device {
     cl_context given; // the caller's, or NULL
     cl_context context;
     cl_command_queue queue[NCL_STREAMS];
-    char options[128];      // of every build
+    char options[128]; // of every build
+    // For memory that others may have; set where the platform has them.
+    ncl_enqueue_external acquire, release;
     pthread_mutex_t submit; // kernel arguments and what is enqueued with them
     pthread_mutex_t lock;   // programs
     struct ncl_program *programs[NCL_PROGRAM_BUCKETS];
@@ -78,6 +84,15 @@ void ncl_close(struct norma_device *device);
 norma_status ncl_buffer_create(struct norma_device *device, uint64_t size, struct norma_buffer *buffer);
 norma_status ncl_buffer_import(struct norma_device *device, void *host, uint64_t size, struct norma_buffer *buffer);
 void ncl_buffer_finish(struct norma_buffer *buffer);
+
+bool ncl_has_extension(const struct ncl_device *cl, const char *name);
+const char *ncl_handle_extension(norma_handle_type type);
+void ncl_external_caps(struct ncl_device *cl, struct norma_caps *caps);
+norma_status ncl_buffer_take(struct norma_device *device, const norma_memory_handle *handle,
+                             struct norma_buffer *buffer);
+// NORMA_COMMAND_ACQUIRE or _RELEASE.
+norma_status ncl_enqueue_turn(const struct ncl_device *cl, cl_command_queue queue, const struct norma_command *command,
+                              cl_uint wait_count, const cl_event *waits, cl_event *event);
 
 norma_status ncl_describe(struct norma_device *device, norma_dispatch *dispatch);
 // Finds or builds the dispatch's kernel; *program is the device's. program may be NULL.

@@ -136,6 +136,14 @@ static norma_status dispatch(struct submission *s, const struct norma_command *c
     return status;
 }
 
+static norma_status turn(struct submission *s, const struct norma_command *c)
+{
+    const norma_status status = ncl_enqueue_turn(ncl_device(s->device), s->queue, c, WAITS(s), next_event(s));
+    if (status == NORMA_OK)
+        enqueued(s);
+    return status;
+}
+
 static norma_status command(struct submission *s, const struct norma_command *c)
 {
     switch (c->kind) {
@@ -146,6 +154,9 @@ static norma_status command(struct submission *s, const struct norma_command *c)
         return copy(s, c);
     case NORMA_COMMAND_DISPATCH:
         return dispatch(s, c);
+    case NORMA_COMMAND_ACQUIRE:
+    case NORMA_COMMAND_RELEASE:
+        return turn(s, c);
     }
     return norma_fail(NORMA_ERROR_UNSUPPORTED, "command kind %d", (int)c->kind);
 }

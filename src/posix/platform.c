@@ -1,7 +1,10 @@
 #include "platform.h"
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #if defined(__APPLE__)
@@ -38,6 +41,32 @@ void *norma_open_vulkan(void)
 void *norma_library_symbol(void *library, const char *name)
 {
     return dlsym(library, name);
+}
+
+int norma_fd_copy(int fd, bool *open)
+{
+    const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    *open = copy >= 0 || errno != EBADF;
+    return copy;
+}
+
+void norma_fd_own(int fd)
+{
+    const int flags = fcntl(fd, F_GETFD);
+    if (flags >= 0)
+        fcntl(fd, F_SETFD, flags | FD_CLOEXEC);
+}
+
+void norma_fd_close(int fd)
+{
+    close(fd);
+}
+
+void norma_fd_drop(int copy, int fd)
+{
+    struct stat a, b;
+    if (fstat(copy, &a) == 0 && fstat(fd, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+        close(copy);
 }
 
 int norma_cores(void)

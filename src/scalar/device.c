@@ -61,6 +61,7 @@ norma_status nsc_open(struct norma_device *device)
         .max_workgroup = 1,
         .host_memory = true,
         .host_align = 1,
+        .import_align = NORMA_HOST_ALIGN,
         .timestamps = true,
     };
     return NORMA_OK;

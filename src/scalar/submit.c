@@ -48,6 +48,8 @@ static void transfer(struct norma_device *device, const struct norma_command *co
     uint64_t pitch = command->host_pitch, row = command->row_bytes, rows = command->rows;
     char *dense = (char *)command->buffer->host + command->offset;
     char *host = command->host;
+    if (host == dense) // the caller's memory is the buffer's
+        return;
     if (pitch == row) {
         row *= rows;
         rows = rows > 0;

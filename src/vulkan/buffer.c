@@ -1,6 +1,6 @@
 #include "nvk.h"
 
-static void release(struct nvk_device *d, struct nvk_buffer *b)
+void nvk_buffer_release(struct nvk_device *d, struct nvk_buffer *b)
 {
     if (!b)
         return;
@@ -11,23 +11,20 @@ static void release(struct nvk_device *d, struct nvk_buffer *b)
     norma_free(b);
 }
 
-static norma_status create_handle(struct nvk_device *d, struct nvk_buffer *b, const void *next)
+norma_status nvk_buffer_handle(struct nvk_device *d, struct nvk_buffer *b, const void *next)
 {
     norma_status status = NORMA_OK;
     const VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
                                      .pNext = next,
                                      .size = b->size,
-                                     .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
-                                              VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT |
-                                              VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
-                                              VK_BUFFER_USAGE_TRANSFER_DST_BIT,
+                                     .usage = NVK_BUFFER_USAGE,
                                      .sharingMode = VK_SHARING_MODE_EXCLUSIVE};
     NVK(d->api->CreateBuffer(d->handle, &info, d->allocation, &b->handle));
 error:
     return status;
 }
 
-static bool mappable(struct nvk_device *d, uint32_t type)
+bool nvk_mappable(struct nvk_device *d, uint32_t type)
 {
     VkPhysicalDeviceMemoryProperties memory;
     const VkMemoryPropertyFlags host = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
@@ -47,7 +44,7 @@ static norma_status create(struct norma_device *device, uint64_t size, uint32_t 
     if (!b)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
     b->size = (size + 15) & ~(uint64_t)15; // whole words for 16-bit elements
-    if ((status = create_handle(d, b, NULL)) != NORMA_OK)
+    if ((status = nvk_buffer_handle(d, b, NULL)) != NORMA_OK)
         goto error;
     VkMemoryRequirements needs;
     d->api->GetBufferMemoryRequirements(d->handle, b->handle, &needs);
@@ -60,14 +57,14 @@ static norma_status create(struct norma_device *device, uint64_t size, uint32_t 
     NVK(d->api->AllocateMemory(d->handle, &info, d->allocation, &b->memory));
     NVK(d->api->BindBufferMemory(d->handle, b->handle, b->memory, 0));
     buffer->host = NULL;
-    if (map && mappable(d, type))
+    if (map && nvk_mappable(d, type))
         NVK(d->api->MapMemory(d->handle, b->memory, 0, VK_WHOLE_SIZE, 0, &buffer->host));
     buffer->device = device;
     buffer->size = size;
     buffer->impl = b;
     return NORMA_OK;
 error:
-    release(d, b);
+    nvk_buffer_release(d, b);
     return status;
 }
 
@@ -97,17 +94,19 @@ static norma_status import_memory(struct norma_device *device, void *pages, uint
     const VkExternalMemoryHandleTypeFlagBits handle = VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT;
     const VkExternalMemoryBufferCreateInfo external = {.sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO,
                                                        .handleTypes = handle};
-    norma_status status = create_handle(d, b, &external);
+    norma_status status = nvk_buffer_handle(d, b, &external);
     if (status != NORMA_OK)
         return status;
     VkMemoryRequirements needs;
     VkMemoryHostPointerPropertiesEXT types = {.sType = VK_STRUCTURE_TYPE_MEMORY_HOST_POINTER_PROPERTIES_EXT};
     d->api->GetBufferMemoryRequirements(d->handle, b->handle, &needs);
     NVK(d->api->GetMemoryHostPointerPropertiesEXT(d->handle, handle, pages, &types));
-    const uint32_t usable = types.memoryTypeBits & needs.memoryTypeBits;
+    uint32_t usable = types.memoryTypeBits & needs.memoryTypeBits, type = 0;
+    for (uint32_t i = 0; i < VK_MAX_MEMORY_TYPES; i++) // nobody flushes it
+        if (usable >> i & 1 && !nvk_mappable(d, i))
+            usable &= ~((uint32_t)1 << i);
     if (!usable || needs.size > b->size || needs.alignment > align)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: cannot bind this host memory", device->id);
-    uint32_t type = 0;
     while (!(usable >> type & 1))
         type++;
     if (usable >> d->staging_type & 1)
@@ -146,7 +145,7 @@ norma_status nvk_buffer_import(struct norma_device *device, void *host, uint64_t
     b->shift = shift;
     norma_status status = import_memory(device, (char *)host - shift, align, b);
     if (status != NORMA_OK) {
-        release(d, b);
+        nvk_buffer_release(d, b);
         // The driver may refuse memory for reasons of its own (read-only pages, files): the caller copies instead.
         return status == NORMA_ERROR_DEVICE ? NORMA_ERROR_UNSUPPORTED : status;
     }
@@ -161,7 +160,7 @@ void nvk_buffer_finish(struct norma_buffer *buffer)
 {
     if (!buffer || !buffer->impl)
         return;
-    release(nvk_device_of(buffer->device), buffer->impl);
+    nvk_buffer_release(nvk_device_of(buffer->device), buffer->impl);
     buffer->impl = NULL;
     buffer->host = NULL;
 }

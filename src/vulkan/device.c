@@ -24,6 +24,19 @@ norma_status nvk_fail(const char *call, VkResult result)
     }
 }
 
+// Those that are for memory which others may have.
+static void find_external(struct nvk_device *d, const norma_vulkan_objects *given, const char *name)
+{
+    if (given && !nvk_given_extension(given, name))
+        return;
+    if (!strcmp(name, VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME))
+        d->memory_fd = d->api->GetMemoryFdKHR && d->api->GetMemoryFdPropertiesKHR;
+    if (!strcmp(name, VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME))
+        d->dma_buf = true;
+    if (!strcmp(name, VK_EXT_QUEUE_FAMILY_FOREIGN_EXTENSION_NAME))
+        d->queue_foreign = true;
+}
+
 // The names of the device's extensions that Norma can use.
 static norma_status find_extensions(struct nvk_device *d, const norma_vulkan_objects *given)
 {
@@ -40,6 +53,7 @@ static norma_status find_extensions(struct nvk_device *d, const norma_vulkan_obj
         if (!strcmp(list[i].extensionName, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME))
             d->host_import = d->api->GetMemoryHostPointerPropertiesEXT != NULL &&
                              (!given || nvk_given_extension(given, list[i].extensionName));
+        find_external(d, given, list[i].extensionName);
         if (!strcmp(list[i].extensionName, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME))
             d->driver_properties = true;
         if (!strcmp(list[i].extensionName, NVK_PORTABILITY_SUBSET))
@@ -187,6 +201,8 @@ static void fill_caps(struct nvk_device *d, const struct properties *p, struct n
     caps->record_only = d->given.device && !d->given.queue;
     caps->host_align = caps->offset_align;
     d->import_align = d->host_import ? p->import.minImportedHostPointerAlignment : 0;
+    caps->import_align = d->import_align;
+    nvk_external_caps(d, caps);
 }
 
 norma_status nvk_describe_device(struct nvk_device *d, struct norma_device *device)
@@ -204,6 +220,10 @@ norma_status nvk_describe_device(struct nvk_device *d, struct norma_device *devi
         snprintf(device->driver, sizeof(device->driver), "driver 0x%x of vendor 0x%x", base->driverVersion,
                  base->vendorID);
     memcpy(device->uuid, p.id.deviceUUID, sizeof(device->uuid));
+    memcpy(device->caps.driver_uuid, p.id.driverUUID, sizeof(device->caps.driver_uuid));
+    device->caps.has_luid = p.id.deviceLUIDValid;
+    if (p.id.deviceLUIDValid)
+        memcpy(device->caps.luid, p.id.deviceLUID, sizeof(device->caps.luid));
     const VkPhysicalDeviceType type = base->deviceType;
     device->caps.kind = type == VK_PHYSICAL_DEVICE_TYPE_CPU              ? NORMA_DEVICE_CPU
                         : type == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU ? NORMA_DEVICE_INTEGRATED
@@ -228,8 +248,14 @@ static norma_status create_device(struct nvk_device *d)
                                            .queueFamilyIndex = d->family,
                                            .queueCount = 1,
                                            .pQueuePriorities = &priority};
-    const char *extensions[2];
+    const char *extensions[5];
     uint32_t extension_count = 0;
+    if (d->memory_fd)
+        extensions[extension_count++] = VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME;
+    if (d->memory_fd && d->dma_buf)
+        extensions[extension_count++] = VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME;
+    if (d->memory_fd && d->queue_foreign)
+        extensions[extension_count++] = VK_EXT_QUEUE_FAMILY_FOREIGN_EXTENSION_NAME;
     if (d->host_import)
         extensions[extension_count++] = VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME;
     if (d->portability)

@@ -12,66 +12,71 @@
 #define NVK_GLOBAL_FUNCTIONS(X) \
     X(CreateInstance)           \
     X(EnumerateInstanceExtensionProperties)
-#define NVK_INSTANCE_FUNCTIONS(X)             \
-    X(DestroyInstance)                        \
-    X(EnumeratePhysicalDevices)               \
-    X(GetPhysicalDeviceProperties)            \
-    X(GetPhysicalDeviceFeatures)              \
-    X(GetPhysicalDeviceProperties2)           \
-    X(GetPhysicalDeviceMemoryProperties)      \
-    X(GetPhysicalDeviceQueueFamilyProperties) \
-    X(EnumerateDeviceExtensionProperties)     \
-    X(CreateDevice)                           \
-    X(DestroyDevice)                          \
-    X(DeviceWaitIdle)                         \
-    X(GetDeviceQueue)                         \
-    X(QueueSubmit)                            \
-    X(CreateBuffer)                           \
-    X(DestroyBuffer)                          \
-    X(CreateBufferView)                       \
-    X(DestroyBufferView)                      \
-    X(GetBufferMemoryRequirements)            \
-    X(AllocateMemory)                         \
-    X(FreeMemory)                             \
-    X(BindBufferMemory)                       \
-    X(MapMemory)                              \
-    X(CreateShaderModule)                     \
-    X(DestroyShaderModule)                    \
-    X(CreateDescriptorSetLayout)              \
-    X(DestroyDescriptorSetLayout)             \
-    X(CreatePipelineLayout)                   \
-    X(DestroyPipelineLayout)                  \
-    X(CreateComputePipelines)                 \
-    X(DestroyPipeline)                        \
-    X(CreateDescriptorPool)                   \
-    X(DestroyDescriptorPool)                  \
-    X(ResetDescriptorPool)                    \
-    X(AllocateDescriptorSets)                 \
-    X(UpdateDescriptorSets)                   \
-    X(CreateCommandPool)                      \
-    X(DestroyCommandPool)                     \
-    X(ResetCommandPool)                       \
-    X(AllocateCommandBuffers)                 \
-    X(BeginCommandBuffer)                     \
-    X(EndCommandBuffer)                       \
-    X(CmdBindPipeline)                        \
-    X(CmdBindDescriptorSets)                  \
-    X(CmdPushConstants)                       \
-    X(CmdDispatch)                            \
-    X(CmdDispatchIndirect)                    \
-    X(CmdPipelineBarrier)                     \
-    X(CmdCopyBuffer)                          \
-    X(CmdResetQueryPool)                      \
-    X(CmdWriteTimestamp)                      \
-    X(CreateQueryPool)                        \
-    X(DestroyQueryPool)                       \
-    X(GetQueryPoolResults)                    \
-    X(CreateFence)                            \
-    X(DestroyFence)                           \
-    X(ResetFences)                            \
-    X(GetFenceStatus)                         \
+#define NVK_INSTANCE_FUNCTIONS(X)                \
+    X(DestroyInstance)                           \
+    X(EnumeratePhysicalDevices)                  \
+    X(GetPhysicalDeviceProperties)               \
+    X(GetPhysicalDeviceFeatures)                 \
+    X(GetPhysicalDeviceProperties2)              \
+    X(GetPhysicalDeviceMemoryProperties)         \
+    X(GetPhysicalDeviceExternalBufferProperties) \
+    X(GetPhysicalDeviceQueueFamilyProperties)    \
+    X(EnumerateDeviceExtensionProperties)        \
+    X(CreateDevice)                              \
+    X(DestroyDevice)                             \
+    X(DeviceWaitIdle)                            \
+    X(GetDeviceQueue)                            \
+    X(QueueSubmit)                               \
+    X(CreateBuffer)                              \
+    X(DestroyBuffer)                             \
+    X(CreateBufferView)                          \
+    X(DestroyBufferView)                         \
+    X(GetBufferMemoryRequirements)               \
+    X(GetBufferMemoryRequirements2)              \
+    X(AllocateMemory)                            \
+    X(FreeMemory)                                \
+    X(BindBufferMemory)                          \
+    X(MapMemory)                                 \
+    X(CreateShaderModule)                        \
+    X(DestroyShaderModule)                       \
+    X(CreateDescriptorSetLayout)                 \
+    X(DestroyDescriptorSetLayout)                \
+    X(CreatePipelineLayout)                      \
+    X(DestroyPipelineLayout)                     \
+    X(CreateComputePipelines)                    \
+    X(DestroyPipeline)                           \
+    X(CreateDescriptorPool)                      \
+    X(DestroyDescriptorPool)                     \
+    X(ResetDescriptorPool)                       \
+    X(AllocateDescriptorSets)                    \
+    X(UpdateDescriptorSets)                      \
+    X(CreateCommandPool)                         \
+    X(DestroyCommandPool)                        \
+    X(ResetCommandPool)                          \
+    X(AllocateCommandBuffers)                    \
+    X(BeginCommandBuffer)                        \
+    X(EndCommandBuffer)                          \
+    X(CmdBindPipeline)                           \
+    X(CmdBindDescriptorSets)                     \
+    X(CmdPushConstants)                          \
+    X(CmdDispatch)                               \
+    X(CmdDispatchIndirect)                       \
+    X(CmdPipelineBarrier)                        \
+    X(CmdCopyBuffer)                             \
+    X(CmdResetQueryPool)                         \
+    X(CmdWriteTimestamp)                         \
+    X(CreateQueryPool)                           \
+    X(DestroyQueryPool)                          \
+    X(GetQueryPoolResults)                       \
+    X(CreateFence)                               \
+    X(DestroyFence)                              \
+    X(ResetFences)                               \
+    X(GetFenceStatus)                            \
     X(WaitForFences)
-#define NVK_OPTIONAL_FUNCTIONS(X) X(GetMemoryHostPointerPropertiesEXT)
+#define NVK_OPTIONAL_FUNCTIONS(X)        \
+    X(GetMemoryHostPointerPropertiesEXT) \
+    X(GetMemoryFdKHR)                    \
+    X(GetMemoryFdPropertiesKHR)
 
 struct nvk_api {
 #define X(name) PFN_vk##name name;
@@ -164,7 +169,16 @@ struct nvk_buffer {
     uint64_t shift;   // of the first byte in handle
     uint64_t address; // of a wrapped buffer, where the caller said so
     bool borrowed;    // handle is the caller's
+    // Of memory that others may have: its bytes and type, whether it is for this handle alone, and whether the others
+    // may be another driver's.
+    uint64_t allocation;
+    uint32_t type;
+    bool dedicated, foreign;
 };
+
+#define NVK_BUFFER_USAGE                                                             \
+    (VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT | \
+     VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT)
 
 struct nvk_device {
     const norma_allocator *allocator; // the context's
@@ -176,7 +190,9 @@ struct nvk_device {
     VkPipelineCache pipeline_cache;          // likewise
     uint32_t version;                        // of the API: the lesser of the device's and ours
     bool driver_properties, host_import;
-    bool portability;      // the driver lacks corners of Vulkan, none of which Norma needs
+    bool memory_fd, dma_buf, queue_foreign; // extensions for memory that others may have
+    uint32_t dedicated_only;                // norma_handle_type bits
+    bool portability;                       // the driver lacks corners of Vulkan, none of which Norma needs
     bool lean;             // whether lean modules pay, and run: 64-bit integers, any range bound as texels
     bool lean_dropped;     // the driver does not compile them. Guarded by pipeline_lock
     bool strided;          // a shader may have as many storage buffers as the strided kernels
@@ -248,10 +264,28 @@ void nvk_close(struct norma_device *device);
 norma_status nvk_buffer_create(struct norma_device *device, uint64_t size, struct norma_buffer *buffer);
 norma_status nvk_buffer_import(struct norma_device *device, void *host, uint64_t size, struct norma_buffer *buffer);
 void nvk_buffer_finish(struct norma_buffer *buffer);
+// The VkBuffer of b->size bytes; next: of its VkBufferCreateInfo.
+norma_status nvk_buffer_handle(struct nvk_device *d, struct nvk_buffer *b, const void *next);
+// All of it, and b.
+void nvk_buffer_release(struct nvk_device *d, struct nvk_buffer *b);
+// Whether the host sees memory of that type without flushes.
+bool nvk_mappable(struct nvk_device *d, uint32_t type);
 // Mapped memory that both see without flushes, of that size at least.
 norma_status nvk_mapped_create(struct norma_device *device, uint64_t size, struct norma_buffer *buffer);
 // Mapped memory for transfers to buffers that the host cannot map; the caller holds staging_lock.
 norma_status nvk_staging(struct norma_device *device, uint64_t size);
+
+// external.c
+const char *nvk_handle_extension(norma_handle_type type);
+void nvk_external_caps(struct nvk_device *d, struct norma_caps *caps);
+norma_status nvk_buffer_create_shared(struct norma_device *device, uint64_t size, norma_handle_type type,
+                                      struct norma_buffer *buffer);
+norma_status nvk_buffer_share(struct norma_buffer *buffer, norma_memory_handle *handle);
+norma_status nvk_buffer_take(struct norma_device *device, const norma_memory_handle *handle,
+                             struct norma_buffer *buffer);
+// NORMA_COMMAND_ACQUIRE or _RELEASE, whose buffer the device uses in `stages` by the accesses `used`.
+void nvk_record_turn(struct nvk_device *d, struct nvk_tape *tape, const struct norma_command *command,
+                     VkPipelineStageFlags stages, VkAccessFlags used);
 
 // pipeline.c
 norma_status nvk_describe(struct norma_device *device, norma_dispatch *dispatch);

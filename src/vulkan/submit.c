@@ -86,6 +86,8 @@ static norma_status compute(struct norma_device *device, const struct norma_comm
             status = nvk_pipeline(device, c->dispatch, &pipeline);
             if (status == NORMA_OK)
                 status = nvk_record_dispatch(device, &call->tape, c, pipeline);
+        } else if (c->kind == NORMA_COMMAND_ACQUIRE || c->kind == NORMA_COMMAND_RELEASE) {
+            nvk_record_turn(d, &call->tape, c, DEVICE_STAGES, DEVICE_USES);
         } else {
             assert(c->kind == NORMA_COMMAND_COPY);
             if (i > 0)
@@ -109,6 +111,8 @@ static void copy_rows(const struct norma_command *c, char *mapped, uint64_t firs
 {
     char *host = (char *)c->host + first * c->host_pitch;
     const bool write = c->kind == NORMA_COMMAND_WRITE;
+    if (host == mapped) // the caller's memory and the device's are one
+        return;
     if (c->host_pitch == c->row_bytes) {
         memcpy(write ? mapped : host, write ? host : mapped, rows * c->row_bytes);
         return;
@@ -188,7 +192,7 @@ norma_status nvk_submit(struct norma_device *device, const struct norma_command 
     norma_status status = NORMA_OK;
     event->device = device;
     event->impl = NULL;
-    if (count == 0 || commands[0].kind == NORMA_COMMAND_DISPATCH || commands[0].kind == NORMA_COMMAND_COPY)
+    if (count == 0 || (commands[0].kind != NORMA_COMMAND_WRITE && commands[0].kind != NORMA_COMMAND_READ))
         return compute(device, commands, count, timestamps, event);
     for (size_t i = 0; i < wait_count && status == NORMA_OK; i++)
         status = nvk_event_wait(waits[i]);

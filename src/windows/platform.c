@@ -28,6 +28,30 @@ void *norma_library_symbol(void *library, const char *name)
     return symbol;
 }
 
+// Memory has no descriptors here; the drivers' handles are of another kind.
+int norma_fd_copy(int fd, bool *open)
+{
+    (void)fd;
+    *open = false;
+    return -1;
+}
+
+void norma_fd_own(int fd)
+{
+    (void)fd;
+}
+
+void norma_fd_close(int fd)
+{
+    (void)fd;
+}
+
+void norma_fd_drop(int copy, int fd)
+{
+    (void)copy;
+    (void)fd;
+}
+
 int norma_cores(void)
 {
     const DWORD cores = GetActiveProcessorCount(ALL_PROCESSOR_GROUPS);
