@@ -30,6 +30,7 @@ typedef struct norma_vulkan_objects {
     // Device extensions that were enabled; what is not listed is not used, and Norma needs none. For host memory in
     // place: VK_EXT_external_memory_host. For handles (norma/external.h): VK_KHR_external_memory_fd, with
     // VK_EXT_external_memory_dma_buf for those, and with VK_EXT_queue_family_foreign for those of another driver.
+    // VK_KHR_shader_float_controls: without it some drivers take denormals for 0.
     const char *const *extensions;
     uint32_t extension_count;
     // Features that were enabled, NULL for none. Norma needs none.

@@ -56,6 +56,8 @@ static norma_status find_extensions(struct nvk_device *d, const norma_vulkan_obj
         find_external(d, given, list[i].extensionName);
         if (!strcmp(list[i].extensionName, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME))
             d->driver_properties = true;
+        if (!strcmp(list[i].extensionName, VK_KHR_SHADER_FLOAT_CONTROLS_EXTENSION_NAME))
+            d->has_float_controls = !given || nvk_given_extension(given, list[i].extensionName);
         if (!strcmp(list[i].extensionName, NVK_PORTABILITY_SUBSET))
             d->portability = true;
     }
@@ -134,6 +136,7 @@ struct properties {
     VkPhysicalDeviceSubgroupProperties subgroup;
     VkPhysicalDeviceDriverProperties driver;
     VkPhysicalDeviceExternalMemoryHostPropertiesEXT import;
+    VkPhysicalDeviceFloatControlsPropertiesKHR floats;
 };
 
 static void read_properties(struct nvk_device *d, struct properties *p)
@@ -144,7 +147,8 @@ static void read_properties(struct nvk_device *d, struct properties *p)
         .maintenance = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES, .pNext = &p->subgroup},
         .subgroup = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES},
         .driver = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES},
-        .import = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT}};
+        .import = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT},
+        .floats = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FLOAT_CONTROLS_PROPERTIES_KHR}};
     if (d->driver_properties) {
         p->driver.pNext = p->base.pNext;
         p->base.pNext = &p->driver;
@@ -153,7 +157,21 @@ static void read_properties(struct nvk_device *d, struct properties *p)
         p->import.pNext = p->base.pNext;
         p->base.pNext = &p->import;
     }
+    if (d->has_float_controls) {
+        p->floats.pNext = p->base.pNext;
+        p->base.pNext = &p->floats;
+    }
     d->api->GetPhysicalDeviceProperties2(d->physical, &p->base);
+}
+
+// Of float32 alone: not where all widths have to be alike.
+static uint32_t float_controls(const VkPhysicalDeviceFloatControlsPropertiesKHR *p)
+{
+    const VkShaderFloatControlsIndependenceKHR none = VK_SHADER_FLOAT_CONTROLS_INDEPENDENCE_NONE_KHR;
+    const bool denormals = p->shaderDenormPreserveFloat32 && p->denormBehaviorIndependence != none,
+               rounds = p->shaderRoundingModeRTEFloat32 && p->roundingModeIndependence != none;
+    return (denormals ? NVK_KEEPS_DENORMALS : 0u) |
+           (p->shaderSignedZeroInfNanPreserveFloat32 ? NVK_KEEPS_NONFINITE : 0u) | (rounds ? NVK_ROUNDS_TO_EVEN : 0u);
 }
 
 enum { LEAST_TEXEL = 8 }; // bytes
@@ -231,6 +249,8 @@ norma_status nvk_describe_device(struct nvk_device *d, struct norma_device *devi
     nvk_driver_key(base, d->driver_properties ? p.driver.driverID : 0, &device->key);
     d->timestamp_period = base->limits.timestampPeriod;
     choose_memory(d, device);
+    if (d->has_float_controls)
+        d->float_controls = float_controls(&p.floats);
     fill_caps(d, &p, device);
     return NORMA_OK;
 }
@@ -248,7 +268,7 @@ static norma_status create_device(struct nvk_device *d)
                                            .queueFamilyIndex = d->family,
                                            .queueCount = 1,
                                            .pQueuePriorities = &priority};
-    const char *extensions[5];
+    const char *extensions[6];
     uint32_t extension_count = 0;
     if (d->memory_fd)
         extensions[extension_count++] = VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME;
@@ -258,6 +278,8 @@ static norma_status create_device(struct nvk_device *d)
         extensions[extension_count++] = VK_EXT_QUEUE_FAMILY_FOREIGN_EXTENSION_NAME;
     if (d->host_import)
         extensions[extension_count++] = VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME;
+    if (d->has_float_controls)
+        extensions[extension_count++] = VK_KHR_SHADER_FLOAT_CONTROLS_EXTENSION_NAME;
     if (d->portability)
         extensions[extension_count++] = NVK_PORTABILITY_SUBSET;
     const VkPhysicalDeviceFeatures features = {.shaderInt64 = d->lean};

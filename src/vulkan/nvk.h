@@ -189,7 +189,8 @@ struct nvk_device {
     const VkAllocationCallbacks *allocation; // the caller's, or NULL
     VkPipelineCache pipeline_cache;          // likewise
     uint32_t version;                        // of the API: the lesser of the device's and ours
-    bool driver_properties, host_import;
+    bool driver_properties, host_import, has_float_controls;
+    uint32_t float_controls;                // NVK_KEEPS_DENORMALS and the like that the driver promises on demand
     bool memory_fd, dma_buf, queue_foreign; // extensions for memory that others may have
     uint32_t dedicated_only;                // norma_handle_type bits
     bool portability;                       // the driver lacks corners of Vulkan, none of which Norma needs
@@ -286,6 +287,11 @@ norma_status nvk_buffer_take(struct norma_device *device, const norma_memory_han
 // NORMA_COMMAND_ACQUIRE or _RELEASE, whose buffer the device uses in `stages` by the accesses `used`.
 void nvk_record_turn(struct nvk_device *d, struct nvk_tape *tape, const struct norma_command *command,
                      VkPipelineStageFlags stages, VkAccessFlags used);
+
+// float_controls.c: a copy of the module that demands d->float_controls, the caller's to free; bytes.
+enum { NVK_KEEPS_DENORMALS = 1, NVK_KEEPS_NONFINITE = 2, NVK_ROUNDS_TO_EVEN = 4 };
+norma_status nvk_control_floats(const struct nvk_device *d, const uint32_t *code, size_t size, uint32_t **out,
+                                size_t *out_size);
 
 // pipeline.c
 norma_status nvk_describe(struct norma_device *device, norma_dispatch *dispatch);

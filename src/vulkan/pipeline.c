@@ -66,14 +66,28 @@ norma_status nvk_describe(struct norma_device *device, norma_dispatch *dispatch)
     return NORMA_OK;
 }
 
+static norma_status create_module(struct nvk_device *d, const struct module *module, VkShaderModule *out)
+{
+    norma_status status = NORMA_OK;
+    uint32_t *controlled = NULL;
+    VkShaderModuleCreateInfo code = {
+        .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = *module->size, .pCode = module->code};
+    if (d->float_controls) {
+        status = nvk_control_floats(d, module->code, code.codeSize, &controlled, &code.codeSize);
+        code.pCode = controlled;
+    }
+    if (status == NORMA_OK)
+        NVK(d->api->CreateShaderModule(d->handle, &code, d->allocation, out));
+error:
+    norma_free(controlled);
+    return status;
+}
+
 static norma_status compile(struct norma_device *device, struct nvk_pipeline *pipeline, const norma_dispatch *dispatch)
 {
     struct nvk_device *d = nvk_device_of(device);
     norma_status status = NORMA_OK;
     VkShaderModule module = VK_NULL_HANDLE;
-    const VkShaderModuleCreateInfo code = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-                                           .codeSize = *pipeline->module->size,
-                                           .pCode = pipeline->module->code};
     VkSpecializationMapEntry entries[NVK_CONST_COUNT];
     uint32_t count = 0;
     for (uint32_t i = 0; i < NVK_CONST_COUNT; i++)
@@ -83,7 +97,9 @@ static norma_status compile(struct norma_device *device, struct nvk_pipeline *pi
                                             .pMapEntries = entries,
                                             .dataSize = sizeof(pipeline->constants),
                                             .pData = pipeline->constants};
-    NVK(d->api->CreateShaderModule(d->handle, &code, d->allocation, &module));
+    status = create_module(d, pipeline->module, &module);
+    if (status != NORMA_OK)
+        goto error;
     const VkComputePipelineCreateInfo info = {.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
                                               .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                                                         .stage = VK_SHADER_STAGE_COMPUTE_BIT,

@@ -1,5 +1,6 @@
 // Vulkan drivers that lack corners of Vulkan, as MoltenVK: the loader shows them to those who ask alone, and their
-// device wants its extension enabled. Functions of the test stand between Norma and the driver.
+// device wants its extension enabled, or that promise more or less about float32. Functions of the test stand between
+// Norma and the driver.
 #include "vulkan/nvk.h"
 #include <norma/norma.h>
 #include <setjmp.h>
@@ -17,6 +18,11 @@ static int instances, devices;
 static PFN_vkCreateInstance create_instance;
 static PFN_vkCreateDevice create_device;
 static PFN_vkEnumerateDeviceExtensionProperties list_device;
+static PFN_vkGetPhysicalDeviceProperties2 properties;
+static PFN_vkCreateShaderModule create_module;
+// What the device promises about float32 (NVK_KEEPS_DENORMALS and the like), and what all modules demanded: bits of the
+// modes, which have to be those of their capabilities.
+static uint32_t promised, demanded;
 
 static VKAPI_ATTR VkResult VKAPI_CALL fake_list_instance(const char *layer, uint32_t *count,
                                                          VkExtensionProperties *list)
@@ -79,6 +85,45 @@ static VKAPI_ATTR VkResult VKAPI_CALL fake_create_device(VkPhysicalDevice physic
     return create_device(physical, &plain, allocator, device);
 }
 
+static VKAPI_ATTR void VKAPI_CALL fake_properties(VkPhysicalDevice device, VkPhysicalDeviceProperties2 *p)
+{
+    properties(device, p);
+    for (VkBaseOutStructure *s = p->pNext; s; s = s->pNext) {
+        VkPhysicalDeviceFloatControlsProperties *floats = (void *)s;
+        if (s->sType != VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FLOAT_CONTROLS_PROPERTIES)
+            continue;
+        floats->shaderDenormPreserveFloat32 = (promised & NVK_KEEPS_DENORMALS) != 0;
+        floats->shaderSignedZeroInfNanPreserveFloat32 = (promised & NVK_KEEPS_NONFINITE) != 0;
+        floats->shaderRoundingModeRTEFloat32 = (promised & NVK_ROUNDS_TO_EVEN) != 0;
+    }
+}
+
+static uint32_t bit_of(uint32_t word, uint32_t denormals)
+{
+    return word == denormals       ? NVK_KEEPS_DENORMALS
+           : word == denormals + 2 ? NVK_KEEPS_NONFINITE
+           : word == denormals + 3 ? NVK_ROUNDS_TO_EVEN
+                                   : 0;
+}
+
+// Opcodes and operands are those of SPIR-V's specification: OpCapability 17 DenormPreserve 4464, OpExecutionMode 16
+// DenormPreserve 4459; the others follow them.
+static VKAPI_ATTR VkResult VKAPI_CALL fake_create_module(VkDevice device, const VkShaderModuleCreateInfo *info,
+                                                         const VkAllocationCallbacks *allocator, VkShaderModule *module)
+{
+    const uint32_t *code = info->pCode;
+    uint32_t capabilities = 0, modes = 0;
+    for (size_t at = 5; at < info->codeSize / 4; at += code[at] >> 16) {
+        if (code[at] == (2 << 16 | 17))
+            capabilities |= bit_of(code[at + 1], 4464);
+        if (code[at] == (4 << 16 | 16) && code[at + 3] == 32)
+            modes |= bit_of(code[at + 2], 4459);
+    }
+    assert_int_equal(capabilities, modes);
+    demanded &= modes;
+    return create_module(device, info, allocator, module);
+}
+
 // Called after the functions without an instance were found, and again after those with one.
 static void stand_between(struct nvk_api *api)
 {
@@ -90,6 +135,10 @@ static void stand_between(struct nvk_api *api)
         return;
     create_device = api->CreateDevice;
     list_device = api->EnumerateDeviceExtensionProperties;
+    properties = api->GetPhysicalDeviceProperties2;
+    create_module = api->CreateShaderModule;
+    api->GetPhysicalDeviceProperties2 = fake_properties;
+    api->CreateShaderModule = fake_create_module;
     api->CreateDevice = fake_create_device;
     api->EnumerateDeviceExtensionProperties = fake_list_device;
 }
@@ -111,6 +160,7 @@ static void run(void)
     params.cache_dir = "";
     asked_loader = asked_device = set_flag = false;
     instances = devices = 0;
+    demanded = UINT32_MAX; // no module yet
     nvk_api_hook = stand_between;
     norma_status status = norma_context_create(&params, &context);
     if (status == NORMA_OK)
@@ -138,8 +188,20 @@ static void test_asked_where_listed(void **state)
     }
 }
 
+// Denormals are kept, NaN and infinities honoured and results rounded to even where the driver can be told to.
+static void test_float_controls(void **state)
+{
+    (void)state;
+    for (promised = 0; promised < 8; promised++) {
+        run();
+        assert_int_equal(demanded, promised);
+    }
+    promised = 0;
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_asked_where_listed)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_asked_where_listed),
+                                       cmocka_unit_test(test_float_controls)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
