@@ -90,7 +90,7 @@ STRIDED(strided_finish)
     if (unit >= word(&view, ST_GROUPS))
         return;
     set_group(&view, group, &index);
-    bool is_saved = word(&view, ST_OUTPUT) == ST_FINISH_SAVED;
+    bool is_saved = word(&view, ST_OUTPUT) == ST_FINISH_SAVED, is_rstd = word(&view, ST_OUTPUT) == ST_FINISH_RSTD;
     stat cell;
     if (is_saved) {
         cell = saved(&view, &index, group);
@@ -100,9 +100,11 @@ STRIDED(strided_finish)
     } else {
         cell = found(&view, &index, group);
     }
+    if (is_rstd)
+        cell.z = load_group(&view, ST_RSTD, &index) * inverse(cell.w);
     bool is_given = is_saved || word(&view, ST_STATISTIC) == FORM_GIVEN;
     cells(&view)[word(&view, ST_CELLS) + group] = is_given ? within_range(cell) : cell;
-    if (is_saved)
+    if (is_saved || is_rstd)
         return;
     if (present(&view, ST_MEAN))
         store_group(&view, ST_MEAN, &index, cell.x * inverse(cell.w));

@@ -418,8 +418,9 @@ static inline stat norm_coefficients(const struct view *view, float s, float Sgx
 {
     uint scale = word(view, ST_SCALE);
     float eps = real(view, ST_EPS);
-    if (scale == FORM_MAX && !(s < 1.0f / eps) && !isnan(s))
-        return (stat)(0); // norm <= eps: the factor is constant
+    // norm <= eps: the factor is constant. One that was saved may be a few units in the last place off.
+    if (scale == FORM_MAX && !(s < (1.0f / eps) * (1.0f - 0x1p-22f)) && !isnan(s))
+        return (stat)(0);
     if (word(view, ST_STATISTIC) == FORM_ABSOLUTES)
         return (stat)(0, 0, s * Sgx, 0);
     return (stat)(0, scale == FORM_ADD ? beside_eps(Sgx, eps, s) : Sgx, 0, 0);

@@ -22,8 +22,9 @@ vec2 of_norm(float projection, vec4 cell)
     precise float rstd = cell.z * cell.w;
     precise float absolute = rstd * projection;
     float squares = scale == SCALE_ADD ? beside_eps(projection, eps, rstd) : projection;
-    // SCALE_MAX where eps is the larger, told by the very operations that gave s: a constant, without gradient.
-    precise float limit = 1.0 / (eps * cell.w);
+    // SCALE_MAX where eps is the larger: a constant, without gradient. A saved one may be a few units in the last place
+    // off.
+    precise float limit = (1.0 / (eps * cell.w)) * (1.0 - 2.384185791015625e-07); // 2^-22
     bool held = scale == SCALE_MAX && !(cell.z < limit);
     return held ? vec2(0.0) : absolutes ? vec2(0.0, absolute) : vec2(squares, 0.0);
 }

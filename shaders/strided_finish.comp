@@ -109,16 +109,18 @@ void main()
     take_table();
     take_group(group);
     float eps = table_float(ST_EPS);
-    bool saved = output_kind == ST_FINISH_SAVED;
+    bool saved = output_kind == ST_FINISH_SAVED, of_rstd = output_kind == ST_FINISH_RSTD;
     vec4 finished;
     if (statistic == GIVEN || saved)
         finished = given_cell(group, eps);
     else
         finished = found_cell(group, eps);
+    precise float saved_factor = (of_rstd ? rstd_words[bases[ST_RSTD]] : 0.0) / finished.w;
+    finished.z = of_rstd ? saved_factor : finished.z;
     workspace[cells_begin + group] = statistic == GIVEN || saved ? within_range(finished) : finished;
     precise float mean = finished.x / finished.w, rstd = finished.z * finished.w;
-    if (present(ST_MEAN) && !saved)
+    if (present(ST_MEAN) && !saved && !of_rstd)
         mean_words[bases[ST_MEAN]] = mean;
-    if (present(ST_RSTD) && !saved)
+    if (present(ST_RSTD) && !saved && !of_rstd)
         rstd_words[bases[ST_RSTD]] = rstd;
 }

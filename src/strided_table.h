@@ -122,6 +122,7 @@
 #define ST_FINISH_LISTS 0 // in the workspace, or with FORM_GIVEN in the running statistics
 #define ST_FINISH_SAVED 1 // in mean and rstd
 #define ST_FINISH_STATS 2 // in stats
+#define ST_FINISH_RSTD 3  // the mean in the workspace, the factor in rstd
 
 // ST_OUTPUT of stats.
 #define ST_STATS_ALL 0

@@ -191,9 +191,12 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 //
 // Backward. dy (of y) and, where it is given, dsum (of sum) are the gradients that come in; those of the tensors that
 // are given as dx, dweight, ... go out, each of the shape of its tensor, summed over what the tensor repeats. x and the
-// tensors that forward had are read again. mean and rstd are inputs: those of forward where they are given (a float32
-// mean is corrected by the mean of x - mean), recomputed where they are not. Statistics that were given (running ones)
-// have no gradient.
+// tensors that forward had are read again. mean and rstd are inputs, those that forward gave; what is not given is
+// recomputed. A saved rstd is taken as it is: where there is no mean (rms_norm, normalize), t is then not reduced for
+// its statistics again. A saved mean saves the second of two passes at most: rounded to float32, it is off by more than
+// a small deviation, so that it is corrected by the mean of t - mean; without rstd it is not read. An rstd that float32
+// does not hold (infinite, or a denormal) is better left out. Running statistics, where they are used, are read instead
+// of saved ones, and have no gradient.
 //
 // Batch norm over several devices. With a batch in pieces along N, of any sizes, each device takes batch_norm_stats of
 // its piece; the stats of all, exchanged by whatever means, are the parts of batch_norm_merge, which every device runs;

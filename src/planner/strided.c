@@ -174,7 +174,8 @@ static norma_status append_finish(struct nst *plan, const struct nst_view *view,
                                   uint32_t where)
 {
     const struct norma_form *f = view->form;
-    const bool statistics = where == ST_FINISH_SAVED || !f->backward;
+    const bool saved = where == ST_FINISH_SAVED || where == ST_FINISH_RSTD;
+    const bool mean = where == ST_FINISH_SAVED && f->statistic == FORM_MOMENTS;
     const bool sums = where == ST_FINISH_STATS && f->backward && f->op == NORMA_BATCH_NORM_APPLY;
     struct nst_job job = {.kernel = kernel_finish,
                           .view = view,
@@ -185,8 +186,8 @@ static norma_status append_finish(struct nst *plan, const struct nst_view *view,
                           .in = block->in,
                           .inputs = 1,
                           .output = where};
-    job.slots[ST_MEAN] = statistics ? NORMA_ARG_MEAN : NONE;
-    job.slots[ST_RSTD] = statistics ? NORMA_ARG_RSTD : NONE;
+    job.slots[ST_MEAN] = mean || !f->backward ? NORMA_ARG_MEAN : NONE;
+    job.slots[ST_RSTD] = saved || !f->backward ? NORMA_ARG_RSTD : NONE;
     job.slots[ST_RUNNING_MEAN] = NORMA_ARG_RUNNING_MEAN;
     job.slots[ST_RUNNING_VAR] = NORMA_ARG_RUNNING_VAR;
     job.slots[ST_STATS] = NORMA_ARG_STATS;
@@ -212,8 +213,8 @@ static norma_status append_statistics(struct nst *plan, const struct nst_view *v
 {
     const struct norma_form *f = view->form;
     struct block block = all_groups(plan, view);
-    const bool saved =
-        f->backward && f->statistic == FORM_MOMENTS && f->arg[NORMA_ARG_MEAN].present && f->arg[NORMA_ARG_RSTD].present;
+    const uint32_t where = nst_finish_from(f);
+    const bool corrects = where == ST_FINISH_SAVED; // the saved mean: the mean of t - mean is found
     if (f->statistic == FORM_GIVEN)
         return append_finish(plan, view, &block, ST_FINISH_LISTS);
     if (f->mix) {
@@ -224,14 +225,17 @@ static norma_status append_statistics(struct nst *plan, const struct nst_view *v
         TRY(append_finish(plan, view, &block, ST_FINISH_STATS));
         return f->update_running ? nst_append_running(plan, view, plan->lists_at) : NORMA_OK;
     }
+    if (nst_rstd_suffices(f))
+        return append_finish(plan, view, &block, where);
     // Samples that share running statistics go into them at once.
     if (f->update_running && block_groups(plan, view) < f->groups)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "running_mean: %lld groups are too many to update it",
                           (long long)f->groups);
     block = (struct block){0};
     while (next_block(plan, view, &block)) {
-        TRY(append_reduction(plan, view, saved ? kernel_sums : kernel_stats, saved ? ST_SUM_ABOUT_MEAN : 0, &block));
-        TRY(append_finish(plan, view, &block, saved ? ST_FINISH_SAVED : ST_FINISH_LISTS));
+        TRY(append_reduction(plan, view, corrects ? kernel_sums : kernel_stats, corrects ? ST_SUM_ABOUT_MEAN : 0,
+                             &block));
+        TRY(append_finish(plan, view, &block, where));
         if (f->renorm)
             TRY(nst_append_renorm(plan, view, block.group0, block.group1));
         if (f->update_running)

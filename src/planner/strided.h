@@ -67,6 +67,11 @@ norma_status nst_append_renorm(struct nst *plan, const struct nst_view *view, in
 extern const char nst_kernel_count[];
 norma_status nst_append_count(struct nst *plan, const struct nst_view *view);
 
+// Where finish finds statistics that are of x, ST_FINISH_*: a saved rstd is taken as it is, a saved mean beside it is
+// corrected. Of an operator without a mean a saved rstd suffices: nothing is left to be found in x.
+uint32_t nst_finish_from(const struct norma_form *form);
+bool nst_rstd_suffices(const struct norma_form *form);
+
 // strided_dispatches.c: appends one dispatch.
 struct nst_job {
     const char *kernel;

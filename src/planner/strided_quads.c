@@ -144,12 +144,12 @@ static size_t add_programs(const struct norma_form *f, const struct norma_caps *
 size_t nst_quad_programs(const struct norma_form *f, const struct norma_caps *caps, norma_dispatch *programs)
 {
     const uint64_t value = BIT(X) | BIT(WEIGHT) | BIT(BIAS) | BIT(ADDEND), gradient = value | BIT(DY);
-    const bool saved = f->backward && f->arg[NORMA_ARG_MEAN].present && f->arg[NORMA_ARG_RSTD].present;
+    const bool corrects = nst_finish_from(f) == ST_FINISH_SAVED; // the saved mean
     size_t count = 0;
     if (f->statistic == FORM_WINDOW || f->statistic == FORM_ABSOLUTES || f->statistic == FORM_PARTS)
         return 0;
-    if (f->statistic != FORM_GIVEN && f->statistic != FORM_MERGED)
-        count += add_programs(f, caps, &kernels[saved ? 2 : 0], BIT(X), programs);
+    if (f->statistic != FORM_GIVEN && f->statistic != FORM_MERGED && !nst_rstd_suffices(f))
+        count += add_programs(f, caps, &kernels[corrects ? 2 : 0], BIT(X), programs);
     if (!f->backward)
         return count + add_programs(f, caps, &kernels[1], value | BIT(Y), programs + count);
     count += add_programs(f, caps, &kernels[2], gradient, programs + count);

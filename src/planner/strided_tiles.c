@@ -2,7 +2,20 @@
 #include "backend.h"
 #include "planner.h"
 #include "strided.h"
+#include "strided_table.h"
 #include <string.h>
+
+uint32_t nst_finish_from(const struct norma_form *f)
+{
+    if (!f->backward || !f->arg[NORMA_ARG_RSTD].present || f->mix)
+        return ST_FINISH_LISTS;
+    return f->statistic == FORM_MOMENTS && !f->arg[NORMA_ARG_MEAN].present ? ST_FINISH_RSTD : ST_FINISH_SAVED;
+}
+
+bool nst_rstd_suffices(const struct norma_form *f)
+{
+    return nst_finish_from(f) == ST_FINISH_SAVED && f->statistic != FORM_MOMENTS;
+}
 
 void nst_view_set_inputs(struct nst_view *view, int64_t inputs)
 {

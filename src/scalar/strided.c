@@ -400,6 +400,16 @@ void nsc_strided_finish(const struct strided *s, struct strided_cell *cell)
     cell->rstd = cell->factor * cell->scale;
 }
 
+// The norm, or deviation, that a saved factor was made of. One of 1/eps that was rounded still tells that eps was the
+// larger: the gradient of max(norm, eps) depends on it.
+static double saved_norm(const struct strided *s, const struct strided_cell *cell)
+{
+    const double sum = 1 / cell->factor, eps = s->eps * cell->scale;
+    if (s->form->scale == FORM_MAX)
+        return sum * (1 - (s->form->float64 ? 0x1p-50 : 0x1p-22)) <= eps ? eps : sum;
+    return sum > eps ? sum - eps : 0;
+}
+
 static void find_statistics(const struct strided *s, const struct strided_walk *group, struct strided_cell *cell,
                             struct strided_stretch *o)
 {
@@ -407,13 +417,14 @@ static void find_statistics(const struct strided *s, const struct strided_walk *
     const bool saved = f->backward && nsc_strided_has(s, NORMA_ARG_RSTD);
     if (f->statistic == FORM_MOMENTS)
         find_mean(s, group, cell, o);
-    if (!saved || form_eps_is_of_norm(f->scale))
+    if (!saved)
         cell->spread = sum_group(s, group, f->statistic == FORM_ABSOLUTES ? ABSOLUTES : SQUARES, cell, o);
     nsc_strided_finish(s, cell);
     if (!saved)
         return;
     cell->rstd = nsc_strided_load_one(s, NORMA_ARG_RSTD, group);
     cell->factor = cell->rstd / cell->scale;
+    cell->norm = saved_norm(s, cell);
 }
 
 // A saved mean is not read: corrected by the mean of t - mean, it is the mean of t. A saved rstd is taken as it is.

@@ -34,6 +34,21 @@ class Describe(Room):
         with open(words[words.index("-o") + 1]) as file:
             return json.load(file)
 
+    def test_saved(self):
+        """With a saved rstd x is not reduced again where there is no mean; else the mean is found, or corrected."""
+        for device in DEVICES:
+            for op, given, stats, corrected in (("rms_norm", "dx", True, False), ("rms_norm", "dx,rstd", False, False),
+                                                ("normalize", "dx,rstd", False, False),
+                                                ("layer_norm", "dx,rstd", True, False),
+                                                ("layer_norm", "dx,mean", True, False),
+                                                ("layer_norm", "dx,mean,rstd", False, True)):
+                plan = self.describe(op, "--shape", "5x40", "--backward", "--with", given, "--device", device, "-o",
+                                     self.path("%s-%s-%s.json" % (op, given, device)))
+                kernels = [d["kernel"] for d in plan["dispatches"]]
+                about = (device, op, given, kernels)
+                self.assertEqual(any(k.endswith("_stats") for k in kernels), stats, about)
+                self.assertEqual(sum(k.endswith("_sums") for k in kernels), 1 + corrected, about)
+
     def check_kernel(self, dispatch, backend):
         with open(self.path(dispatch["file"]), "rb") as file:
             code = file.read()

@@ -288,6 +288,35 @@ class Operators(Room):
         for one, other in zip(*results):
             self.close(one, other, 1e-5, "saved")
 
+    def test_saved_rstd(self):
+        """A saved rstd is taken as it is, on every device, whatever it is: here half of what forward gives."""
+        random = numpy.random.default_rng(4)
+        x, dy = (random.normal(0.5, 1, (6, 700)).astype(numpy.float32) for _ in range(2))
+        mean, sd = x.mean(1, keepdims=True, dtype=float), x.std(1, keepdims=True, dtype=float)
+        square, absolute = (x.astype(float)**2).sum(1, keepdims=True), abs(x.astype(float)).sum(1, keepdims=True)
+        means = functools.partial(numpy.mean, axis=1, keepdims=True)
+        for op, more, centre, right, through in (
+            ("layer_norm", [], mean, 1 / numpy.sqrt(sd**2 + 1e-5), lambda r, h: means(dy) + h * means(dy * h)),
+            ("rms_norm", [], 0, 1 / numpy.sqrt(square / 700 + 1e-6), lambda r, h: h * means(dy * h)),
+            ("normalize", ["--dim", "1"], 0, 1 / numpy.sqrt(square), lambda r, h: 700 * h * means(dy * h)),
+            ("normalize", ["--dim", "1", "--eps", "99"], 0, 0 * sd + 1 / 49.5, lambda r, h: 0),
+            ("normalize", ["--dim", "1", "--p", "1"], 0, 1 / absolute,
+             lambda r, h: 700 * numpy.sign(x) * means(dy * h)),
+            ("normalize", ["--dim", "1", "--eps", "30", "--eps-mode", "add"], 0, 1 / (numpy.sqrt(square) + 30),
+             lambda r, h: 700 * h * means(dy * h) / (1 - 30 * r)),
+            ("mean_variance_normalization", ["--axes", "1", "--eps", "0.5"], mean, 1 / (sd + 0.5),
+             lambda r, h: means(dy) + h * means(dy * h) / (1 - 0.5 * r)),
+        ):
+            rstd = (right / 2).astype(numpy.float32)
+            wide = rstd.astype(float)
+            xhat = (x - centre) * wide
+            words = ["run", op, self.save("x", x), *more, "--backward", "--dy", self.save("dy", dy), "--rstd",
+                     self.save("rstd", rstd)]
+            of_mean = [["--mean", self.save("mean", mean.astype(numpy.float32))]] if numpy.ndim(centre) else []
+            for device, given in itertools.product(DEVICES, ([], *of_mean)):
+                self.good(*words, *given, "--device", device, *self.outputs("dx"))
+                self.close(self.load("dx") / wide, dy - through(wide, xhat), 2e-5, (op, more, device, given))
+
     def test_deviation(self):
         """mean_variance_normalization adds eps to the standard deviation, as ONNX does: where that is eps, or 0. The
         gradient is by a complex step; of equal elements NumPy's formula has 0/0, which is taken to be 0."""
