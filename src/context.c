@@ -1,5 +1,6 @@
 #include "context.h"
 #include "cache.h"
+#include "sized.h"
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -191,17 +192,8 @@ static norma_status check_allocator(const norma_allocator *a)
                                        : "release");
 }
 
-norma_status norma_context_create(const norma_context_params *params, norma_context **out)
+static norma_status create(const norma_context_params *params, norma_context **out)
 {
-    const norma_context_params defaults = NORMA_CONTEXT_DEFAULTS;
-    if (!out)
-        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "context: NULL");
-    *out = NULL;
-    if (!params)
-        params = &defaults;
-    if (params->size != sizeof(*params))
-        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "size: %zu, not sizeof(norma_context_params) (%zu)",
-                          params->size, sizeof(*params));
     norma_status status = check_allocator(params->allocator);
     if (status == NORMA_OK)
         status = check_objects(params);
@@ -235,6 +227,16 @@ norma_status norma_context_create(const norma_context_params *params, norma_cont
         norma_context_destroy(&context);
     *out = context;
     return status;
+}
+
+norma_status norma_context_create(const norma_context_params *given, norma_context **out)
+{
+    norma_context_params params = NORMA_CONTEXT_DEFAULTS;
+    if (!out)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "context: NULL");
+    *out = NULL;
+    const norma_status status = given ? NORMA_READ(&params, given, norma_context_params) : NORMA_OK;
+    return status == NORMA_OK ? create(&params, out) : status;
 }
 
 norma_status norma_context_check_fork(const norma_context *context)

@@ -40,9 +40,10 @@ static norma_status add_dispatches(norma_device *device, const struct norma_work
     return status;
 }
 
-norma_status norma_describe(norma_device *device, const norma_problem *problem, const char *variant,
+norma_status norma_describe(norma_device *device, const norma_problem *given, const char *variant,
                             norma_description **out)
 {
+    norma_problem problem;
     struct norma_work work;
     if (!device || !out)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: NULL", device ? "description" : "device");
@@ -51,7 +52,9 @@ norma_status norma_describe(norma_device *device, const norma_problem *problem, 
     if (status == NORMA_OK && !device->backend->describe)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "device: %s has no kernels to describe", device->id);
     if (status == NORMA_OK)
-        status = norma_work_from_problem(problem, NORMA_PLACE_VIEWS, &work);
+        status = norma_problem_read(&problem, given);
+    if (status == NORMA_OK)
+        status = norma_work_from_problem(&problem, NORMA_PLACE_VIEWS, &work);
     if (status != NORMA_OK)
         return status;
     struct owned_description *owned = norma_zalloc(device->allocator, 1, sizeof(*owned));
@@ -59,7 +62,7 @@ norma_status norma_describe(norma_device *device, const norma_problem *problem, 
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "description: out of memory");
     norma_description *description = &owned->description;
     if (work.groups == 0 || work.n == 0)
-        add_fills(problem, owned);
+        add_fills(&problem, owned);
     else
         status = add_dispatches(device, &work, variant, &owned->schedule);
     const struct norma_schedule *s = &owned->schedule;

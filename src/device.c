@@ -1,5 +1,6 @@
 #include "context.h"
 #include "schedule.h"
+#include "sized.h"
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -68,15 +69,15 @@ norma_status norma_device_get_info(norma_device *device, norma_device_info *info
 {
     if (!device || !info)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: NULL", device ? "info" : "device");
-    if (info->size != sizeof(*info))
-        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "size: %zu, not sizeof(norma_device_info) (%zu)", info->size,
-                          sizeof(*info));
-    const norma_status status = norma_device_ready(device);
+    norma_status status = NORMA_WRITE(info, NULL, norma_device_info);
+    if (status != NORMA_OK)
+        return status;
+    status = norma_device_ready(device);
     if (status == NORMA_ERROR_FORKED)
         return status;
     const struct norma_caps *caps = &device->caps;
-    *info = (norma_device_info){
-        .size = sizeof(*info),
+    norma_device_info all = {
+        .size = sizeof(all),
         .id = device->id,
         .name = device->name,
         .driver = device->driver,
@@ -103,11 +104,11 @@ norma_status norma_device_get_info(norma_device *device, norma_device_info *info
     };
     const char *variant = norma_variant_name(caps, 0);
     if (variant && !strcmp(variant, "serial"))
-        info->reductions = "serial";
-    memcpy(info->uuid, device->uuid, sizeof(info->uuid));
-    memcpy(info->driver_uuid, caps->driver_uuid, sizeof(info->driver_uuid));
-    memcpy(info->luid, caps->luid, sizeof(info->luid));
-    return NORMA_OK;
+        all.reductions = "serial";
+    memcpy(all.uuid, device->uuid, sizeof(all.uuid));
+    memcpy(all.driver_uuid, caps->driver_uuid, sizeof(all.driver_uuid));
+    memcpy(all.luid, caps->luid, sizeof(all.luid));
+    return NORMA_WRITE(info, &all, norma_device_info);
 }
 
 norma_status norma_device_measure(norma_device *device)

@@ -1,5 +1,6 @@
 // Memory that others have too (norma/external.h): what all backends have in common.
 #include "context.h"
+#include "sized.h"
 #include "try.h"
 #include <string.h>
 
@@ -118,8 +119,7 @@ norma_status norma_buffer_export(norma_buffer *buffer, norma_memory_handle *out)
 {
     if (!buffer || !out)
         return BAD("%s: NULL", buffer ? "handle" : "buffer");
-    if (out->size != sizeof(*out))
-        return BAD("size: %zu, not sizeof(norma_memory_handle) (%zu)", out->size, sizeof(*out));
+    TRY(NORMA_WRITE(out, NULL, norma_memory_handle));
     norma_device *device = buffer->device;
     TRY(norma_device_ready(device));
     if (!buffer->shared || buffer->imported)
@@ -137,7 +137,7 @@ norma_status norma_buffer_export(norma_buffer *buffer, norma_memory_handle *out)
     norma_device_failed(device, status);
     if (status == NORMA_OK) {
         norma_fd_own(handle.fd);
-        *out = handle;
+        return NORMA_WRITE(out, &handle, norma_memory_handle);
     }
     return status;
 }
@@ -157,11 +157,12 @@ static norma_status check_identity(const norma_device *device, const norma_memor
     return NORMA_OK;
 }
 
-norma_status norma_buffer_import(norma_device *device, const norma_memory_handle *handle, norma_buffer **out)
+norma_status norma_buffer_import(norma_device *device, const norma_memory_handle *given, norma_buffer **out)
 {
-    TRY(check_new(device, handle, "handle", out));
-    if (handle->size != sizeof(*handle))
-        return BAD("size: %zu, not sizeof(norma_memory_handle) (%zu)", handle->size, sizeof(*handle));
+    norma_memory_handle of_now;
+    const norma_memory_handle *handle = &of_now;
+    TRY(check_new(device, given, "handle", out));
+    TRY(NORMA_READ(&of_now, given, norma_memory_handle));
     TRY(check_type(device, handle->type, device->caps.imports, "import"));
     TRY(check_size(device, "bytes", handle->bytes));
     if (handle->allocation)
@@ -220,14 +221,11 @@ norma_status norma_buffer_get_info(const norma_buffer *buffer, norma_buffer_info
 {
     if (!buffer || !info)
         return BAD("%s: NULL", buffer ? "info" : "buffer");
-    if (info->size != sizeof(*info))
-        return BAD("size: %zu, not sizeof(norma_buffer_info) (%zu)", info->size, sizeof(*info));
-    *info = (norma_buffer_info){.size = sizeof(*info),
-                                .device = buffer->device,
-                                .bytes = buffer->size,
-                                .host = buffer->mirror,
-                                .zero_copy = buffer->mirror && buffer->host == buffer->mirror,
-                                .imported = buffer->imported,
-                                .shared = buffer->shared};
-    return NORMA_OK;
+    const norma_buffer_info all = {.device = buffer->device,
+                                   .bytes = buffer->size,
+                                   .host = buffer->mirror,
+                                   .zero_copy = buffer->mirror && buffer->host == buffer->mirror,
+                                   .imported = buffer->imported,
+                                   .shared = buffer->shared};
+    return NORMA_WRITE(info, &all, norma_buffer_info);
 }

@@ -1,6 +1,7 @@
 #include "context.h"
 #include "execute.h"
 #include "planned.h"
+#include "sized.h"
 #include "walk.h"
 #include <norma/plan.h>
 #include <stdio.h>
@@ -167,19 +168,19 @@ static norma_status create(norma_plan *plan, const norma_problem *problem, const
     return status;
 }
 
-norma_status norma_plan_create(norma_device *device, const norma_problem *problem, const norma_plan_params *params,
+norma_status norma_plan_create(norma_device *device, const norma_problem *given, const norma_plan_params *given_params,
                                norma_plan **out)
 {
-    const norma_plan_params defaults = NORMA_PLAN_DEFAULTS;
+    norma_plan_params params = NORMA_PLAN_DEFAULTS;
+    norma_problem problem;
     if (!device || !out)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: NULL", device ? "plan" : "device");
     *out = NULL;
-    if (!params)
-        params = &defaults;
-    if (params->size != sizeof(*params))
-        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "size: %zu, not sizeof(norma_plan_params) (%zu)", params->size,
-                          sizeof(*params));
-    norma_status status = norma_device_ready(device);
+    norma_status status = given_params ? NORMA_READ(&params, given_params, norma_plan_params) : NORMA_OK;
+    if (status == NORMA_OK)
+        status = norma_problem_read(&problem, given);
+    if (status == NORMA_OK)
+        status = norma_device_ready(device);
     if (status != NORMA_OK)
         return status;
     norma_plan *plan = norma_zalloc(device->allocator, 1, sizeof(*plan));
@@ -187,9 +188,9 @@ norma_status norma_plan_create(norma_device *device, const norma_problem *proble
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "plan: out of memory");
     pthread_mutex_init(&plan->lock, NULL);
     plan->device = device;
-    plan->budget = params->memory_budget ? params->memory_budget : device->context->memory_budget;
-    plan->timestamps = params->timestamps != 0;
-    status = create(plan, problem, params);
+    plan->budget = params.memory_budget ? params.memory_budget : device->context->memory_budget;
+    plan->timestamps = params.timestamps != 0;
+    status = create(plan, &problem, &params);
     norma_device_failed(device, status);
     if (status != NORMA_OK)
         norma_plan_destroy(&plan);
@@ -301,7 +302,9 @@ norma_status norma_plan_places(const norma_plan *plan, const norma_problem *prob
 norma_status norma_plan_resolve(norma_plan *plan, const norma_problem *problem, enum norma_place memory,
                                 struct norma_planned *run)
 {
-    run->problem = *problem;
+    norma_status status = norma_problem_read(&run->problem, problem);
+    if (status != NORMA_OK)
+        return status;
     const norma_tensor **const slots[] = {&run->problem.weight, &run->problem.bias,         &run->problem.input_bias,
                                           &run->problem.gate,   &run->problem.mean_weights, &run->problem.var_weights};
     const norma_arg args[] = {NORMA_ARG_WEIGHT, NORMA_ARG_BIAS,         NORMA_ARG_INPUT_BIAS,
@@ -309,7 +312,7 @@ norma_status norma_plan_resolve(norma_plan *plan, const norma_problem *problem, 
     for (size_t i = 0; i < sizeof(args) / sizeof(*args); i++)
         if (!*slots[i] && plan->held[args[i]].dtype)
             *slots[i] = &plan->held[args[i]];
-    norma_status status = norma_device_ready(plan->device);
+    status = norma_device_ready(plan->device);
     if (status == NORMA_OK)
         status = norma_work_from_problem(&run->problem, memory, &run->work);
     return status == NORMA_OK ? check_same(plan, &run->work) : status;

@@ -51,6 +51,8 @@ bool norma_running_are_given(const norma_problem *problem);
 norma_arg norma_forward_of(norma_arg gradient);
 // What each element of an output is where there is nothing to compute: NaN of a statistic, 0 of a parameter's gradient.
 // NULL: the argument is no such output.
+// A caller's, of any version of the header, as this version's; NULL is refused.
+norma_status norma_problem_read(norma_problem *to, const norma_problem *from);
 const void *norma_empty_value(const norma_problem *problem, norma_arg arg);
 // Bytes from a tensor's first element to the end of its last; 0 where it has no elements.
 uint64_t norma_tensor_span(const norma_tensor *tensor);

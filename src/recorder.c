@@ -1,6 +1,7 @@
 #include "recorder.h"
 #include "context.h"
 #include "planned.h"
+#include "sized.h"
 
 enum { DEFAULT_DISPATCHES = 256, MOST_DISPATCHES = 65536 };
 
@@ -24,24 +25,22 @@ static norma_status allocate(norma_recorder *r, uint32_t dispatches)
     return NORMA_OK;
 }
 
-norma_status norma_recorder_create(norma_device *device, const norma_recorder_params *params, norma_recorder **out)
+norma_status norma_recorder_create(norma_device *device, const norma_recorder_params *given, norma_recorder **out)
 {
-    const norma_recorder_params defaults = NORMA_RECORDER_DEFAULTS;
+    norma_recorder_params params = NORMA_RECORDER_DEFAULTS;
     if (!device || !out)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: NULL", device ? "recorder" : "device");
     *out = NULL;
-    if (!params)
-        params = &defaults;
-    if (params->size != sizeof(*params))
-        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "size: %zu, not sizeof(norma_recorder_params) (%zu)",
-                          params->size, sizeof(*params));
-    if (params->dispatches > MOST_DISPATCHES)
-        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "dispatches: %u; at most %d", params->dispatches,
+    norma_status status = given ? NORMA_READ(&params, given, norma_recorder_params) : NORMA_OK;
+    if (status != NORMA_OK)
+        return status;
+    if (params.dispatches > MOST_DISPATCHES)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "dispatches: %u; at most %d", params.dispatches,
                           MOST_DISPATCHES);
     if (!device->backend->recorder_create)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "device: %s has no queue to record for", device->id);
-    const uint32_t dispatches = params->dispatches ? params->dispatches : DEFAULT_DISPATCHES;
-    norma_status status = norma_device_ready(device);
+    const uint32_t dispatches = params.dispatches ? params.dispatches : DEFAULT_DISPATCHES;
+    status = norma_device_ready(device);
     if (status != NORMA_OK)
         return status;
     norma_recorder *r = norma_zalloc(device->allocator, 1, sizeof(*r));
@@ -86,21 +85,23 @@ norma_status norma_plan_get_needs(norma_plan *plan, const norma_problem *problem
     struct norma_schedule schedule = {0};
     if (!plan || !problem || !needs)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: NULL", !plan ? "plan" : !problem ? "problem" : "needs");
-    if (needs->size != sizeof(*needs))
-        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "size: %zu, not sizeof(norma_needs) (%zu)", needs->size,
-                          sizeof(*needs));
+    norma_status status = NORMA_WRITE(needs, NULL, norma_needs);
+    if (status != NORMA_OK)
+        return status;
     const struct norma_caps *caps = &norma_plan_device(plan)->caps;
     const struct norma_plan_options options = norma_plan_schedule_options(plan);
-    norma_status status = norma_plan_resolve(plan, problem, NORMA_PLACE_NONE, &run);
+    status = norma_plan_resolve(plan, problem, NORMA_PLACE_NONE, &run);
     if (status == NORMA_OK && run.work.n > 0 && run.work.groups > 0)
         status = norma_schedule_work(&run.work, caps, &options, &schedule);
     if (status == NORMA_OK) {
-        needs->workspace = schedule.workspace;
-        needs->alignment = norma_place_alignment(caps);
-        needs->dispatches = (uint32_t)schedule.dispatch_count;
         const bool counted = norma_schedule_may_count(&run.work, caps, &schedule);
-        needs->counted_dispatches = counted ? needs->dispatches + 1 : 0;
-        needs->counted_workspace = counted ? needs->workspace + NORMA_COUNTED * NORMA_CELL_BYTES : 0;
+        const norma_needs all = {.workspace = schedule.workspace,
+                                 .alignment = norma_place_alignment(caps),
+                                 .dispatches = (uint32_t)schedule.dispatch_count,
+                                 .counted_dispatches = counted ? (uint32_t)schedule.dispatch_count + 1 : 0,
+                                 .counted_workspace =
+                                     counted ? schedule.workspace + NORMA_COUNTED * NORMA_CELL_BYTES : 0};
+        status = NORMA_WRITE(needs, &all, norma_needs);
     }
     norma_schedule_finish(&schedule);
     return status;

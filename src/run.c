@@ -135,8 +135,9 @@ static bool in_place(const norma_problem *problem, const norma_tensor *const ten
     return false;
 }
 
-norma_status norma_run(norma_context *context, const norma_problem *problem)
+norma_status norma_run(norma_context *context, const norma_problem *given)
 {
+    norma_problem problem;
     struct norma_work work;
     bool tried[NORMA_MAX_DEVICES] = {false};
     const norma_tensor *tensors[NORMA_ARG_COUNT];
@@ -144,15 +145,17 @@ norma_status norma_run(norma_context *context, const norma_problem *problem)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "context: NULL");
     norma_status status = norma_context_check_fork(context);
     if (status == NORMA_OK)
-        status = norma_work_from_problem(problem, NORMA_PLACE_HOST, &work);
+        status = norma_problem_read(&problem, given);
+    if (status == NORMA_OK)
+        status = norma_work_from_problem(&problem, NORMA_PLACE_HOST, &work);
     if (status != NORMA_OK)
         return status;
     if (work.groups == 0 || work.n == 0) {
-        fill_empty(problem);
+        fill_empty(&problem);
         return NORMA_OK;
     }
     for (int a = 0; a < NORMA_ARG_COUNT; a++)
-        tensors[a] = norma_problem_tensor(problem, a);
+        tensors[a] = norma_problem_tensor(&problem, a);
     status = norma_fail(NORMA_ERROR_NO_DEVICE, "device: no usable device matches \"%s\"", context->wanted);
     for (;;) {
         struct norma_device *device;
@@ -162,7 +165,7 @@ norma_status norma_run(norma_context *context, const norma_problem *problem)
         status = norma_execute_host(device, &work, tensors, NULL, context->memory_budget);
         norma_device_failed(device, status);
         if (status == NORMA_OK || status == NORMA_ERROR_INVALID_ARGUMENT ||
-            (status != NORMA_ERROR_UNSUPPORTED && in_place(problem, tensors)))
+            (status != NORMA_ERROR_UNSUPPORTED && in_place(&problem, tensors)))
             return status;
         if (context->invariant) // what failed may be the size's or the budget's fault; another device has other bits
             return status;
@@ -206,9 +209,10 @@ static void explain_device(norma_context *context, struct norma_device *device, 
     norma_schedule_finish(&schedule);
 }
 
-norma_status norma_explain(norma_context *context, const norma_problem *problem, norma_prediction *predictions,
+norma_status norma_explain(norma_context *context, const norma_problem *given, norma_prediction *predictions,
                            size_t capacity, size_t *count)
 {
+    norma_problem problem;
     struct norma_work work;
     struct norma_device *chosen;
     const bool tried[NORMA_MAX_DEVICES] = {false};
@@ -219,7 +223,9 @@ norma_status norma_explain(norma_context *context, const norma_problem *problem,
                                    : "predictions");
     norma_status status = norma_context_check_fork(context);
     if (status == NORMA_OK)
-        status = norma_work_from_problem(problem, NORMA_PLACE_NONE, &work);
+        status = norma_problem_read(&problem, given);
+    if (status == NORMA_OK)
+        status = norma_work_from_problem(&problem, NORMA_PLACE_NONE, &work);
     if (status != NORMA_OK)
         return status;
     *count = 0;

@@ -9,6 +9,9 @@
 extern "C" {
 #endif
 
+// Structs that begin with a `size` may be of an earlier or a later version of these headers than the library: members
+// that they lack count as 0, bytes that the library does not know must be 0 and are set to 0 in results.
+
 // Finds devices, keeps them open, schedules on them. No global state: any number may exist. Thread-safe throughout.
 typedef struct norma_context norma_context;
 // One driver's device, or the scalar path. Owned by its context, valid until that is destroyed.

@@ -17,8 +17,8 @@ typedef enum norma_op {
     NORMA_INSTANCE_NORM,          // a sample's channel (arXiv:1607.08022)
     NORMA_WEIGHT_STANDARDIZATION, // an output channel of a convolution's weights (arXiv:1903.10520)
     NORMA_NORMALIZE,              // h/max(norm, eps) over axes, the norm of order norm_order
-    // Over axes: (t - mean)/(sqrt(var) + eps), that of ONNX (the function body of MeanVarianceNormalization-13). sqrt(var)
-    // has no gradient where all elements are equal: dt is then (g - mean(g))/eps.
+    // Over axes: (t - mean)/(sqrt(var) + eps), that of ONNX (the function body of MeanVarianceNormalization-13).
+    // sqrt(var) has no gradient where all elements are equal: dt is then (g - mean(g))/eps.
     NORMA_MEAN_VARIANCE_NORMALIZATION,
     // xhat of the base, times 1 + scale plus shift, which differ from sample to sample (AdaLN of DiT, AdaGN, AdaIN).
     NORMA_ADA_LAYER_NORM,
@@ -296,7 +296,12 @@ typedef struct norma_problem {
 // The operator's defaults, no tensors: eps 1e-5 (rms_norm 1e-6, weight_standardization 1e-10, normalize 1e-12, adaptive
 // norms 1e-6, mean_variance_normalization 1e-9), normalized_dims 1, num_groups 1, momentum 0.1, r_max 3, d_max 5,
 // norm_order 2, use_input_stats 1, activation_slope 0.01, z_activation silu, local_size 5, alpha 1e-4, beta 0.75, k 1.
+// It is as large as the library's struct: for programs whose header is of the library's version.
 NORMA_API norma_problem norma_problem_defaults(norma_op op);
+
+// The same into *problem, whose size field the caller sets, whatever the version of his header.
+// NORMA_ERROR_INVALID_ARGUMENT where the size is none of a norma_problem.
+NORMA_API norma_status norma_problem_init(norma_problem *problem, norma_op op);
 
 #define NORMA_LAYER_NORM_DEFAULTS                                                                                     \
     {                                                                                                                 \

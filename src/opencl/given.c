@@ -1,11 +1,9 @@
 // A context of the caller's: nothing of it is made here, and nothing released.
 #include "opencl.h"
+#include "sized.h"
 
 static norma_status check(const norma_opencl_objects *o)
 {
-    if (o->size != sizeof(*o))
-        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "opencl: size is %zu, not sizeof(norma_opencl_objects) (%zu)",
-                          o->size, sizeof(*o));
     if (!o->context || !o->device)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "opencl: %s is NULL", o->context ? "device" : "context");
     return NORMA_OK;
@@ -27,11 +25,15 @@ error:
     return status;
 }
 
-norma_status ncl_enumerate_given(norma_context *context, const norma_opencl_objects *o,
+norma_status ncl_enumerate_given(norma_context *context, const norma_opencl_objects *given,
                                  void (*add)(void *user, struct norma_device *device), void *user)
 {
     cl_platform_id platform = NULL;
-    norma_status status = check(o);
+    norma_opencl_objects objects;
+    const norma_opencl_objects *o = &objects;
+    norma_status status = NORMA_READ_MEMBER(&objects, given, "opencl", norma_opencl_objects);
+    if (status == NORMA_OK)
+        status = check(o);
     if (status == NORMA_OK)
         status = check_device(o, &platform);
     return status == NORMA_OK ? ncl_add_device(context, platform, o->device, 0, add, user) : status;

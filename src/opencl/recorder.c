@@ -1,6 +1,7 @@
 // Enqueueing on the caller's queue. A recorder has nothing of OpenCL's own: kernels are the device's, under its lock.
 #include "recorder.h"
 #include "opencl.h"
+#include "sized.h"
 
 norma_status ncl_recorder_create(struct norma_device *device, uint32_t dispatches, void **recorder)
 {
@@ -82,18 +83,19 @@ norma_status ncl_record(struct norma_device *device, void *recorder, const struc
 }
 
 norma_status norma_opencl_enqueue(norma_plan *plan, const norma_problem *problem,
-                                  const norma_opencl_enqueue_params *params)
+                                  const norma_opencl_enqueue_params *given)
 {
-    if (!params)
+    norma_opencl_enqueue_params params;
+    if (!given)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "params: NULL");
-    if (params->size != sizeof(*params))
-        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "size: %zu, not sizeof(norma_opencl_enqueue_params) (%zu)",
-                          params->size, sizeof(*params));
-    if (!params->queue)
+    const norma_status status = NORMA_READ(&params, given, norma_opencl_enqueue_params);
+    if (status != NORMA_OK)
+        return status;
+    if (!params.queue)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "queue: NULL");
-    if (params->wait_count && !params->wait_list)
-        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "wait_list: NULL, wait_count is %u", params->wait_count);
+    if (params.wait_count && !params.wait_list)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "wait_list: NULL, wait_count is %u", params.wait_count);
     const struct norma_record_target target = {
-        .backend = &norma_backend_opencl, .workspace = {params->workspace, params->workspace_offset}, .params = params};
-    return norma_recorder_record(params->recorder, plan, problem, &target);
+        .backend = &norma_backend_opencl, .workspace = {params.workspace, params.workspace_offset}, .params = &params};
+    return norma_recorder_record(params.recorder, plan, problem, &target);
 }

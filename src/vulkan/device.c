@@ -225,7 +225,7 @@ static void fill_caps(struct nvk_device *d, const struct properties *p, struct n
 
 norma_status nvk_describe_device(struct nvk_device *d, struct norma_device *device)
 {
-    const norma_status status = find_extensions(d, norma_context_vulkan(device->context));
+    const norma_status status = find_extensions(d, d->instance->borrowed ? &d->instance->objects : NULL);
     if (status != NORMA_OK)
         return status;
     struct properties p;

@@ -1,12 +1,10 @@
 // A device of the caller's: nothing of it is made here, and nothing destroyed.
 #include "nvk.h"
+#include "sized.h"
 #include <string.h>
 
 static norma_status check(const norma_vulkan_objects *o)
 {
-    if (o->size != sizeof(*o))
-        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "vulkan: size is %zu, not sizeof(norma_vulkan_objects) (%zu)",
-                          o->size, sizeof(*o));
     const char *missing = !o->get_instance_proc_addr ? "get_instance_proc_addr"
                           : !o->instance             ? "instance"
                           : !o->physical_device      ? "physical_device"
@@ -41,14 +39,20 @@ static norma_status check_family(const struct nvk_api *api, const norma_vulkan_o
     return NORMA_OK;
 }
 
-norma_status nvk_enumerate_given(norma_context *context, const norma_vulkan_objects *o,
+norma_status nvk_enumerate_given(norma_context *context, const norma_vulkan_objects *given,
                                  void (*add)(void *user, struct norma_device *device), void *user, void **out)
 {
-    norma_status status = check(o);
-    struct nvk_instance *instance =
-        status == NORMA_OK ? norma_zalloc(norma_context_allocator(context), 1, sizeof(*instance)) : NULL;
+    struct nvk_instance *instance = norma_zalloc(norma_context_allocator(context), 1, sizeof(*instance));
     if (!instance)
-        return status == NORMA_OK ? norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory") : status;
+        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
+    const norma_vulkan_objects *o = &instance->objects;
+    norma_status status = NORMA_READ_MEMBER(&instance->objects, given, "vulkan", norma_vulkan_objects);
+    if (status == NORMA_OK)
+        status = check(o);
+    if (status != NORMA_OK) {
+        norma_free(instance);
+        return status;
+    }
     *out = instance;
     instance->borrowed = true;
     instance->handle = o->instance;

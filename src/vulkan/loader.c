@@ -89,8 +89,8 @@ norma_status nvk_add_device(norma_context *context, struct nvk_instance *instanc
     d->instance = instance;
     d->api = &instance->api;
     d->physical = physical;
-    if (norma_context_vulkan(context))
-        nvk_take_given(d, norma_context_vulkan(context));
+    if (instance->borrowed)
+        nvk_take_given(d, &instance->objects);
     pthread_mutex_init(&d->pipeline_lock, NULL);
     pthread_mutex_init(&d->queue_lock, NULL);
     pthread_mutex_init(&d->staging_lock, NULL);

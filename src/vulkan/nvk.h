@@ -95,7 +95,8 @@ extern void (*nvk_api_hook)(struct nvk_api *api);
 struct nvk_instance {
     struct nvk_api api;
     VkInstance handle;
-    bool borrowed; // the caller's
+    bool borrowed;                // the caller's
+    norma_vulkan_objects objects; // then; what it points to is there while the context is made
 };
 
 // The caller's device, where there is one; null otherwise.

@@ -1,6 +1,7 @@
 // Recording into the caller's command buffers.
 #include "recorder.h"
 #include "nvk.h"
+#include "sized.h"
 #include <string.h>
 
 struct nvk_recorder {
@@ -127,18 +128,19 @@ norma_status nvk_record(struct norma_device *device, void *recorder, const struc
 }
 
 norma_status norma_vulkan_record(norma_plan *plan, const norma_problem *problem,
-                                 const norma_vulkan_record_params *params)
+                                 const norma_vulkan_record_params *given)
 {
-    if (!params)
+    norma_vulkan_record_params params;
+    if (!given)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "params: NULL");
-    if (params->size != sizeof(*params))
-        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "size: %zu, not sizeof(norma_vulkan_record_params) (%zu)",
-                          params->size, sizeof(*params));
-    if (!params->command_buffer)
+    const norma_status status = NORMA_READ(&params, given, norma_vulkan_record_params);
+    if (status != NORMA_OK)
+        return status;
+    if (!params.command_buffer)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "command_buffer: NULL");
     const struct norma_record_target target = {.backend = &norma_backend_vulkan,
-                                               .workspace = {params->workspace, params->workspace_offset},
-                                               .row_count = {params->row_count, params->row_count_offset},
-                                               .params = params};
-    return norma_recorder_record(params->recorder, plan, problem, &target);
+                                               .workspace = {params.workspace, params.workspace_offset},
+                                               .row_count = {params.row_count, params.row_count_offset},
+                                               .params = &params};
+    return norma_recorder_record(params.recorder, plan, problem, &target);
 }
