@@ -57,7 +57,8 @@ struct view {
         }                                                                                                              \
     }
 
-// Indices over the dimensions: [0, ST_GROUP_RANK) of a group, [ST_GROUP_RANK, ST_RANK) of an element of it.
+// Indices over the dimensions: [0, ST_GROUP_RANK) of a group, [ST_GROUP_RANK, ST_RANK) of an element of it, [ST_RANK,
+// ST_STRIDES) of its channel's blocks.
 struct index {
     uint at[8];
 };
@@ -94,17 +95,23 @@ static inline void set_group(const struct view *view, uint group, struct index *
     decode(view, 0, word(view, ST_GROUP_RANK), group, index);
 }
 
-static inline void set_element(const struct view *view, uint element, struct index *index)
-{
-    decode(view, word(view, ST_GROUP_RANK), word(view, ST_RANK), element, index);
-}
-
 static inline uint sum_of_strides(const struct view *view, uint strides, uint rank, const struct index *index)
 {
     uint sum = 0;
     for (uint d = 0; d < rank; d++)
         sum += index->at[d] * word(view, strides + d);
     return sum;
+}
+
+static inline void set_element(const struct view *view, uint element, struct index *index)
+{
+    uint rank = word(view, ST_RANK), end = word(view, ST_STRIDES);
+    decode(view, word(view, ST_GROUP_RANK), rank, element, index);
+    if (rank == end)
+        return;
+    uint channel = sum_of_strides(view, ST_CHANNEL_STRIDE, rank, index);
+    for (uint d = rank; d < end; d++)
+        index->at[d] = channel >> word(view, ST_EXTENT + d);
 }
 
 static inline uint tensor(uint slot)
@@ -131,12 +138,12 @@ static inline void store_at(const struct view *view, uint slot, uint rank, const
 
 static inline float load(const struct view *view, uint slot, const struct index *index)
 {
-    return load_at(view, slot, word(view, ST_RANK), index);
+    return load_at(view, slot, word(view, ST_STRIDES), index);
 }
 
 static inline void store(const struct view *view, uint slot, const struct index *index, float value)
 {
-    store_at(view, slot, word(view, ST_RANK), index, value);
+    store_at(view, slot, word(view, ST_STRIDES), index, value);
 }
 
 static inline float load_group(const struct view *view, uint slot, const struct index *index)
@@ -309,7 +316,7 @@ static inline void store_y(const struct view *view, const struct index *index, f
                       ? load(view, ST_Y_SCALE, index)
                       : cells(view)[word(view, ST_COEFFICIENTS) + cell_index(view, index)].x;
     float q = v / scale;
-    uint at = word(view, tensor(ST_TO) + 1) + sum_of_strides(view, tensor(ST_TO) + 2, word(view, ST_RANK), index);
+    uint at = word(view, tensor(ST_TO) + 1) + sum_of_strides(view, tensor(ST_TO) + 2, word(view, ST_STRIDES), index);
     view->at[ST_TO][at] = type == INT8 ? to_int8(q) : to_float8(q);
 }
 

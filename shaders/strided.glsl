@@ -86,7 +86,7 @@ uint chunk_begin(uint chunk, uint n, uint run)
 }
 
 // Words of the table that are used often, in locals: lavapipe gathers a word of a buffer lane by lane wherever it is used.
-uint rank, group_rank, statistic, activation, z_activation, cells_begin, coefficients_begin, renorm_begin, output_kind;
+uint rank, group_rank, all_strides, statistic, activation, z_activation, cells_begin, coefficients_begin, renorm_begin, output_kind;
 bool z_first;
 float slope, weight_offset;
 uint types[ST_SLOTS];
@@ -103,8 +103,10 @@ uint turn;
 #define PLACE(slot) places[slot]
 #endif
 #ifdef MANY
-uint strides[ST_SLOTS * RANK], extents[RANK];
+uint strides[ST_SLOTS * RANK], extents[RANK], channel_strides[RANK];
 #endif
+uint group_channel; // packed channels alone: of the group and of the elements
+INDEX channels;
 uint bases[ST_SLOTS];   // of each tensor: the offset of the group's element 0; of ST_WORKSPACE: of the group's cell
 INDEX places[ST_SLOTS]; // of each tensor: the offsets of the elements
 
@@ -131,6 +133,7 @@ void take_table()
 {
     rank = table[ST_RANK];
     group_rank = table[ST_GROUP_RANK];
+    all_strides = table[ST_STRIDES];
     statistic = table[ST_STATISTIC];
     activation = table[ST_ACTIVATION];
     z_activation = table[ST_Z_ACTIVATION];
@@ -144,8 +147,9 @@ void take_table()
     [[unroll]] for (uint slot = 0u; slot < ST_SLOTS; ++slot)
         types[slot] = table[ST_TENSOR + slot * ST_TENSOR_WORDS];
 #ifdef MANY
-    for (uint d = 0u; d < rank; ++d) {
+    for (uint d = 0u; d < all_strides; ++d) {
         extents[d & 7u] = table[ST_EXTENT + d];
+        channel_strides[d & 7u] = table[ST_CHANNEL_STRIDE + d];
         [[unroll]] for (uint slot = 0u; slot < ST_SLOTS; ++slot)
             strides[slot * RANK + (d & 7u)] = table_stride(slot, d);
     }
@@ -171,8 +175,22 @@ uint extent_of(uint d)
 #endif
 }
 
+// Not of packed channels: 0, see the loop of table_word_of().
+uint channel_stride_of(uint d)
+{
+#ifdef MANY
+    return channel_strides[d & 7u];
+#else
+    uint result = 0u;
+    for (bool wanted = all_strides != rank; wanted; wanted = false)
+        result = table[ST_CHANNEL_STRIDE + d];
+    return result;
+#endif
+}
+
 void add_group_index(uint d, uint index)
 {
+    group_channel += index * channel_stride_of(d);
     [[unroll]] for (uint slot = 0u; slot < ST_SLOTS; ++slot)
         bases[slot] += index * stride_of(slot, d);
 }
@@ -182,6 +200,7 @@ void take_group(uint group)
 {
     [[unroll]] for (uint slot = 0u; slot < ST_SLOTS; ++slot)
         bases[slot] = slot == ST_WORKSPACE ? 0u : table_word_of(slot, 1u);
+    group_channel = 0u;
     for (uint d = group_rank - 1u; d > 0u; --d) {
         uint extent = extent_of(d), rest = group / extent;
         add_group_index(d, group - rest * extent);
@@ -194,12 +213,14 @@ void add_element_index(uint d, INDEX index)
 {
     [[unroll]] for (uint slot = 0u; slot < ST_SLOTS; ++slot)
         places[slot] += index * stride_of(slot, d);
+    channels += index * channel_stride_of(d);
 }
 
 void take_elements(INDEX element)
 {
     [[unroll]] for (uint slot = 0u; slot < ST_SLOTS; ++slot)
         places[slot] = INDEX(bases[slot]);
+    channels = INDEX(group_channel);
     for (uint d = rank - 1u; d > group_rank; --d) {
         uint extent = extent_of(d);
         INDEX rest = element / extent;
@@ -207,6 +228,8 @@ void take_elements(INDEX element)
         element = rest;
     }
     add_element_index(group_rank, element);
+    for (uint d = rank; d < all_strides; ++d) // the blocks of packed channels
+        add_element_index(d, channels >> extent_of(d));
 }
 
 // The element in the low 16 bits (all 32 for float32). Integer arithmetic: a driver may flush 16-bit denormals.

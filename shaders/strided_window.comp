@@ -11,10 +11,22 @@ const float LARGE = 1.152921504606847e18;   // 2^60: squares are taken of x * SM
 const float SMALL = 2.117582368135751e-22;  // 2^-72: the sum of 65,536 of them does not overflow
 const int EXPONENT = 144;                   // what a sum of such squares is to be multiplied by, as a power of two
 
+// Of x's packed channels: the block of channel c is c >> x_shift, and adds the block's number times x_jump.
+uint x_shift = 0u, x_jump = 0u;
+
+void take_blocks_of_x()
+{
+    for (uint d = rank; d < all_strides; ++d) {
+        uint jump = table_stride(ST_X, d);
+        x_shift = jump != 0u ? extent_of(d) : x_shift;
+        x_jump = jump != 0u ? jump : x_jump;
+    }
+}
+
 // Channels are a group's only dimension. No loop: there are few of those to a window, see append_window().
 float x_of(uint channel, uint stride)
 {
-    places[ST_X] = bases[ST_X] + channel * stride;
+    places[ST_X] = bases[ST_X] + channel * stride + (channel >> x_shift) * x_jump;
     return load_x();
 }
 
@@ -32,6 +44,7 @@ void main()
     uint first = channel - min(channel, table[ST_BEFORE]);
     uint end = min(channel + table[ST_AFTER] + 1u, table[ST_N]);
     uint stride = table_stride(ST_X, group_rank);
+    take_blocks_of_x();
     end = table_float(ST_ALPHA) == 0.0 ? first : end;
     float largest = 0.0;
     for (uint i = first; i < end; ++i)

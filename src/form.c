@@ -1,4 +1,5 @@
 // The canonical form of src/form.h from a problem, and the checks of shapes.
+#include "form_axes.h"
 #include "problem.h"
 #include "try.h"
 #include <stdlib.h>
@@ -6,18 +7,6 @@
 
 // How a tensor's shape relates to that of x.
 enum role { ROLE_WHOLE, ROLE_PARAMETER, ROLE_STATISTIC, ROLE_CHANNEL, ROLE_COUNT, ROLE_KINDS, ROLE_CELLS };
-
-// The axes of x, which of them belong to a group, and the one that is cut into parts, of which each is in a group.
-struct axes {
-    const norma_tensor *x;
-    bool element[NORMA_MAX_RANK];
-    int32_t elements;      // how many of them
-    int32_t cut;           // group norm: 1, virtual batches: 0; else -1
-    int64_t parts, inside; // how many it is cut into, and the extent of one
-    // A vector parameter's own shape: these axes of x, in order.
-    int32_t natural[NORMA_MAX_RANK], naturals;
-    uint64_t statistics; // bit a: tensor a has an element for each statistics group
-};
 
 static bool is_row_op(norma_op op)
 {
@@ -299,6 +288,9 @@ static norma_status map_axes(const norma_problem *p, norma_arg arg, struct axes 
     const enum role role = role_of(arg);
     memset(stride, 0, NORMA_MAX_RANK * sizeof(*stride));
     TRY(check_dtype(arg, t, x));
+    if (t->channel_block > 1 && role != ROLE_WHOLE)
+        return BAD("%s: channel_block %d; only what has the shape of x has packed channels", norma_arg_name(arg),
+                   (int)t->channel_block);
     if (arg == NORMA_ARG_Y_SCALE && !norma_arg_is_output(p, arg))
         return map_given_scale(t, axes, stride);
     if (role == ROLE_PARAMETER)
@@ -327,14 +319,12 @@ static norma_status map_axes(const norma_problem *p, norma_arg arg, struct axes 
         TRY(check_extent(arg, t, d, x->shape[d]));
         stride[d] = t->strides[d];
     }
+    const bool blocks =
+        t->channel_block > 1 && t->shape[1] > t->channel_block && t->block_stride != t->channel_block * t->strides[1];
+    axes->block[arg] = blocks ? t->channel_block : 0; // such tensors are called in the form what the caller calls them
+    axes->block_stride[arg] = t->block_stride;
     return NORMA_OK;
 }
-
-// One dimension of the iteration space while it is put together.
-struct dim {
-    int64_t extent, stride[NORMA_ARG_COUNT];
-    bool element;
-};
 
 static norma_arg canonical_arg(norma_arg arg)
 {
@@ -350,102 +340,6 @@ static norma_arg canonical_arg(norma_arg arg)
     default:
         return arg;
     }
-}
-
-// The dimensions of x in its own order; the one that is cut becomes two. Extents of 1 are left out.
-static int32_t make_dims(const struct axes *axes, int64_t (*stride)[NORMA_MAX_RANK], struct dim *dims)
-{
-    int32_t count = 0;
-    for (int32_t d = 0; d < axes->x->rank; d++) {
-        const bool cut = d == axes->cut;
-        for (int part = 0; part < (cut ? 2 : 1); part++) {
-            struct dim *dim = &dims[count];
-            dim->extent = !cut ? axes->x->shape[d] : part == 0 ? axes->parts : axes->inside;
-            dim->element = axes->element[d] || part == 1;
-            if (dim->extent == 1)
-                continue;
-            for (int a = 0; a < NORMA_ARG_COUNT; a++) {
-                const bool statistic = axes->statistics >> a & 1;
-                const int64_t factor = cut && part == 0 && !statistic ? axes->inside : 1;
-                dim->stride[a] = statistic && part == 1 ? 0 : stride[a][d] * factor;
-            }
-            count++;
-        }
-    }
-    return count;
-}
-
-// A part's dimensions in the order of x's strides, the largest first; those of equal stride stay as they are.
-static void sort_dims(struct dim *dims, int32_t count)
-{
-    for (int32_t i = 1; i < count; i++)
-        for (int32_t k = i; k > 0 && dims[k - 1].stride[NORMA_ARG_X] < dims[k].stride[NORMA_ARG_X]; k--) {
-            const struct dim kept = dims[k];
-            dims[k] = dims[k - 1];
-            dims[k - 1] = kept;
-        }
-}
-
-// Whether one walk over both dimensions is the same as a walk over one of their product, for tensors first .. last - 1.
-static bool folds(const struct dim *outer, const struct dim *inner, int first, int last)
-{
-    for (int a = first; a < last; a++)
-        if (outer->stride[a] != inner->stride[a] * inner->extent)
-            return false;
-    return true;
-}
-
-static int64_t run_of(const struct dim *dims, int32_t count)
-{
-    if (count == 0)
-        return 1;
-    int64_t run = dims[count - 1].extent;
-    for (int32_t d = count - 1; d > 0 && folds(&dims[d - 1], &dims[d], NORMA_ARG_X, NORMA_ARG_X + 1); d--)
-        run *= dims[d - 1].extent;
-    return run;
-}
-
-// Appends the part's dimensions to the form, folded where every tensor allows.
-static norma_status add_part(struct norma_form *f, const struct dim *dims, int32_t count)
-{
-    const int32_t begin = f->rank;
-    for (int32_t i = 0; i < count; i++) {
-        const bool fold = f->rank > begin && folds(&dims[i - 1], &dims[i], 0, NORMA_ARG_COUNT);
-        if (!fold && f->rank == FORM_RANK)
-            return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: more than %d dimensions remain", FORM_RANK);
-        const int32_t d = fold ? f->rank - 1 : f->rank++;
-        f->extent[d] = dims[i].extent * (fold ? f->extent[d] : 1);
-        for (int a = 0; a < NORMA_ARG_COUNT; a++)
-            f->arg[a].stride[d] = dims[i].stride[a];
-    }
-    if (f->rank == begin) { // a part has a dimension at least
-        if (f->rank == FORM_RANK)
-            return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: more than %d dimensions remain", FORM_RANK);
-        f->extent[f->rank++] = 1;
-    }
-    return NORMA_OK;
-}
-
-static norma_status arrange(struct norma_form *f, const struct axes *axes, int64_t (*stride)[NORMA_MAX_RANK])
-{
-    struct dim dims[NORMA_MAX_RANK + 1] = {{0}}, part[NORMA_MAX_RANK + 1];
-    const int32_t count = make_dims(axes, stride, dims);
-    f->groups = f->n = 1;
-    for (int element = 0; element < 2; element++) {
-        int32_t size = 0;
-        for (int32_t d = 0; d < count; d++)
-            if (dims[d].element == (element == 1))
-                part[size++] = dims[d];
-        sort_dims(part, size);
-        for (int32_t d = 0; d < size; d++)
-            *(element ? &f->n : &f->groups) *= part[d].extent;
-        if (element)
-            f->run = run_of(part, size);
-        TRY(add_part(f, part, size));
-        if (!element)
-            f->group_rank = f->rank;
-    }
-    return NORMA_OK;
 }
 
 static void fill_statistic(const norma_problem *p, struct norma_form *f)
@@ -474,7 +368,8 @@ static void fill_statistic(const norma_problem *p, struct norma_form *f)
     f->scale = p->eps_mode == NORMA_EPS_MAX ? FORM_MAX : p->eps_mode == NORMA_EPS_ADD ? FORM_ADD : FORM_INSIDE;
 }
 
-// Groups are numbered along the dimension of x's larger stride first, as arrange() sorts them, folded or not.
+// Groups are numbered along the dimension of x's larger stride first, as norma_form_arrange() sorts them, folded or
+// not.
 static norma_status fill_mix(const norma_problem *p, struct norma_form *f)
 {
     const norma_tensor *x = p->x;
@@ -489,7 +384,7 @@ static norma_status fill_mix(const norma_problem *p, struct norma_form *f)
     f->mix = p->training ? FORM_MIX_TRAINING : FORM_MIX_RUNNING;
     f->samples = x->shape[0];
     f->channels = x->shape[1];
-    const bool by_channel = x->strides[0] < x->strides[1] && f->samples != 1 && f->channels != 1;
+    const bool by_channel = norma_form_order(x, 0) < norma_form_order(x, 1) && f->samples != 1 && f->channels != 1;
     f->sample_step = by_channel ? 1 : f->channels;
     f->channel_step = by_channel ? f->samples : 1;
     return NORMA_OK;
@@ -590,7 +485,8 @@ norma_status norma_form_fill(const norma_problem *p, struct norma_form *f)
             TRY(check_gradient_axes(p, a, along));
     fill_numbers(p, &space, f);
     fill_statistic(p, f);
-    TRY(arrange(f, &axes, stride));
+    axes.whole_channels = f->statistic == FORM_WINDOW || p->op == NORMA_SWITCHABLE_NORM;
+    TRY(norma_form_arrange(f, &axes, stride));
     TRY(fill_mix(p, f));
     if (f->statistic == FORM_MERGED && !f->backward && f->n == 0)
         drop_elements(f);

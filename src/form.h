@@ -52,14 +52,18 @@ struct form_arg {
     int64_t stride[FORM_RANK]; // elements
     int64_t step;              // mean_weights and the like: between its FORM_KINDS elements; the strides are 0
     int64_t rows, row;         // of stats, parts and sums: how many, and the stride between them; of others 1 and 0
+    // Packed channels that the strides do not tell: an element of channel c lies (c >> shift) * jump further on.
+    int32_t shift;
+    int64_t jump;
 };
 
 // Dimensions [0, group_rank) tell groups apart, [group_rank, rank) run over a group's elements; both parts in the order
 // of x's strides, the largest first, so that a walk along the last dimension of a part walks through memory as far as
 // possible. Group i and element j of it are linear indices over the parts, the last dimension the fastest. No extent is
-// 1 unless a part would be empty: each part has a dimension at least. arg is indexed as the formulas of norma_problem
-// name the tensors; weight_offset and the adaptive norms are resolved. mean and rstd are outputs in forward, inputs in
-// backward.
+// 1 unless a part would be empty: each part has a dimension at least. Packed channels are two dimensions where x's
+// blocks cut the channels, and those of each group, evenly; else one, the blocks being told by jumps. arg is indexed as
+// the formulas of norma_problem name the tensors; weight_offset and the adaptive norms are resolved. mean and rstd are
+// outputs in forward, inputs in backward.
 struct norma_form {
     norma_op op; // what the caller asked for
     bool backward;
@@ -70,8 +74,11 @@ struct norma_form {
     int64_t sample_step, channel_step; // one is 1, the other the count of what the first counts
     int32_t rank, group_rank;
     int64_t extent[FORM_RANK];
-    int64_t groups, n; // n: elements of a group
-    int64_t run;       // elements of a run: what the last element dimensions that x has in one row span; divides n
+    int64_t order[FORM_RANK];   // what dimensions are sorted by: x's strides; of packed channels that of the blocks
+    bool jumps;                 // some tensor has one
+    int64_t channel[FORM_RANK]; // with jumps: channel c of an element is the sum of its indices times these
+    int64_t groups, n;          // n: elements of a group
+    int64_t run; // elements of a run: what the last element dimensions that x has in one row span; divides n
     float eps, weight_offset, momentum, slope;
     double eps64, weight_offset64, momentum64, slope64; // of float64 problems
     bool float64;                                       // every tensor is
@@ -123,20 +130,29 @@ static inline int64_t form_chunks(int64_t n, int64_t run)
     return (n + per_chunk - 1) / per_chunk;
 }
 
-// Element offset of element j of group i in a tensor.
-static inline int64_t form_offset(const struct norma_form *f, const int64_t stride[FORM_RANK], int64_t group,
-                                  int64_t element)
+// From the index of an element to what jumps add to its offset in a tensor.
+static inline int64_t form_jump(const struct norma_form *f, const struct form_arg *arg, const int64_t index[FORM_RANK])
 {
-    int64_t offset = 0;
-    for (int32_t d = f->rank - 1; d >= f->group_rank; d--) {
-        offset += element % f->extent[d] * stride[d];
-        element /= f->extent[d];
+    int64_t channel = 0;
+    if (arg->jump == 0)
+        return 0;
+    for (int32_t d = 0; d < f->rank; d++)
+        channel += index[d] * f->channel[d];
+    return (channel >> arg->shift) * arg->jump;
+}
+
+// Element offset of element j of group i in a tensor.
+static inline int64_t form_offset(const struct norma_form *f, norma_arg arg, int64_t group, int64_t element)
+{
+    const struct form_arg *a = &f->arg[arg];
+    int64_t offset = 0, index[FORM_RANK];
+    for (int32_t d = f->rank - 1; d >= 0; d--) {
+        int64_t *rest = d >= f->group_rank ? &element : &group;
+        index[d] = *rest % f->extent[d];
+        offset += index[d] * a->stride[d];
+        *rest /= f->extent[d];
     }
-    for (int32_t d = f->group_rank - 1; d >= 0; d--) {
-        offset += group % f->extent[d] * stride[d];
-        group /= f->extent[d];
-    }
-    return offset;
+    return offset + form_jump(f, a, index);
 }
 
 #endif

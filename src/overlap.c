@@ -1,8 +1,22 @@
 #include "overlap.h"
 #include "problem.h"
 
-bool norma_overlaps_itself(const norma_tensor *t)
+norma_tensor norma_tensor_blocks(const norma_tensor *t)
 {
+    norma_tensor blocks = *t;
+    if (t->channel_block <= 1)
+        return blocks;
+    blocks.channel_block = 0;
+    blocks.shape[1] = t->shape[1] / t->channel_block + (t->shape[1] % t->channel_block != 0);
+    blocks.strides[1] = t->block_stride;
+    blocks.shape[blocks.rank] = t->channel_block;
+    blocks.strides[blocks.rank++] = t->strides[1];
+    return blocks;
+}
+
+bool norma_overlaps_itself(const norma_tensor *tensor)
+{
+    const norma_tensor blocks = norma_tensor_blocks(tensor), *t = &blocks;
     // Insertion sort of the dimensions by stride: there are at most 8.
     int32_t order[NORMA_MAX_RANK], count = 0;
     for (int32_t d = 0; d < t->rank; d++) {
@@ -27,6 +41,10 @@ bool norma_same_view(const norma_tensor *a, const norma_tensor *b)
     if (a->dtype != b->dtype || a->data != b->data || a->buffer != b->buffer || a->offset != b->offset ||
         a->rank != b->rank)
         return false;
+    const bool packed = a->channel_block > 1;
+    if (packed != (b->channel_block > 1) ||
+        (packed && (a->channel_block != b->channel_block || a->block_stride != b->block_stride)))
+        return false;
     for (int32_t d = 0; d < a->rank; d++)
         if (a->shape[d] != b->shape[d] || (a->shape[d] > 1 && a->strides[d] != b->strides[d]))
             return false;
@@ -44,8 +62,9 @@ static uint64_t gcd(uint64_t a, uint64_t b)
 }
 
 // Splits a view into contiguous pieces: returns their length in bytes, and folds the strides between them into *pitch.
-static uint64_t contiguous_piece(const norma_tensor *t, uint64_t *pitch)
+static uint64_t contiguous_piece(const norma_tensor *tensor, uint64_t *pitch)
 {
+    const norma_tensor blocks = norma_tensor_blocks(tensor), *t = &blocks;
     const uint64_t size = norma_dtype_size(t->dtype);
     uint64_t piece = size;
     int32_t d = t->rank - 1;

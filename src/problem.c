@@ -202,8 +202,9 @@ static bool has_elements(const norma_tensor *t)
     return true;
 }
 
-uint64_t norma_tensor_span(const norma_tensor *t)
+uint64_t norma_tensor_span(const norma_tensor *tensor)
 {
+    const norma_tensor blocks = norma_tensor_blocks(tensor), *t = &blocks;
     uint64_t last = 0;
     if (!has_elements(t))
         return 0;
@@ -212,23 +213,28 @@ uint64_t norma_tensor_span(const norma_tensor *t)
     return (last + 1) * norma_dtype_size(t->dtype);
 }
 
-// Type, rank, shape and strides of one tensor on its own; sizes that could overflow later are refused here.
-static norma_status check_form(const char *name, const norma_tensor *t, bool output)
+static norma_status check_block(const char *name, const norma_tensor *t)
 {
-    if (norma_dtype_size(t->dtype) == 0)
-        return BAD("%s: unknown type %d; one of NORMA_FLOAT32, NORMA_FLOAT16, NORMA_BFLOAT16, NORMA_FLOAT64 is right",
-                   name, (int)t->dtype);
-    if (t->rank < 0 || t->rank > NORMA_MAX_RANK)
-        return BAD("%s: rank %d is not in 0..%d", name, (int)t->rank, NORMA_MAX_RANK);
+    const int32_t block = t->channel_block;
+    if (block < 0 || block > 64 || (block & (block - 1)))
+        return BAD("%s: channel_block %d; 0, or a power of two up to 64, is right", name, (int)block);
+    if (block <= 1)
+        return NORMA_OK;
+    if (t->rank < 2 || t->rank >= NORMA_MAX_RANK)
+        return BAD("%s: rank %d; with channel_block 2..%d is right", name, (int)t->rank, NORMA_MAX_RANK - 1);
+    if (t->block_stride < 1)
+        return BAD("%s: block_stride %lld; with channel_block 1 or more is right", name, (long long)t->block_stride);
+    if (t->strides[1] < 1)
+        return BAD("%s: strides[1] %lld; with channel_block 1 or more is right", name, (long long)t->strides[1]);
+    return NORMA_OK;
+}
+
+static norma_status check_sizes(const char *name, const norma_tensor *tensor, bool output)
+{
+    const norma_tensor blocks = norma_tensor_blocks(tensor), *t = &blocks;
     // 2^62 bytes keep every later sum of offsets in 64 bits.
     const uint64_t limit = (UINT64_C(1) << 62) / norma_dtype_size(t->dtype);
     uint64_t count = 1, last = 0;
-    for (int32_t d = 0; d < t->rank; d++) {
-        if (t->shape[d] < 0)
-            return BAD("%s: shape[%d] is negative (%lld)", name, (int)d, (long long)t->shape[d]);
-        if (t->strides[d] < 0)
-            return BAD("%s: strides[%d] is negative (%lld)", name, (int)d, (long long)t->strides[d]);
-    }
     if (!has_elements(t))
         return NORMA_OK;
     for (int32_t d = 0; d < t->rank; d++) {
@@ -239,9 +245,27 @@ static norma_status check_form(const char *name, const norma_tensor *t, bool out
             __builtin_add_overflow(last, extent, &last) || last >= limit)
             return BAD("%s: shape and strides reach past what memory can hold", name);
     }
-    if (output && norma_overlaps_itself(t))
+    if (output && norma_overlaps_itself(tensor))
         return BAD("%s: an output's elements may not share memory with one another (strides)", name);
     return NORMA_OK;
+}
+
+// Type, rank, shape and strides of one tensor on its own; sizes that could overflow later are refused here.
+static norma_status check_form(const char *name, const norma_tensor *t, bool output)
+{
+    if (norma_dtype_size(t->dtype) == 0)
+        return BAD("%s: unknown type %d; one of NORMA_FLOAT32, NORMA_FLOAT16, NORMA_BFLOAT16, NORMA_FLOAT64 is right",
+                   name, (int)t->dtype);
+    if (t->rank < 0 || t->rank > NORMA_MAX_RANK)
+        return BAD("%s: rank %d is not in 0..%d", name, (int)t->rank, NORMA_MAX_RANK);
+    for (int32_t d = 0; d < t->rank; d++) {
+        if (t->shape[d] < 0)
+            return BAD("%s: shape[%d] is negative (%lld)", name, (int)d, (long long)t->shape[d]);
+        if (t->strides[d] < 0)
+            return BAD("%s: strides[%d] is negative (%lld)", name, (int)d, (long long)t->strides[d]);
+    }
+    TRY(check_block(name, t));
+    return check_sizes(name, t, output);
 }
 
 // Device memory is not looked at.

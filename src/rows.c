@@ -137,7 +137,8 @@ bool norma_rows_suit(const norma_problem *p)
         return false;
     for (int a = 0; a < NORMA_ARG_COUNT; a++) {
         const norma_tensor *t = norma_problem_tensor(p, a);
-        if (t && (a >= NORMA_ROW_ARGS || t->dtype == NORMA_FLOAT64 || !suits_rows(a, t, p->x, p->normalized_dims)))
+        if (t && (a >= NORMA_ROW_ARGS || t->channel_block > 1 || t->dtype == NORMA_FLOAT64 ||
+                  !suits_rows(a, t, p->x, p->normalized_dims)))
             return false;
     }
     return true;

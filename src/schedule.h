@@ -9,7 +9,7 @@
 struct norma_step;
 
 // Words of a strided kernel's table.
-enum { NORMA_TABLE_WORDS = 192 };
+enum { NORMA_TABLE_WORDS = 208 };
 
 // Where the tensors are.
 enum norma_memory {

@@ -83,7 +83,12 @@
 #define ST_RENORM 187
 #define ST_R_MAX 188
 #define ST_D_MAX 189
-#define ST_WORDS 190
+// Dimensions that tensors have strides for: the first ST_RANK, and behind them one for each size of the blocks of
+// packed channels, if any. An element of channel c has there the index c >> shift, the shift in the place of the
+// extent; c is the sum of its other indices times these:
+#define ST_STRIDES 190
+#define ST_CHANNEL_STRIDE 191
+#define ST_WORDS 199
 
 #define ST_KINDS 3 // instance, layer, batch
 

@@ -44,6 +44,21 @@ norma_tensor norma_tensor_host(norma_dtype dtype, int32_t rank, const int64_t *s
     return t;
 }
 
+void norma_tensor_pack(norma_tensor *t, int32_t channel_block)
+{
+    if (channel_block < 2 || t->rank < 2 || t->rank >= NORMA_MAX_RANK)
+        return;
+    const int64_t channels = t->shape[1];
+    uint64_t stride = (uint64_t)channel_block; // wraps as above
+    for (int32_t d = t->rank - 1; d >= 0; d--) {
+        const int64_t extent = d == 1 ? (channels + channel_block - 1) / channel_block : t->shape[d];
+        *(d == 1 ? &t->block_stride : &t->strides[d]) = (int64_t)(stride & INT64_MAX);
+        stride *= (uint64_t)(extent > 0 ? extent : 1);
+    }
+    t->strides[1] = 1;
+    t->channel_block = channel_block;
+}
+
 norma_tensor norma_tensor_buffer(norma_dtype dtype, int32_t rank, const int64_t *shape, struct norma_buffer *buffer,
                                  uint64_t offset)
 {

@@ -1,9 +1,17 @@
-// A walk over the elements of a tensor, whatever its strides.
+// A walk over the elements of a tensor, whatever its strides; packed channels' padding is left out.
 #ifndef NORMA_SRC_WALK_H
 #define NORMA_SRC_WALK_H
 
 #include <norma/tensor.h>
 #include <stdbool.h>
+
+// Where element i of dimension d lies.
+static inline int64_t norma_dimension_offset(const norma_tensor *t, int32_t d, int64_t i)
+{
+    if (d != 1 || t->channel_block <= 1)
+        return i * t->strides[d];
+    return i / t->channel_block * t->block_stride + i % t->channel_block * t->strides[d];
+}
 
 struct norma_walk {
     int64_t index[NORMA_MAX_RANK], offset; // elements
@@ -21,10 +29,11 @@ static inline struct norma_walk norma_walk_begin(const norma_tensor *t)
 static inline void norma_walk_next(const norma_tensor *t, struct norma_walk *walk)
 {
     for (int32_t d = t->rank - 1; d >= 0; d--) {
-        walk->offset += t->strides[d];
-        if (++walk->index[d] < t->shape[d])
+        walk->offset -= norma_dimension_offset(t, d, walk->index[d]);
+        if (++walk->index[d] < t->shape[d]) {
+            walk->offset += norma_dimension_offset(t, d, walk->index[d]);
             return;
-        walk->offset -= t->shape[d] * t->strides[d];
+        }
         walk->index[d] = 0;
     }
     walk->done = true;

@@ -9,10 +9,11 @@ enum { CHUNK = 4096 };
 static void read_group(const struct norma_form *f, const norma_tensor *x, int64_t group, int64_t begin, int64_t count,
                        double *to)
 {
-    const int64_t *stride = f->arg[NORMA_ARG_X].stride, extent = f->extent[f->rank - 1], step = stride[f->rank - 1];
+    const struct form_arg *arg = &f->arg[NORMA_ARG_X];
+    const int64_t extent = f->extent[f->rank - 1], step = arg->stride[f->rank - 1];
     while (count > 0) {
-        const int64_t left = extent - begin % extent, piece = left < count ? left : count;
-        values_gather(x->dtype, x->data, form_offset(f, stride, group, begin), step, piece, to);
+        const int64_t left = arg->jump ? 1 : extent - begin % extent, piece = left < count ? left : count;
+        values_gather(x->dtype, x->data, form_offset(f, NORMA_ARG_X, group, begin), step, piece, to);
         begin += piece;
         count -= piece;
         to += piece;

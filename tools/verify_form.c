@@ -131,7 +131,7 @@ static void cut(struct comparison *c)
     const int64_t elements = f->groups * f->n, extent = f->extent[0];
     c->slice = extent;
     c->slices = 1;
-    if (f->backward || f->update_running || elements <= SLICE_ELEMENTS || extent < 2)
+    if (f->backward || f->update_running || f->channel[0] != 0 || elements <= SLICE_ELEMENTS || extent < 2)
         return;
     c->slice = extent / (elements / SLICE_ELEMENTS + 1);
     c->slice = c->slice < 1 ? 1 : c->slice;

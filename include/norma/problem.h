@@ -139,7 +139,8 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 // group_norm: [N, num_groups], ghost_batch_norm in training: [N/virtual_batch, C]; of local_response_norm, which has
 // neither, x's shape without C. running_mean and running_var: [C]. num_batches_tracked: one element, [] or [1].
 // mean_weights and var_weights: [3]. Types: float32, float16 or bfloat16, each on its own; float64 on the scalar path,
-// then of every tensor; mean, rstd and running_* float32 (or float64); num_batches_tracked int64. Strides are free. The
+// then of every tensor; mean, rstd and running_* float32 (or float64); num_batches_tracked int64. Strides are free, and
+// what has x's shape may have packed channels (norma_tensor), each tensor in blocks of its own size or in none. The
 // row kernels, which are the fastest, want the normalised dimensions contiguous.
 //
 // Quantised y. quantise() rounds to nearest even and saturates (int8: -128..127, float8_e4m3fn: -448..448, infinities
@@ -156,7 +157,8 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 // An output may share elements with another tensor only if both are the same view (y in place of x, sum of residual);
 // in backward one gradient at most lies in an input's place. A group has 2^31 - 1 elements at most. x has 8 dimensions
 // at most that do not fold into others in memory, the channels that are cut into groups (or the samples, into virtual
-// batches) counting as two: more of either is NORMA_ERROR_UNSUPPORTED. A dimension of 0 is no error: nothing is
+// batches) counting as two, and packed channels as one more for each size of block that there is: more of either is
+// NORMA_ERROR_UNSUPPORTED. A dimension of 0 is no error: nothing is
 // computed, outputs that are not empty are written: gradients of parameters 0, mean and rstd NaN, a dynamic y_scale 1,
 // nonfinite 0.
 //

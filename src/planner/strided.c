@@ -503,6 +503,10 @@ static norma_status lay_out(struct nst *plan, const struct nst_view *view)
 static norma_status schedule_strided(const struct norma_form *form, struct nst *plan)
 {
     struct nst_view view;
+    int32_t shifts[FORM_RANK];
+    if (form->rank + (int32_t)nst_shifts(form, shifts) > FORM_RANK)
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: more than %d dimensions remain, sizes of channel_block counted",
+                          FORM_RANK);
     nst_view_init(&view, form);
     int64_t stride = 1;
     for (int32_t d = form->group_rank - 1; d >= 0; d--) {

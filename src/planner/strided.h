@@ -85,6 +85,8 @@ struct nst_job {
     float momentum;
 };
 norma_status nst_append(struct nst *plan, const struct nst_job *job);
+// The sizes of the blocks of packed channels, as shifts; how many. Each is as a dimension more to the kernels.
+uint32_t nst_shifts(const struct norma_form *form, int32_t shifts[FORM_RANK]);
 // strided_quads.c: the job of the quad kernel that does this one of a strided kernel, where there is one.
 bool nst_quad_job(const struct nst *plan, const struct nst_job *job, struct nst_job *quad);
 // Adds what a quad kernel is specialised for; nothing for others.

@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <string.h>
 
+_Static_assert(ST_WORDS <= NST_TABLE_WORDS, "NORMA_TABLE_WORDS");
+
 enum { GPU_LOCAL = 64, CPU_LOCAL = 16, MOST_DISPATCHES = 1 << 18 };
 
 static uint32_t bits_of(float value)
@@ -99,7 +101,26 @@ static void fill_space(const struct nst *plan, const struct nst_job *job, uint32
     for (int32_t d = 0; d < f->rank; d++) {
         w[ST_CELL_STRIDE + d] = (uint32_t)view->cell_stride[d];
         w[ST_EXTENT + d] = (uint32_t)f->extent[d];
+        w[ST_CHANNEL_STRIDE + d] = (uint32_t)f->channel[d];
     }
+    int32_t shifts[FORM_RANK];
+    const uint32_t rank = (uint32_t)f->rank, sizes = nst_shifts(f, shifts);
+    w[ST_STRIDES] = rank + sizes;
+    for (uint32_t i = 0; i < sizes; i++)
+        w[ST_EXTENT + rank + i] = (uint32_t)shifts[i];
+}
+
+uint32_t nst_shifts(const struct norma_form *f, int32_t shifts[FORM_RANK])
+{
+    uint32_t count = 0;
+    for (int a = 0; a < NORMA_ARG_COUNT && f->jumps; a++) {
+        bool known = f->arg[a].jump == 0;
+        for (uint32_t i = 0; i < count; i++)
+            known = known || shifts[i] == f->arg[a].shift;
+        if (!known && count < FORM_RANK)
+            shifts[count++] = f->arg[a].shift;
+    }
+    return count;
 }
 
 // Binds the slot's tensor as far as the tile touches it.
@@ -117,6 +138,8 @@ static norma_bound bind_slot(const struct nst *plan, const struct nst_job *job, 
     words[1] = (uint32_t)(rest / size - (uint64_t)low);
     for (int32_t d = 0; d < f->rank; d++)
         words[2 + d] = (uint32_t)(arg->stride[d] + (d == 0 ? arg->step : 0));
+    for (uint32_t i = (uint32_t)f->rank; i < w[ST_STRIDES]; i++)
+        words[2 + i] = arg->jump && w[ST_EXTENT + i] == (uint32_t)arg->shift ? (uint32_t)arg->jump : 0;
     if (arg->rows > 1)
         w[job->slots[slot] == NORMA_ARG_SUMS ? ST_SUMS_ROW : ST_ROW] = (uint32_t)arg->row;
     return (norma_bound){.slot = slot,

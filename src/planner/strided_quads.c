@@ -39,6 +39,8 @@ static bool is_plain(const struct kernel *kernel, const struct nst_job *job)
 {
     static const uint32_t without[] = {ST_RESIDUAL, ST_GATE, ST_INPUT_BIAS, ST_SUM, ST_Z};
     const struct norma_form *f = job->view->form;
+    if (f->jumps)
+        return false;
     for (size_t i = 0; i < sizeof(without) / sizeof(*without); i++)
         if (is_bound(job, without[i]))
             return false;

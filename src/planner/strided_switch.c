@@ -119,6 +119,7 @@ static norma_status append_running(struct nst *plan, const struct nst_view *view
     struct norma_form channels = *f;
     struct nst_view of_channels;
     channels.rank = 2;
+    channels.jumps = false; // what there is of channels lies evenly
     channels.group_rank = 1;
     channels.groups = channels.extent[0] = f->channels;
     channels.n = channels.run = channels.extent[1] = f->samples * f->n;

@@ -46,16 +46,19 @@ void nst_parameter_view(const struct nst_view *whole, norma_arg gradient, struct
         for (int32_t d = 0; d < f->rank; d++) {
             if ((f->arg[gradient].stride[d] == 0) != (part == 1) || f->extent[d] == 1)
                 continue;
-            // Sorted by x's strides, as everywhere.
+            // Sorted as everywhere.
             int32_t at = form->rank++;
-            const int64_t x = f->arg[NORMA_ARG_X].stride[d];
-            for (; at > begin && form->arg[NORMA_ARG_X].stride[at - 1] < x; at--) {
+            for (; at > begin && form->order[at - 1] < f->order[d]; at--) {
                 form->extent[at] = form->extent[at - 1];
+                form->order[at] = form->order[at - 1];
+                form->channel[at] = form->channel[at - 1];
                 cell_stride[at] = cell_stride[at - 1];
                 for (int a = 0; a < NORMA_ARG_COUNT; a++)
                     form->arg[a].stride[at] = form->arg[a].stride[at - 1];
             }
             form->extent[at] = f->extent[d];
+            form->order[at] = f->order[d];
+            form->channel[at] = f->channel[d];
             cell_stride[at] = whole->cell_stride[d];
             for (int a = 0; a < NORMA_ARG_COUNT; a++)
                 form->arg[a].stride[at] = f->arg[a].stride[d];
@@ -63,6 +66,7 @@ void nst_parameter_view(const struct nst_view *whole, norma_arg gradient, struct
         }
         if (form->rank == begin) {
             form->extent[form->rank] = 1;
+            form->order[form->rank] = form->channel[form->rank] = 0;
             cell_stride[form->rank] = 0;
             for (int a = 0; a < NORMA_ARG_COUNT; a++)
                 form->arg[a].stride[form->rank] = 0;
@@ -71,9 +75,9 @@ void nst_parameter_view(const struct nst_view *whole, norma_arg gradient, struct
         if (part == 0)
             form->group_rank = form->rank;
     }
-    const int64_t *x = form->arg[NORMA_ARG_X].stride;
+    const int64_t *order = form->order;
     form->run = form->extent[form->rank - 1];
-    for (int32_t d = form->rank - 1; d > form->group_rank && x[d - 1] == x[d] * form->extent[d]; d--)
+    for (int32_t d = form->rank - 1; d > form->group_rank && order[d - 1] == order[d] * form->extent[d]; d--)
         form->run *= form->extent[d - 1];
     nst_view_init(view, form);
     memcpy(view->cell_stride, cell_stride, sizeof(cell_stride));
@@ -82,14 +86,15 @@ void nst_parameter_view(const struct nst_view *whole, norma_arg gradient, struct
 // A part without dimensions gets one in nst_parameter_view.
 bool nst_parameter_fits(const struct norma_form *f, norma_arg gradient)
 {
-    int32_t dims[2] = {0, 0};
+    int32_t dims[2] = {0, 0}, shifts[FORM_RANK];
     for (int32_t d = 0; d < f->rank; d++)
         if (f->extent[d] != 1)
             dims[f->arg[gradient].stride[d] == 0]++;
-    return (dims[0] ? dims[0] : 1) + (dims[1] ? dims[1] : 1) <= FORM_RANK;
+    return (dims[0] ? dims[0] : 1) + (dims[1] ? dims[1] : 1) + (int32_t)nst_shifts(f, shifts) <= FORM_RANK;
 }
 
 // The lowest and highest offset over the linear indices first .. last of dimensions [begin, end): a box around them.
+// No jumps.
 static void part_range(const struct norma_form *f, const int64_t stride[FORM_RANK], int32_t begin, int32_t end,
                        int64_t first, int64_t last, int64_t *low, int64_t *high)
 {
@@ -106,15 +111,42 @@ static void part_range(const struct norma_form *f, const int64_t stride[FORM_RAN
     }
 }
 
+static void tile_range(const struct nst_view *view, const struct nst_tile *tile, const int64_t stride[FORM_RANK],
+                       int64_t *low, int64_t *high)
+{
+    const struct norma_form *f = view->form;
+    part_range(f, stride, 0, f->group_rank, tile->group0, tile->group1 - 1, low, high);
+    part_range(f, stride, f->group_rank, f->rank, form_chunk_begin(f->n, f->run, tile->chunk0),
+               form_chunk_begin(f->n, f->run, tile->chunk1) - 1, low, high);
+}
+
+// Packed channels: within one block, or all of the first block to the last.
+static void channel_range(const struct form_arg *arg, int64_t first, int64_t last, int64_t stride, int64_t *low,
+                          int64_t *high)
+{
+    const int64_t block = INT64_C(1) << arg->shift, block_stride = arg->jump + block * stride;
+    const bool one = first >> arg->shift == last >> arg->shift;
+    *low += (first >> arg->shift) * block_stride + (one ? first % block * stride : 0);
+    *high += (last >> arg->shift) * block_stride + (one ? last % block : block - 1) * stride;
+}
+
 void nst_range(const struct nst_view *view, const struct nst_tile *tile, const struct form_arg *arg, int64_t *low,
                int64_t *high)
 {
     const struct norma_form *f = view->form;
     *low = 0;
     *high = arg->rows > 1 ? (arg->rows - 1) * arg->row : 0;
-    part_range(f, arg->stride, 0, f->group_rank, tile->group0, tile->group1 - 1, low, high);
-    part_range(f, arg->stride, f->group_rank, f->rank, form_chunk_begin(f->n, f->run, tile->chunk0),
-               form_chunk_begin(f->n, f->run, tile->chunk1) - 1, low, high);
+    int64_t stride[FORM_RANK], first = 0, last = 0, along_channels = 0;
+    for (int32_t d = 0; d < f->rank; d++) {
+        const bool channels = arg->jump != 0 && f->channel[d] != 0;
+        stride[d] = channels ? 0 : arg->stride[d];
+        along_channels = channels ? arg->stride[d] / f->channel[d] : along_channels;
+    }
+    tile_range(view, tile, stride, low, high);
+    if (arg->jump == 0)
+        return;
+    tile_range(view, tile, f->channel, &first, &last);
+    channel_range(arg, first, last, along_channels, low, high);
 }
 
 // How far over a device's limits a tile is: at most 1 where it fits.

@@ -7,94 +7,28 @@
 #include <math.h>
 #include <string.h>
 
-uint32_t nsc_strided_own_dims(const struct norma_form *f, norma_arg arg)
-{
-    uint32_t dims = 0;
-    for (int32_t d = 0; d < f->rank; d++)
-        if (f->arg[arg].stride[d] != 0 && f->extent[d] != 1)
-            dims |= 1u << d;
-    return dims;
-}
-
-int64_t nsc_strided_size(const struct norma_form *f, uint32_t dims)
-{
-    int64_t size = 1;
-    for (int32_t d = 0; d < f->rank; d++)
-        if (dims >> d & 1)
-            size *= f->extent[d];
-    return size;
-}
-
-void nsc_strided_set_index(const struct norma_form *f, uint32_t dims, int64_t number, int64_t index[FORM_RANK])
-{
-    for (int32_t d = f->rank - 1; d >= 0; d--) {
-        if (!(dims >> d & 1))
-            continue;
-        index[d] = number % f->extent[d];
-        number /= f->extent[d];
-    }
-}
-
-int64_t nsc_strided_number(const struct norma_form *f, uint32_t dims, const int64_t index[FORM_RANK])
-{
-    int64_t number = 0;
-    for (int32_t d = 0; d < f->rank; d++)
-        if (dims >> d & 1)
-            number = number * f->extent[d] + index[d];
-    return number;
-}
-
-static int64_t stretch_from(const struct norma_form *f, int64_t first)
-{
-    const int64_t left = f->extent[f->rank - 1] - first;
-    return left < STRIDED_STRETCH ? left : STRIDED_STRETCH;
-}
-
-struct strided_walk nsc_strided_walk(const struct norma_form *f, uint32_t over, const int64_t index[FORM_RANK])
-{
-    struct strided_walk walk = {.form = f, .over = over};
-    memcpy(walk.index, index, sizeof walk.index);
-    walk.count = over >> (f->rank - 1) & 1 ? stretch_from(f, index[f->rank - 1]) : 1;
-    return walk;
-}
-
-bool nsc_strided_next(struct strided_walk *walk)
-{
-    const struct norma_form *f = walk->form;
-    const int32_t last = f->rank - 1;
-    if (walk->over >> last & 1) {
-        walk->index[last] += walk->count;
-        const bool within = walk->index[last] < f->extent[last];
-        if (!within)
-            walk->index[last] = 0;
-        walk->count = stretch_from(f, walk->index[last]);
-        if (within)
-            return true;
-    }
-    for (int32_t d = last - 1; d >= 0; d--) {
-        if (!(walk->over >> d & 1))
-            continue;
-        if (++walk->index[d] < f->extent[d])
-            return true;
-        walk->index[d] = 0;
-    }
-    return false;
-}
-
-struct strided_walk nsc_strided_group(const struct norma_form *f, int64_t group)
-{
-    int64_t index[FORM_RANK] = {0};
-    nsc_strided_set_index(f, nsc_strided_group_dims(f), group, index);
-    return nsc_strided_walk(f, nsc_strided_element_dims(f), index);
-}
-
 char *nsc_strided_element(const struct strided *s, norma_arg arg, const struct strided_walk *at)
 {
     const struct form_arg *a = &s->form->arg[arg];
     int64_t offset = 0;
     for (int32_t d = 0; d < s->form->rank; d++)
         offset += at->index[d] * a->stride[d];
-    return s->base[arg] + offset * (int64_t)norma_dtype_size(a->dtype);
+    return s->base[arg] + (offset + form_jump(s->form, a, at->index)) * (int64_t)norma_dtype_size(a->dtype);
+}
+
+// How many of a stretch's elements from `at` on lie evenly: those before the next block of packed channels.
+static int64_t even_count(const struct strided *s, norma_arg arg, const struct strided_walk *at, int64_t left)
+{
+    const struct norma_form *f = s->form;
+    const struct form_arg *a = &f->arg[arg];
+    if (a->jump == 0 || f->channel[f->rank - 1] == 0 || left <= 1)
+        return left;
+    const int64_t step = f->channel[f->rank - 1];
+    int64_t channel = 0;
+    for (int32_t d = 0; d < f->rank; d++)
+        channel += at->index[d] * f->channel[d];
+    const int64_t block = INT64_C(1) << a->shift, before = (block - channel % block + step - 1) / step;
+    return before < left ? before : left;
 }
 
 static void load_values(norma_dtype dtype, const void *from, int64_t step, int64_t count, double *out)
@@ -125,7 +59,12 @@ static void load_values(norma_dtype dtype, const void *from, int64_t step, int64
 void nsc_strided_load(const struct strided *s, norma_arg arg, const struct strided_walk *at, double *out)
 {
     const struct form_arg *a = &s->form->arg[arg];
-    load_values(a->dtype, nsc_strided_element(s, arg, at), a->stride[s->form->rank - 1], at->count, out);
+    const int32_t last = s->form->rank - 1;
+    struct strided_walk from = *at;
+    for (int64_t count, done = 0; done < at->count; done += count, from.index[last] += count) {
+        count = even_count(s, arg, &from, at->count - done);
+        load_values(a->dtype, nsc_strided_element(s, arg, &from), a->stride[last], count, out + done);
+    }
 }
 
 void nsc_strided_load_kinds(const struct strided *s, norma_arg arg, double out[FORM_KINDS])
@@ -188,7 +127,12 @@ static void store_values(norma_dtype dtype, void *to, int64_t step, int64_t coun
 void nsc_strided_store(const struct strided *s, norma_arg arg, const struct strided_walk *at, const double *values)
 {
     const struct form_arg *a = &s->form->arg[arg];
-    store_values(a->dtype, nsc_strided_element(s, arg, at), a->stride[s->form->rank - 1], at->count, values);
+    const int32_t last = s->form->rank - 1;
+    struct strided_walk to = *at;
+    for (int64_t count, done = 0; done < at->count; done += count, to.index[last] += count) {
+        count = even_count(s, arg, &to, at->count - done);
+        store_values(a->dtype, nsc_strided_element(s, arg, &to), a->stride[last], count, values + done);
+    }
 }
 
 void nsc_strided_store_kinds(const struct strided *s, norma_arg arg, const double values[FORM_KINDS])

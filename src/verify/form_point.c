@@ -51,7 +51,7 @@ long double point_load(const struct task *k, norma_arg arg, const int64_t index[
         return absent;
     for (int32_t d = 0; d < f->rank; d++)
         offset += index[d] * f->arg[arg].stride[d];
-    return point_load_at(k, arg, offset);
+    return point_load_at(k, arg, offset + form_jump(f, &f->arg[arg], index));
 }
 
 void point_locate(const struct norma_form *f, int64_t group, int64_t element, int64_t index[FORM_RANK])

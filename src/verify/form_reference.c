@@ -76,15 +76,17 @@ int64_t form_output_count(const struct norma_form *form, norma_arg arg)
 
 int64_t form_output_offset(const struct norma_form *form, norma_arg arg, int64_t index)
 {
-    int64_t offset = 0;
+    int64_t offset = 0, at[FORM_RANK] = {0};
     if (form_arg_has_kinds(arg))
         return index * form->arg[arg].step;
     for (int32_t d = form->rank - 1; d >= 0; d--) {
         if (!differs_along(form, arg, d))
             continue;
-        offset += index % form->extent[d] * form->arg[arg].stride[d];
+        at[d] = index % form->extent[d];
+        offset += at[d] * form->arg[arg].stride[d];
         index /= form->extent[d];
     }
+    offset += form_jump(form, &form->arg[arg], at);
     return offset + index * form->arg[arg].row; // 0 rows are left where there is but one
 }
 

@@ -117,7 +117,7 @@ enum { NVK_CONST_ROLLED = NORMA_CONST_COUNT, NVK_CONST_CUT, NVK_CONST_PARAM_TYPE
 // slots.
 enum { NVK_BINDINGS = 11, NVK_TEXELS = 6, NVK_CALL_SETS = 16 };
 // Those of the strided kernels, and behind them the table, of at most so many bytes.
-enum { NVK_STRIDED = 12, NVK_TABLE_BYTES = 768 };
+enum { NVK_STRIDED = 12, NVK_TABLE_BYTES = 1024 };
 enum nvk_layout { NVK_LAYOUT_ROWS, NVK_LAYOUT_LEAN, NVK_LAYOUT_STRIDED, NVK_LAYOUTS };
 extern const uint32_t nvk_texel_slots[NVK_TEXELS];
 

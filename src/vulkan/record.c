@@ -1,4 +1,5 @@
 // What a command buffer is recorded with, whoever it belongs to.
+#include "../strided_table.h"
 #include "nvk.h"
 #include <assert.h>
 #include <string.h>
@@ -101,6 +102,8 @@ static void fill_buffers(struct nvk_device *d, const norma_dispatch *dispatch,
     }
     d->api->UpdateDescriptorSets(d->handle, count, writes, 0, NULL);
 }
+
+_Static_assert(ST_WORDS * sizeof(uint32_t) <= NVK_TABLE_BYTES, "NVK_TABLE_BYTES");
 
 // Puts the dispatch's table into mapped memory of the tape's, which has room for as many as dispatches.
 static norma_status put_table(struct norma_device *device, struct nvk_tape *tape, const norma_dispatch *dispatch,

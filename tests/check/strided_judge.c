@@ -52,9 +52,10 @@ static bool mark_spoilt(const struct strided_case *c, struct strided_expected *e
         for (int64_t group = 0; group < f->groups; group++)
             for (int64_t j = 0; j < f->n && is_reached(f, c->spoilt, group); j++)
                 for (int64_t row = 0; row < f->arg[arg].rows; row++)
-                    expected->spoilt[t->begin +
-                                     (uint64_t)(form_offset(f, f->arg[arg].stride, group, j) + row * f->arg[arg].row) *
-                                         size] = 1;
+                    expected
+                        ->spoilt[t->begin +
+                                 (uint64_t)(form_offset(f, (norma_arg)arg, group, j) + row * f->arg[arg].row) * size] =
+                        1;
     }
     return expected->spoilt != NULL;
 }

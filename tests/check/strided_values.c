@@ -269,7 +269,7 @@ static void spoil(struct strided_case *c, const struct norma_form *form)
     const norma_arg arg = form->statistic == FORM_PARTS ? NORMA_ARG_PARTS : NORMA_ARG_X;
     const struct strided_tensor *x = &c->tensor[arg];
     c->spoilt = check_pick(&s, form->groups);
-    const int64_t at = form_offset(form, form->arg[arg].stride, c->spoilt, check_pick(&s, form->n)) +
+    const int64_t at = form_offset(form, arg, c->spoilt, check_pick(&s, form->n)) +
                        (form->arg[arg].rows == FORM_STATS_ROWS ? FORM_MEAN * form->arg[arg].row : 0);
     strided_store(x->dtype, c->arena + x->begin + (uint64_t)at * norma_dtype_size(x->dtype), values[check_pick(&s, 3)]);
 }

@@ -110,8 +110,8 @@ static void virtual_batches_are_groups(void **state)
     bool met[6 * 4 * 5] = {false};
     for (int64_t group = 0; group < f->groups; group++)
         for (int64_t element = 0; element < f->n; element++) {
-            const int64_t at = form_offset(f, f->arg[NORMA_ARG_X].stride, group, element);
-            const int64_t mean = form_offset(f, f->arg[NORMA_ARG_MEAN].stride, group, element);
+            const int64_t at = form_offset(f, NORMA_ARG_X, group, element);
+            const int64_t mean = form_offset(f, NORMA_ARG_MEAN, group, element);
             assert_false(met[at]);
             met[at] = true;
             const int64_t sample = at / 20, channel = at / 5 % 4;

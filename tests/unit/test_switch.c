@@ -126,7 +126,7 @@ static void check_groups(const norma_problem *p)
     for (int64_t n = 0; n < f->samples; n++)
         for (int64_t c = 0; c < f->channels; c++) {
             const int64_t group = n * f->sample_step + c * f->channel_step;
-            assert_int_equal(form_offset(f, f->arg[NORMA_ARG_MEAN].stride, group, 0), n * 3 + c);
+            assert_int_equal(form_offset(f, NORMA_ARG_MEAN, group, 0), n * 3 + c);
             assert_int_equal(group / f->sample_step % f->samples, n);
             assert_int_equal(group / f->channel_step % f->channels, c);
         }
