@@ -3,6 +3,7 @@
 // variants, nothing else touched.
 #include "../tests/check/case.h"
 #include "../tests/check/row_check.h"
+#include "../tests/check/strided_case.h"
 #include "../tests/check/strided_check.h"
 #include "commands.h"
 #include "message.h"
@@ -20,7 +21,7 @@ enum {
     ROW_CASES = 128,
     EDGE_STEP = 4,
     OPERATORS = NORMA_OP_COUNT - NORMA_LAYER_NORM,
-    STRIDED_CASES = 4 * OPERATORS, // of one round
+    STRIDED_CASES = STRIDED_LAYOUT_COUNT * OPERATORS, // of one round
 };
 
 struct outcome {
@@ -59,10 +60,11 @@ static bool do_case(const struct check_settings *settings, struct check_driver *
         return row_check(settings, driver, 1, i * EDGE_STEP + round % EDGE_STEP);
     if (i < rows)
         return row_check(settings, driver, 1, check_edge_count() + i - edges);
-    // The k-th case of an operator: k mod 8 gives layout and direction, k mod 7 the type (strided_case.c), so that any
-    // four have every layout and some of each of the others.
+    // The k-th case of an operator: what cases of an operator go round by (strided_case.c) is picked such that a round
+    // has every layout and some of each of the others.
     const uint64_t j = round * STRIDED_CASES + i - rows, k = j / OPERATORS;
-    const uint64_t turn = (k + k / 4) % 2 + 2 * (k % 4) + 8 * (k % 7);
+    const uint64_t layouts = STRIDED_LAYOUT_COUNT;
+    const uint64_t turn = (k + k / layouts) % 2 + 2 * (k % layouts) + 2 * layouts * (k % 7);
     return strided_check(settings, driver, 1, turn * OPERATORS + j % OPERATORS);
 }
 

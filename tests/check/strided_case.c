@@ -102,7 +102,8 @@ bool strided_is_output(const struct strided_case *c, norma_arg arg)
 static void pick_axes(struct strided_case *c, uint64_t *s)
 {
     norma_problem *p = &c->problem;
-    const bool may_be_vector = p->op == NORMA_LAYER_NORM || p->op == NORMA_RMS_NORM || is_by_axes(p->op);
+    const bool may_be_vector =
+        (p->op == NORMA_LAYER_NORM || p->op == NORMA_RMS_NORM || is_by_axes(p->op)) && c->x_layout != STRIDED_PACKED;
     c->rank = may_be_vector && chance(s, 0.06) ? 1 : 2 + (int32_t)check_pick(s, 4);
     if (p->op == NORMA_BATCH_NORM_MERGE) // of the parts: how many, and channels
         c->rank = 2;

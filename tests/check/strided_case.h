@@ -27,6 +27,7 @@ enum strided_layout {
     STRIDED_CHANNELS_LAST,
     STRIDED_PERMUTED,
     STRIDED_PADDED, // permuted, with gaps between elements or after dimensions
+    STRIDED_PACKED, // channels in blocks; of tensors without x's dimensions contiguous
     STRIDED_LAYOUT_COUNT
 };
 
@@ -40,8 +41,9 @@ struct strided_tensor {
     int32_t axis[NORMA_MAX_RANK]; // the dimension of x that each of its own runs along; -1: none
     uint32_t along;               // parameters: bit d: differs along dimension d of x
     enum strided_layout layout;
-    norma_arg view;       // the tensor whose memory this is: itself, or the one it is written in place of
-    uint64_t begin, span; // bytes into the arena, of the first element; from there to behind the last
+    int64_t block, block_stride; // of packed channels; block 0: they are not
+    norma_arg view;              // the tensor whose memory this is: itself, or the one it is written in place of
+    uint64_t begin, span;        // bytes into the arena, of the first element; from there to behind the last
 };
 
 struct strided_case {

@@ -1,6 +1,6 @@
 // The shapes, strides and places of a strided case's tensors, and the views that the library gets of them.
 #include "numbers.h"
-#include "strided_case.h"
+#include "strided_walk.h"
 #include "subject.h"
 #include <string.h>
 
@@ -220,7 +220,8 @@ static void set_order(const struct strided_tensor *t, int32_t order[NORMA_MAX_RA
 {
     for (int32_t i = 0; i < t->rank; i++)
         order[i] = i;
-    for (int32_t i = t->rank - 1; i > 0 && t->layout >= STRIDED_PERMUTED; i--) {
+    const bool permuted = t->layout == STRIDED_PERMUTED || t->layout == STRIDED_PADDED;
+    for (int32_t i = t->rank - 1; i > 0 && permuted; i--) {
         const int32_t k = (int32_t)check_pick(s, i + 1), kept = order[i];
         order[i] = order[k];
         order[k] = kept;
@@ -238,10 +239,31 @@ static void set_order(const struct strided_tensor *t, int32_t order[NORMA_MAX_RA
         order[count] = channels;
 }
 
+// [N, blocks, ..., block] in memory, now and then with gaps. Blocks as those of x, or of any size.
+static void pack(struct strided_case *c, norma_arg arg, uint64_t *s)
+{
+    static const int64_t blocks[] = {4, 4, 8, 16, 2};
+    struct strided_tensor *t = &c->tensor[arg];
+    const int64_t alike = c->tensor[NORMA_ARG_X].block, own = blocks[check_pick(s, 5)];
+    const bool gaps = chance(s, 0.2);
+    t->block = alike && arg != NORMA_ARG_X && chance(s, 0.7) ? alike : own;
+    t->strides[1] = gaps ? 1 + check_pick(s, 2) : 1;
+    int64_t step = t->block * t->strides[1];
+    for (int32_t d = t->rank - 1; d >= 0; d--) {
+        const int64_t extent = d == 1 ? (t->shape[1] + t->block - 1) / t->block : t->shape[d];
+        *(d == 1 ? &t->block_stride : &t->strides[d]) = step;
+        step = step * (extent > 0 ? extent : 1) + (gaps ? check_pick(s, 5) : 0);
+    }
+}
+
 static void set_strides(struct strided_case *c, norma_arg arg, bool repeats, uint64_t *s)
 {
     struct strided_tensor *t = &c->tensor[arg];
     int32_t order[NORMA_MAX_RANK];
+    if (t->layout == STRIDED_PACKED && role_of(arg) == ROLE_WHOLE && t->rank >= 2) {
+        pack(c, arg, s);
+        return;
+    }
     const bool padded = t->layout == STRIDED_PADDED;
     int64_t step = padded && chance(s, 0.4) ? 2 + check_pick(s, 2) : 1;
     set_order(t, order, s);
@@ -257,8 +279,9 @@ static void set_strides(struct strided_case *c, norma_arg arg, bool repeats, uin
 static enum strided_layout pick_layout(uint64_t *s)
 {
     static const enum strided_layout layouts[] = {STRIDED_CONTIGUOUS, STRIDED_CONTIGUOUS, STRIDED_CHANNELS_LAST,
-                                                  STRIDED_PERMUTED,   STRIDED_PADDED,     STRIDED_PADDED};
-    return layouts[check_pick(s, 6)];
+                                                  STRIDED_PERMUTED,   STRIDED_PADDED,     STRIDED_PADDED,
+                                                  STRIDED_PACKED,     STRIDED_PACKED};
+    return layouts[check_pick(s, 8)];
 }
 
 static void write_in_place(struct strided_case *c, norma_arg output, norma_arg input)
@@ -308,7 +331,9 @@ static uint64_t span_of(const struct strided_tensor *t)
     for (int32_t i = 0; i < t->rank; i++) {
         if (t->shape[i] == 0)
             return 0;
-        last += (uint64_t)((t->shape[i] - 1) * t->strides[i]);
+        // The last block is all there.
+        const int64_t extent = i == 1 && t->block ? (t->shape[1] + t->block - 1) / t->block * t->block : t->shape[i];
+        last += (uint64_t)strided_place(t, i, extent - 1);
     }
     return (last + 1) * norma_dtype_size(t->dtype);
 }
@@ -374,8 +399,9 @@ struct strided_case strided_slice(const struct strided_case *c, int32_t axis, in
         for (int32_t i = 0; i < t->rank; i++) {
             if (t->axis[i] != axis)
                 continue;
-            t->begin += (uint64_t)(at * t->strides[i]) * norma_dtype_size(t->dtype);
+            t->begin += (uint64_t)strided_place(t, i, at) * norma_dtype_size(t->dtype);
             t->shape[i] = 1;
+            t->block = i == 1 ? 0 : t->block; // one channel lies in no block
         }
         t->span = span_of(t);
     }
@@ -390,6 +416,8 @@ norma_tensor strided_view(const struct strided_case *c, norma_arg arg, unsigned 
     memcpy(v.strides, t->strides, sizeof v.strides);
     v.data = arena ? arena + t->begin : NULL;
     v.offset = buffer ? t->begin : 0;
+    v.channel_block = (int32_t)t->block;
+    v.block_stride = t->block_stride;
     return v;
 }
 
@@ -465,6 +493,8 @@ static size_t append_tensor(const struct strided_case *c, norma_arg arg, char *t
         used = check_append(text, size, used, "%s%lld/%lld", i ? " " : "", (long long)t->shape[i],
                             (long long)t->strides[i]);
     used = check_append(text, size, used, "]");
+    if (t->block)
+        used = check_append(text, size, used, "p%lld/%lld", (long long)t->block, (long long)t->block_stride);
     return t->view == arg ? used : check_append(text, size, used, "=%s", norma_arg_name(t->view));
 }
 

@@ -9,6 +9,12 @@ struct strided_walk {
     bool done;
 };
 
+// Where element i of dimension d lies.
+static inline int64_t strided_place(const struct strided_tensor *t, int32_t d, int64_t i)
+{
+    return d == 1 && t->block ? i / t->block * t->block_stride + i % t->block * t->strides[d] : i * t->strides[d];
+}
+
 static inline struct strided_walk strided_walk_begin(const struct strided_tensor *t)
 {
     struct strided_walk walk = {.done = false};
@@ -21,11 +27,11 @@ static inline void strided_walk_next(const struct strided_tensor *t, struct stri
 {
     int32_t d = t->rank - 1;
     for (; d >= 0; d--) {
-        walk->offset += t->strides[d];
-        if (++walk->index[d] < t->shape[d])
+        walk->offset -= strided_place(t, d, walk->index[d]);
+        walk->index[d] = walk->index[d] + 1 < t->shape[d] ? walk->index[d] + 1 : 0;
+        walk->offset += strided_place(t, d, walk->index[d]);
+        if (walk->index[d] > 0)
             return;
-        walk->offset -= t->shape[d] * t->strides[d];
-        walk->index[d] = 0;
     }
     walk->done = true;
 }
