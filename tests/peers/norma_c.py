@@ -41,7 +41,7 @@ STATUSES = enumerators(header("status.h"), "norma_status", ["NORMA_ERROR_", "NOR
 class Tensor(ctypes.Structure):
     _fields_ = [("dtype", ctypes.c_int), ("rank", ctypes.c_int32), ("shape", ctypes.c_int64 * MAX_RANK),
                 ("strides", ctypes.c_int64 * MAX_RANK), ("data", ctypes.c_void_p), ("buffer", ctypes.c_void_p),
-                ("offset", ctypes.c_uint64)]
+                ("offset", ctypes.c_uint64), ("block_stride", ctypes.c_int64), ("channel_block", ctypes.c_int32)]
 
 
 def problem_fields():
@@ -82,7 +82,39 @@ class NormaError(RuntimeError):
         self.status = next((name for name, value in STATUSES.items() if value == status), str(status))
 
 
+class Packed:
+    """A copy of an array [N, C, ...] with its channels in blocks: memory is [N, blocks, ..., block]."""
+
+    def __init__(self, array, block, padding):
+        self.shape, self.block = array.shape, block
+        channels, blocks = array.shape[1], -(-array.shape[1] // block)
+        whole = np.full((array.shape[0], blocks * block, *array.shape[2:]), padding, array.dtype)
+        whole[:, :channels] = array
+        split = whole.reshape(array.shape[0], blocks, block, *array.shape[2:])
+        self.memory = np.ascontiguousarray(np.moveaxis(split, 2, -1))
+
+    def _channels(self):
+        flat = np.moveaxis(self.memory, -1, 2)
+        return flat.reshape(self.shape[0], -1, *self.shape[2:])
+
+    def unpacked(self):
+        return np.ascontiguousarray(self._channels()[:, :self.shape[1]])
+
+    def padding_is(self, value):
+        return bool((self._channels()[:, self.shape[1]:] == value).all())
+
+    def tensor(self):
+        strides = [s // self.memory.itemsize for s in self.memory.strides]
+        t = Tensor(dtype=DTYPES[self.memory.dtype.name], rank=len(self.shape), data=self.memory.ctypes.data,
+                   block_stride=strides[1], channel_block=self.block)
+        t.shape[:len(self.shape)] = self.shape
+        t.strides[:len(self.shape)] = [strides[0], strides[-1], *strides[2:-1]]
+        return t
+
+
 def tensor_of(array):
+    if isinstance(array, Packed):
+        return array.tensor()
     t = Tensor()
     kind = "bfloat16" if array.dtype.name in ("bfloat16", "uint16") else array.dtype.name
     t.dtype = DTYPES[kind]
