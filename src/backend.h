@@ -37,7 +37,8 @@ enum norma_command_kind {
     NORMA_COMMAND_DISPATCH,
     NORMA_COMMAND_COPY,
     NORMA_COMMAND_ACQUIRE, // buffer, of shared memory, is the device's from here on
-    NORMA_COMMAND_RELEASE  // the others' again
+    NORMA_COMMAND_RELEASE, // the others' again
+    NORMA_COMMAND_FILL     // recorded alone: row_bytes from offset become the value, again and again
 };
 
 struct norma_command {
@@ -48,6 +49,11 @@ struct norma_command {
     uint64_t offset, other_offset;
     void *host;
     uint64_t host_pitch, row_bytes, rows;
+    // FILL: value is one element; those below a word of 4 bytes are 0.
+    struct {
+        unsigned char bytes[8];
+        uint32_t size;
+    } value;
     // DISPATCH: bound[i] replaces the tensor of dispatch->bindings[i]; its offset is already the final one.
     const norma_dispatch *dispatch;
     struct norma_buffer *bound[NORMA_MAX_BINDINGS];
@@ -102,8 +108,8 @@ struct norma_backend {
     norma_status (*recorder_create)(struct norma_device *device, uint32_t dispatches, void **recorder);
     void (*recorder_reset)(void *recorder);
     void (*recorder_finish)(struct norma_device *device, void *recorder);
-    // Records the commands, dispatches alone, into target: the backend's own record or enqueue parameters. Allocates,
-    // compiles, submits nothing. recorder is what recorder_create made.
+    // Records the commands, dispatches alone or fills alone, into target: the backend's own record or enqueue
+    // parameters. Allocates, compiles, submits nothing. recorder is what recorder_create made.
     norma_status (*record)(struct norma_device *device, void *recorder, const struct norma_command *commands,
                            size_t count, const void *target);
     // For norma_describe: sets code and code_size, adds the constants that are the backend's own, and sets options to

@@ -2,6 +2,8 @@
 #include "context.h"
 #include "planned.h"
 #include "sized.h"
+#include "walk.h"
+#include <string.h>
 
 enum { DEFAULT_DISPATCHES = 256, MOST_DISPATCHES = 65536 };
 
@@ -79,6 +81,40 @@ void norma_recorder_destroy(norma_recorder **recorder)
     *recorder = NULL;
 }
 
+// Outputs of an empty problem are written nevertheless: a fill for each run of memory without a gap. Counts them; those
+// that there is room for go to commands.
+static size_t fill_output(const norma_problem *problem, norma_arg arg, struct norma_command *commands, size_t most)
+{
+    const norma_tensor *t = norma_problem_tensor(problem, arg);
+    const void *value = norma_empty_value(problem, arg);
+    const uint64_t size = value ? norma_dtype_size(t->dtype) : 0;
+    uint64_t end = UINT64_MAX;
+    size_t count = 0;
+    if (!value)
+        return 0;
+    for (struct norma_walk w = norma_walk_begin(t); !w.done; norma_walk_next(t, &w)) {
+        const uint64_t at = t->offset + (uint64_t)w.offset * size;
+        if (at != end && count++ < most) {
+            struct norma_command *c = &commands[count - 1];
+            *c = (struct norma_command){.kind = NORMA_COMMAND_FILL, .buffer = t->buffer, .offset = at};
+            memcpy(c->value.bytes, value, size);
+            c->value.size = (uint32_t)size;
+        }
+        if (count <= most)
+            commands[count - 1].row_bytes += size;
+        end = at + size;
+    }
+    return count;
+}
+
+static size_t fill_outputs(const norma_problem *problem, struct norma_command *commands, size_t most)
+{
+    size_t count = 0;
+    for (int a = 0; a < NORMA_ARG_COUNT; a++)
+        count += fill_output(problem, a, commands + (count < most ? count : most), count < most ? most - count : 0);
+    return count;
+}
+
 norma_status norma_plan_get_needs(norma_plan *plan, const norma_problem *problem, norma_needs *needs)
 {
     struct norma_planned run;
@@ -91,16 +127,17 @@ norma_status norma_plan_get_needs(norma_plan *plan, const norma_problem *problem
     const struct norma_caps *caps = &norma_plan_device(plan)->caps;
     const struct norma_plan_options options = norma_plan_schedule_options(plan);
     status = norma_plan_resolve(plan, problem, NORMA_PLACE_NONE, &run);
-    if (status == NORMA_OK && run.work.n > 0 && run.work.groups > 0)
+    const bool empty = status == NORMA_OK && (run.work.n == 0 || run.work.groups == 0);
+    if (status == NORMA_OK && !empty)
         status = norma_schedule_work(&run.work, caps, &options, &schedule);
     if (status == NORMA_OK) {
         const bool counted = norma_schedule_may_count(&run.work, caps, &schedule);
-        const norma_needs all = {.workspace = schedule.workspace,
-                                 .alignment = norma_place_alignment(caps),
-                                 .dispatches = (uint32_t)schedule.dispatch_count,
-                                 .counted_dispatches = counted ? (uint32_t)schedule.dispatch_count + 1 : 0,
-                                 .counted_workspace =
-                                     counted ? schedule.workspace + NORMA_COUNTED * NORMA_CELL_BYTES : 0};
+        const norma_needs all = {
+            .workspace = schedule.workspace,
+            .alignment = norma_place_alignment(caps),
+            .dispatches = (uint32_t)(empty ? fill_outputs(&run.problem, NULL, 0) : schedule.dispatch_count),
+            .counted_dispatches = counted ? (uint32_t)schedule.dispatch_count + 1 : 0,
+            .counted_workspace = counted ? schedule.workspace + NORMA_COUNTED * NORMA_CELL_BYTES : 0};
         status = NORMA_WRITE(needs, &all, norma_needs);
     }
     norma_schedule_finish(&schedule);
@@ -129,15 +166,17 @@ static norma_status check_workspace(const struct norma_device *device, const str
     return NORMA_OK;
 }
 
-// Nothing to compute; what has to be written nevertheless would take a copy from the host.
-static norma_status check_nothing(const norma_problem *problem)
+static norma_status record_empty(norma_recorder *r, const norma_plan *plan, const norma_problem *problem,
+                                 const struct norma_record_target *target)
 {
-    for (int a = 0; a < NORMA_ARG_COUNT; a++)
-        if (norma_empty_value(problem, a) && norma_tensor_span(norma_problem_tensor(problem, a)) > 0)
-            return norma_fail(NORMA_ERROR_UNSUPPORTED,
-                              "%s: of an empty problem, which norma_plan_run writes and a recording does not",
-                              norma_arg_name(a));
-    return NORMA_OK;
+    struct norma_place_in_buffer places[NORMA_ARG_COUNT] = {{0}};
+    const norma_status status = norma_plan_places(plan, problem, places);
+    const size_t count = status == NORMA_OK ? fill_outputs(problem, r->commands, r->room.capacity) : 0;
+    if (count > r->room.capacity)
+        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "recorder: room for %zu dispatches, %zu are needed",
+                          r->room.capacity, count);
+    return status == NORMA_OK ? r->device->backend->record(r->device, r->impl, r->commands, count, target->params)
+                              : status;
 }
 
 // The dispatch that turns the count into workgroups, and where the others find them.
@@ -224,9 +263,7 @@ norma_status norma_recorder_record(norma_recorder *recorder, norma_plan *plan, c
     norma_status status = norma_plan_resolve(plan, problem, NORMA_PLACE_BUFFER, &run);
     if (status != NORMA_OK)
         return status;
-    if (run.work.n == 0 || run.work.groups == 0) {
-        status = check_nothing(&run.problem);
-        return status == NORMA_OK ? device->backend->record(device, recorder->impl, NULL, 0, target->params) : status;
-    }
+    if (run.work.n == 0 || run.work.groups == 0)
+        return record_empty(recorder, plan, &run.problem, target);
     return record(recorder, plan, &run, target);
 }

@@ -45,11 +45,11 @@ typedef struct norma_vulkan_objects {
     }
 
 // A buffer of the caller's as one of Norma's: `buffer`, made with VK_BUFFER_USAGE_STORAGE_BUFFER_BIT (and both TRANSFER
-// bits for norma_buffer_read and _write) and bound to memory, of `size` bytes (its VkBufferCreateInfo's). address: what
-// vkGetBufferDeviceAddress says, for norma_vulkan_tensor_at; else 0. *out is the caller's to destroy, which leaves the
-// VkBuffer alone. To be wrapped once: tensors in two wraps of one VkBuffer are taken to lie apart. Bytes behind the
-// last whole word of 4 are not used. Thread-safe. NORMA_ERROR_INVALID_ARGUMENT where device has no objects of the
-// caller's.
+// bits for norma_buffer_read and _write, the DST one for outputs of problems whose x is empty) and bound to memory, of
+// `size` bytes (its VkBufferCreateInfo's). address: what vkGetBufferDeviceAddress says, for norma_vulkan_tensor_at;
+// else 0. *out is the caller's to destroy, which leaves the VkBuffer alone. To be wrapped once: tensors in two wraps of
+// one VkBuffer are taken to lie apart. Bytes behind the last whole word of 4 are not used. Thread-safe.
+// NORMA_ERROR_INVALID_ARGUMENT where device has no objects of the caller's.
 NORMA_API norma_status norma_vulkan_buffer_wrap(norma_device *device, VkBuffer buffer, VkDeviceSize size,
                                                 VkDeviceAddress address, norma_buffer **out);
 

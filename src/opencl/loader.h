@@ -37,6 +37,7 @@
     F(EnqueueReadBufferRect)                  \
     F(EnqueueWriteBuffer)                     \
     F(EnqueueWriteBufferRect)                 \
+    F(EnqueueFillBuffer)                      \
     F(EnqueueCopyBuffer)                      \
     F(EnqueueMapBuffer)                       \
     F(EnqueueUnmapMemObject)                  \

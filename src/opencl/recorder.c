@@ -21,6 +21,17 @@ void ncl_recorder_finish(struct norma_device *device, void *recorder)
     (void)recorder;
 }
 
+static norma_status fill(cl_command_queue queue, const struct norma_command *c, cl_uint wait_count,
+                         const cl_event *waits, cl_event *event)
+{
+    const struct ncl_buffer *b = ncl_buffer(c->buffer);
+    norma_status status = NORMA_OK;
+    CL(EnqueueFillBuffer(queue, b->memory, c->value.bytes, c->value.size, b->before + c->offset, c->row_bytes,
+                         wait_count, waits, event));
+error:
+    return status;
+}
+
 // In an out-of-order queue each kernel waits for the one before; what an in-order queue needs are the first wait and
 // the last event.
 static norma_status enqueue_all(struct norma_device *device, const norma_opencl_enqueue_params *params, bool in_order,
@@ -33,7 +44,9 @@ static norma_status enqueue_all(struct norma_device *device, const norma_opencl_
         cl_event done = NULL, *out = last ? params->event : in_order ? NULL : &done;
         const cl_event *waits = i == 0 ? params->wait_list : before ? &before : NULL;
         const cl_uint wait_count = i == 0 ? params->wait_count : before ? 1 : 0;
-        status = ncl_enqueue(device, params->queue, &commands[i], wait_count, wait_count ? waits : NULL, out);
+        status = commands[i].kind == NORMA_COMMAND_FILL
+                     ? fill(params->queue, &commands[i], wait_count, wait_count ? waits : NULL, out)
+                     : ncl_enqueue(device, params->queue, &commands[i], wait_count, wait_count ? waits : NULL, out);
         if (before)
             ncl.ReleaseEvent(before);
         before = done;
@@ -73,7 +86,7 @@ norma_status ncl_record(struct norma_device *device, void *recorder, const struc
         context != cl->context || id != cl->id)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "queue: not one of %s and its context", device->id);
     for (size_t i = 0; i < count && status == NORMA_OK; i++) // before anything is enqueued
-        status = ncl_program_find(device, commands[i].dispatch);
+        status = commands[i].dispatch ? ncl_program_find(device, commands[i].dispatch) : NORMA_OK;
     if (status != NORMA_OK || count == 0)
         return status == NORMA_OK ? mark(params) : status;
     pthread_mutex_lock(&cl->submit);

@@ -157,6 +157,8 @@ static norma_status command(struct submission *s, const struct norma_command *c)
     case NORMA_COMMAND_ACQUIRE:
     case NORMA_COMMAND_RELEASE:
         return turn(s, c);
+    case NORMA_COMMAND_FILL:
+        break;
     }
     return norma_fail(NORMA_ERROR_UNSUPPORTED, "command kind %d", (int)c->kind);
 }

@@ -62,6 +62,7 @@
     X(CmdDispatch)                               \
     X(CmdDispatchIndirect)                       \
     X(CmdPipelineBarrier)                        \
+    X(CmdFillBuffer)                             \
     X(CmdCopyBuffer)                             \
     X(CmdResetQueryPool)                         \
     X(CmdWriteTimestamp)                         \

@@ -10,6 +10,8 @@ struct nvk_recorder {
     const struct nvk_pipeline **pipelines; // of the dispatches of one call: tape.most
 };
 
+enum { WORD = 4 }; // bytes that vkCmdFillBuffer writes at a time
+
 static norma_status create_pool(struct nvk_device *d, uint32_t most, VkDescriptorPool *out)
 {
     norma_status status = NORMA_OK;
@@ -78,8 +80,10 @@ norma_status nvk_recorder_create(struct norma_device *device, uint32_t dispatche
         status = allocate_sets(d, r, NVK_LAYOUT_ROWS, dispatches, r->sets);
     if (status == NORMA_OK)
         status = allocate_sets(d, r, NVK_LAYOUT_STRIDED, dispatches, r->sets + dispatches);
+    if (status == NORMA_OK) // and zeros for fills
+        status = nvk_mapped_create(device, (uint64_t)dispatches * NVK_TABLE_BYTES + WORD, &r->tape.tables);
     if (status == NORMA_OK)
-        status = nvk_mapped_create(device, (uint64_t)dispatches * NVK_TABLE_BYTES, &r->tape.tables);
+        memset((char *)r->tape.tables.host + (uint64_t)dispatches * NVK_TABLE_BYTES, 0, WORD);
     if (status != NORMA_OK) {
         nvk_recorder_finish(device, r);
         return status;
@@ -106,11 +110,58 @@ void nvk_recorder_finish(struct norma_device *device, void *recorder)
     norma_free(r);
 }
 
+static void record_copy_of_zeros(struct nvk_device *d, struct nvk_tape *tape, VkBuffer to, uint64_t at, uint64_t end)
+{
+    const VkBufferCopy region = {
+        .srcOffset = (uint64_t)tape->most * NVK_TABLE_BYTES, .dstOffset = at, .size = end - at};
+    if (at < end)
+        d->api->CmdCopyBuffer(tape->command, nvk_buffer_of(&tape->tables)->handle, to, 1, &region);
+}
+
+// Whole words by the driver's fill; what there is of smaller elements beside them, which are 0, by copies, which may
+// begin anywhere.
+static void record_fill(struct nvk_device *d, struct nvk_tape *tape, const struct norma_command *c)
+{
+    const struct nvk_buffer *b = nvk_buffer_of(c->buffer);
+    const uint64_t begin = b->shift + c->offset, end = begin + c->row_bytes;
+    const uint64_t first = (begin + WORD - 1) / WORD * WORD, last = end / WORD * WORD;
+    uint32_t word = 0;
+    if (c->value.size >= WORD)
+        memcpy(&word, c->value.bytes, sizeof(word));
+    if (first < last)
+        d->api->CmdFillBuffer(tape->command, b->handle, first, last - first, word);
+    record_copy_of_zeros(d, tape, b->handle, begin, first < end ? first : end);
+    record_copy_of_zeros(d, tape, b->handle, first > last ? first : last, end);
+}
+
+// Between dispatches as far as the caller's barriers are concerned.
+static void record_fills(struct nvk_device *d, struct nvk_tape *tape, const struct norma_command *commands,
+                         size_t count)
+{
+    const VkMemoryBarrier before = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                                    .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
+                                    .dstAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT};
+    const VkMemoryBarrier behind = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                                    .srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT,
+                                    .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT};
+    d->api->CmdPipelineBarrier(tape->command, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_TRANSFER_BIT, 0,
+                               1, &before, 0, NULL, 0, NULL);
+    for (size_t i = 0; i < count; i++)
+        record_fill(d, tape, &commands[i]);
+    d->api->CmdPipelineBarrier(tape->command, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0,
+                               1, &behind, 0, NULL, 0, NULL);
+}
+
 norma_status nvk_record(struct norma_device *device, void *recorder, const struct norma_command *commands, size_t count,
                         const void *target)
 {
     struct nvk_recorder *r = recorder;
     const norma_vulkan_record_params *params = target;
+    if (count > 0 && commands[0].kind == NORMA_COMMAND_FILL) {
+        r->tape.command = params->command_buffer;
+        record_fills(nvk_device_of(device), &r->tape, commands, count);
+        return NORMA_OK;
+    }
     if (count > r->tape.most - r->tape.used)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "recorder: room for %u dispatches, %zu more are needed",
                           r->tape.most - r->tape.used, count);
