@@ -155,9 +155,10 @@ void gradient_write(const struct task *k, const struct point *p)
     point_add(k, NORMA_ARG_DINPUT_BIAS, p->index, dh_gate, 16 * u * fabsl(dh_gate) + p->e_dh * fabsl(p->gate));
     point_add(k, NORMA_ARG_DADDEND, p->index, p->dv2, 16 * u * fabsl(p->dv2) + p->e_dv2);
     point_add(k, NORMA_ARG_DBIAS, p->index, p->dv1, 16 * u * fabsl(p->dv1) + p->e_dv1);
+    // Where rounding decides on the derivative of relu, dv1 is off by as much as it is large: 16u are of either value.
     point_add(k, NORMA_ARG_DWEIGHT, p->index, p->dv1 * p->normalised,
-              16 * u * fabsl(p->dv1) * p->normalised_size + p->e_dv1 * fabsl(p->normalised) +
-                  fabsl(p->dv1) * p->e_normalised);
+              16 * u * (fabsl(p->dv1) + p->e_dv1) * p->normalised_size + p->e_dv1 * fabsl(p->normalised) +
+                  (fabsl(p->dv1) + p->e_dv1) * p->e_normalised);
     if (k->out[NORMA_ARG_DZ].value)
         write_dz(k, p);
 }
