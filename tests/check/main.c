@@ -3,6 +3,7 @@
 #include "bits.h"
 #include "report.h"
 #include "row_check.h"
+#include "strided_case.h"
 #include "strided_check.h"
 #include <getopt.h>
 #include <stdio.h>
@@ -89,6 +90,7 @@ static const struct option option_names[] = {{"device", required_argument, 0, 'd
                                              {"strided", no_argument, 0, 'r'},
                                              {"guest", no_argument, 0, 'q'},
                                              {"table", required_argument, 0, 'T'},
+                                             {"values", required_argument, 0, 'V'},
                                              {"op", required_argument, 0, 'p'},
                                              {"rounds", required_argument, 0, 'R'},
                                              {"driver-threads", required_argument, 0, 'D'},
@@ -118,7 +120,7 @@ static int parse(int argc, char **argv, struct settings *o)
     static const char usage[] =
         "usage: norma-check-suite [--device scalar|opencl|vulkan|...]... [--seed N] [--cases N] [--only CASE]\n"
         "                         [--filter TEXT] [--variant NAME] [--time] [--bits] [--allow-missing]\n"
-        "                         [--strided [--rounds N] [--op OP,OP,...] [--table FILE]]\n"
+        "                         [--strided [--rounds N] [--op OP,OP,...] [--table FILE] [--values CLASS]]\n"
         "                         [--guest: plans are recorded for a device of the caller's, opencl or vulkan]\n"
         "A round of strided cases has each operator in each direction, type and layout of x.\n";
     bool *const flags[] = {['t'] = &o->time,    ['b'] = &o->bits,  ['g'] = &o->digest, ['m'] = &o->allow_missing,
@@ -155,6 +157,12 @@ static int parse(int argc, char **argv, struct settings *o)
             if (!bits_set_driver_threads(optarg))
                 return 2;
             break;
+        case 'V':
+            if (!strided_force_values(optarg)) {
+                fprintf(stderr, "--values: '%s' is no class of values\n", optarg);
+                return 2;
+            }
+            break;
         case 'p':
             if (!parse_ops(optarg, &o->ops))
                 return 2;
@@ -164,7 +172,8 @@ static int parse(int argc, char **argv, struct settings *o)
             return 2;
         }
     }
-    const bool wrong = optind < argc || (o->ops && (!o->strided || o->bits || o->digest));
+    const bool wrong =
+        optind < argc || ((o->ops || strided_values_are_forced()) && (!o->strided || o->bits || o->digest));
     if (wrong)
         fputs(usage, stderr);
     return wrong ? 2 : 0;

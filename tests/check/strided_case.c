@@ -1,6 +1,7 @@
 #include "strided_case.h"
 #include "numbers.h"
 #include <stdlib.h>
+#include <string.h>
 
 enum { MOST_ELEMENTS = 30000, MANY = 9000 };
 
@@ -375,6 +376,42 @@ static void pick_quantised(struct strided_case *c)
 
 // Numbers.
 
+static const char *const values_names[] = {"normal",   "offset1e4", "offset1e6", "large",    "largest",
+                                           "denormal", "mixed",     "constant",  "nonfinite"};
+static int forced = -1; // the class of all values
+
+const char *strided_values_name(enum strided_values values)
+{
+    return values_names[values];
+}
+
+bool strided_force_values(const char *name)
+{
+    for (int v = 0; v < STRIDED_VALUES_COUNT; v++)
+        if (!strcmp(values_names[v], name))
+            forced = v;
+    return forced >= 0;
+}
+
+bool strided_values_are_forced(void)
+{
+    return forced >= 0;
+}
+
+// Exponents of dy, of weight and scale, and of z: any that float32 has. From numbers of their own, as pick_quantised().
+static void pick_exponents(struct strided_case *c)
+{
+    static const int exponents[] = {0, 0, 0, 127, 127, 100, 60, -60, -100, -126, -140};
+    uint64_t s = c->seed * 0xa0761d6478bd642fu + c->index;
+    const bool extreme = c->values >= STRIDED_LARGE && c->values <= STRIDED_MIXED;
+    c->apart = c->problem.direction == NORMA_BACKWARD && !c->float64 && chance(&s, extreme ? 0.6 : 0.1);
+    if (!c->apart)
+        return;
+    c->exponent_of_dy = exponents[check_pick(&s, 11)];
+    c->exponent_of_weight = exponents[check_pick(&s, 11)];
+    c->exponent_of_z = chance(&s, 0.3) ? exponents[check_pick(&s, 11)] : 0;
+}
+
 static void pick_values(struct strided_case *c, uint64_t *s)
 {
     static const int weight[STRIDED_VALUES_COUNT] = {12, 2, 3, 2, 2, 2, 2, 1, 2};
@@ -384,7 +421,7 @@ static void pick_values(struct strided_case *c, uint64_t *s)
     int v = 0;
     while ((left -= weight[v]) >= 0)
         v++;
-    c->values = (enum strided_values)v;
+    c->values = (enum strided_values)(forced >= 0 ? forced : v);
     if (chance(s, 0.6))
         p->eps = eps[check_pick(s, 6)];
     // float64 rounds the mean of equal elements: their variance is not 0 everywhere.
@@ -459,6 +496,7 @@ void strided_case_make(struct strided_case *c, uint64_t seed, uint64_t index)
     pick_types(c, type, &s);
     pick_values(c, &s);
     pick_quantised(c);
+    pick_exponents(c);
     strided_lay_out(c, &s);
     c->uploaded = chance(&s, 0.3);
     c->for_slice = chance(&s, 0.4);

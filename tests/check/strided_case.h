@@ -50,6 +50,8 @@ struct strided_case {
     uint64_t seed, index;
     norma_problem problem; // the operator and its numbers, without tensors
     enum strided_values values;
+    bool apart; // dy and the factors of its way back have exponents of their own, these
+    int exponent_of_dy, exponent_of_weight, exponent_of_z;
     int32_t rank;
     int64_t shape[NORMA_MAX_RANK]; // of x
     bool element[NORMA_MAX_RANK];  // the dimensions of a group, but for the one that is cut into parts
@@ -65,6 +67,11 @@ struct strided_case {
     unsigned char *arena; // as it is before the operator runs: canaries, inputs, outputs of NaN bytes
 };
 
+// "largest" and the like.
+const char *strided_values_name(enum strided_values values);
+// All cases from now on have values of this class. False: there is none of this name.
+bool strided_force_values(const char *name);
+bool strided_values_are_forced(void);
 // The operator of a case, by its index alone.
 norma_op strided_case_op(uint64_t index);
 // The operator, shapes and layouts, without memory. strided_case_fill makes the arena, strided_case_finish frees it.

@@ -531,14 +531,12 @@ static size_t append_numbers(const struct strided_case *c, char *text, size_t si
 
 void strided_describe(const struct strided_case *c, char *text, size_t size)
 {
-    static const char *const values[] = {"normal",   "offset1e4", "offset1e6", "large",    "largest",
-                                         "denormal", "mixed",     "constant",  "nonfinite"};
     size_t used = check_append(text, size, 0, "%s %s ", norma_op_name(c->problem.op),
                                c->problem.direction == NORMA_BACKWARD ? "backward" : "forward");
     for (int32_t d = 0; d < c->rank; d++)
         used =
             check_append(text, size, used, "%s%lld%s", d ? "x" : "", (long long)c->shape[d], c->element[d] ? "*" : "");
-    used = check_append(text, size, used, " %s", values[c->values]);
+    used = check_append(text, size, used, " %s%s", strided_values_name(c->values), c->apart ? " apart" : "");
     used = append_numbers(c, text, size, used);
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
         if (c->tensor[arg].present)

@@ -87,6 +87,18 @@ static double offset_of(const struct strided_case *c)
     return c->values == STRIDED_OFFSET_1E4 ? 1e4 : c->values == STRIDED_OFFSET_1E6 ? 9.9e5 : 0;
 }
 
+// A value of this exponent, or of the nearest that the type has numbers of. Some are 0; those near the end of the range
+// stay within it.
+static double apart(norma_dtype dtype, int exponent, double normal, uint64_t *s)
+{
+    const bool half = dtype == NORMA_FLOAT16;
+    const int most = half ? 15 : 127, least = half ? -20 : -140;
+    const int e = exponent > most ? most : exponent < least ? least : exponent;
+    if (check_pick(s, 20) == 0)
+        return 0;
+    return e == most ? ldexp(1.96875 * fmax(-1, fmin(1, normal)), e) : ldexp(normal, e);
+}
+
 static double value_of(const struct strided_case *c, norma_arg arg, double constant, uint64_t *s)
 {
     static const double counts[] = {0, 0, 1, 2, 37, 0xfffffffe, 0xffffffff, 0x1p40 + 3};
@@ -94,6 +106,7 @@ static double value_of(const struct strided_case *c, norma_arg arg, double const
     // dx is rstd times it.
     const double gradient = c->values == STRIDED_DENORMAL && c->float64 ? 0x1p-100 * normal : normal;
     const double spread = fmin(scale_of(c), 1e18); // running_var is its square
+    const norma_dtype dtype = c->tensor[arg].dtype;
     switch (arg) {
     case NORMA_ARG_X:
     case NORMA_ARG_RESIDUAL:
@@ -111,15 +124,20 @@ static double value_of(const struct strided_case *c, norma_arg arg, double const
                : c->values >= STRIDED_LARGE  ? check_uniform(s)
                                              : 1 + 0.5 * normal;
     case NORMA_ARG_DY:
-        return gradient;
+        return c->apart ? apart(dtype, c->exponent_of_dy, normal, s) : gradient;
     case NORMA_ARG_Z:
+        if (c->apart && c->exponent_of_z)
+            return apart(dtype, c->exponent_of_z, normal, s);
         return check_pick(s, 40) == 0 ? 30 * normal : 2 * normal;
     case NORMA_ARG_Y_SCALE: // values between a few steps and saturation; powers of two make ties
         return check_pick(s, 20) == 0  ? 0
                : check_pick(s, 3) == 0 ? 0x1p-5
                                        : (check_pick(s, 8) ? 0.01 : -0.3) * (0.5 + check_uniform(s));
     case NORMA_ARG_WEIGHT:
-        return 1 + 0.5 * normal;
+    case NORMA_ARG_SCALE:
+        if (c->apart && c->exponent_of_weight)
+            return apart(dtype, c->exponent_of_weight, normal, s);
+        return arg == NORMA_ARG_SCALE ? normal : 1 + 0.5 * normal;
     case NORMA_ARG_MEAN_WEIGHTS: // now and then the softmax has all but one near 0
     case NORMA_ARG_VAR_WEIGHTS:
         return (c->index % 5 == 0 ? 8 : 1) * normal;
@@ -295,7 +313,7 @@ static bool save_statistics(const struct strided_case *c, struct norma_form *for
         for (int64_t i = 0; i < form_output_count(form, (norma_arg)arg); i++) {
             double value = (double)out[arg].value[i];
             if (nudged && arg == NORMA_ARG_MEAN && !c->float64)
-                value = (double)nextafterf((float)value, check_pick(&s, 2) ? INFINITY : -INFINITY);
+                value = (double)nextafterf((float)value, check_pick(&s, 2) ? FLT_MAX : -FLT_MAX);
             const uint64_t at = (uint64_t)form_output_offset(form, arg, i);
             strided_store(t->dtype, c->arena + t->begin + at * norma_dtype_size(t->dtype), value);
         }
