@@ -16,21 +16,23 @@ static inline float finished(const struct view *view, stat in, float count)
     return 1.0f / (norm < least ? least : norm); // a NaN stays
 }
 
-// A cell of given statistics at a scale at which t - m and t - m - r are finite.
+// A cell of given statistics at a scale at which t - m and t - m - r are finite, and s has its digits.
 static inline stat within_range(stat cell)
 {
-    bool far = fabs(cell.x) > 0x1p+120f || cell.z < 0x1p-100f;
-    return far ? (stat)(cell.x * 0.25f, cell.y * 0.25f, cell.z * 4.0f, 0.25f) : cell;
+    bool far = fabs(cell.x) > 0x1p+120f;
+    float a = cell.z < 0x1p-100f ? 0x1p-32f : far ? 0.25f : 1.0f;
+    return a == 1.0f ? cell : (stat)(cell.x * a, cell.y * a, cell.z * (1.0f / a), a);
 }
 
 // (m, r, s, 1) from the statistics that forward saved. The mean was rounded: the mean of t - mean makes up for it, but
-// where their sum overflows.
+// where one of them is infinite.
 static inline stat saved(const struct view *view, const struct index *index, uint group)
 {
     float m = 0, r = 0;
     if (present(view, ST_MEAN)) {
-        float S1 = cells(view)[word(view, ST_IN) + group].x;
-        two_sum(load_group(view, ST_MEAN, index), finite_or_0(S1) / (float)word(view, ST_N), &m, &r);
+        struct wide S1 = wide_first(cells(view)[word(view, ST_IN) + group]);
+        S1.m = finite_or_0(S1.m) / (float)word(view, ST_N);
+        two_sum(load_group(view, ST_MEAN, index), wide_float(wide_scaled(S1.m, S1.e)), &m, &r);
     }
     return (stat)(m, r, load_group(view, ST_RSTD, index), 1.0f);
 }

@@ -3,20 +3,22 @@
 // Backward of an element without prologue and z, as value_at and gradient_at have it.
 struct gradient4 {
     float4 xhat, t, dv2, g;
+    float4 dy, slope, factor; // what g is the product of; slope: the activation's derivative
 };
 
 static inline struct gradient4 gradient4_of(const struct view *view, float4 x, float4 dy, float4 addend, float4 factor,
                                             float4 bias, const struct cells4 *cell)
 {
     uint kind = word(view, ST_ACTIVATION);
-    struct gradient4 d = {normalised4(view, x, cell), x, dy, 0};
+    struct gradient4 d = {normalised4(view, x, cell), x, dy, 0, dy, 1.0f, factor};
     if (kind != ACTIVATION_NONE) {
         float4 v = d.xhat * factor;
         if (present(view, ST_BIAS))
             v = v + bias;
         if (present(view, ST_ADDEND))
             v = v + addend;
-        d.dv2 = dy * activation_derivative4(kind, real(view, ST_SLOPE), v);
+        d.slope = activation_derivative4(kind, real(view, ST_SLOPE), v);
+        d.dv2 = dy * d.slope;
     }
     d.g = d.dv2 * factor;
     return d;
@@ -31,10 +33,33 @@ static inline struct sums4 terms4(const struct view *view, const struct gradient
     return (struct sums4){output == ST_SUM_DWEIGHT ? d->dv2 * d->xhat : d->dv2, 0};
 }
 
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_column_grad) || defined(NORMA_ONLY_plane_grad)
+// dx of one lane where it may have lost something in float.
+static inline float rescued(float dx, float xhat, float t, float dv2, float g, float dy, float slope, float factor,
+                            stat cell, stat c)
+{
+    bool lost = is_lost(dv2, dy, slope) || is_lost(g, dv2, factor) || dt_is_lost(dx, g, c);
+    struct wide wide = wide_mul(wide_mul(wide_of(dy), wide_of(slope)), wide_of(factor));
+    return lost ? wide_float(wide_dt(wide, xhat, t, cell, c)) : dx;
+}
+
+#define RESCUE_LANE(i)                                                                                                  \
+    dx.i = rescued(dx.i, d->xhat.i, d->t.i, d->dv2.i, d->g.i, d->dy.i, d->slope.i, d->factor.i,                         \
+                   (stat)(cell->m.i, cell->r.i, cell->s.i, cell->a.i), (stat)(c->m.i, c->r.i, c->s.i, c->a.i))
+
 static inline float4 dx4(const struct gradient4 *d, const struct cells4 *cell, const struct cells4 *c)
 {
-    return (cell->s * cell->a) * ((d->g - c->m) - d->xhat * c->r) - sign(d->t) * c->s;
+    float4 dx = (((d->g - c->m) - d->xhat * c->r) * cell->s) * cell->a - sign(d->t) * c->s;
+    float4 least = fmin(fmin(fabs(dx), fabs(d->g)), fabs(d->dv2));
+    if (all((least >= 0x1p-100f) & isfinite(dx) & (c->a == 0)))
+        return dx;
+    RESCUE_LANE(x);
+    RESCUE_LANE(y);
+    RESCUE_LANE(z);
+    RESCUE_LANE(w);
+    return dx;
 }
+#endif
 
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_column_sums) || defined(NORMA_ONLY_column_grad)
 // Four groups side by side: where each tensor's element 0 is and its step from element to element; what repeats over the

@@ -31,8 +31,10 @@ static inline float2 sums_term(const struct view *view, const struct index *inde
         return (float2)(d.dv1 * v.normalised, 0);
     if (output == ST_SUM_DBIAS)
         return (float2)(d.dv1, 0);
-    float dh = dh_of(view, index, &e, dt_at(view, index, &e, &v, d.g, cell));
-    return (float2)(dh * (output == ST_SUM_DGATE ? e.biased : e.gate), 0);
+    stat c = coefficients_at(view, index);
+    float dt = dt_at(&e, &v, d.g, cell, c), dh = dh_of(view, index, &e, dt);
+    bool lost = d.lost || dt_is_lost(dt, d.g, c) || is_lost(dh, dt, e.before);
+    return (float2)(lost ? NAN : dh * (output == ST_SUM_DGATE ? e.biased : e.gate), 0); // NaN: strided_rescue
 }
 
 // A lane's 16 steps in a block, from the group's element i on.
@@ -284,6 +286,24 @@ STRIDED(strided_merge)
 #endif
 
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_add)
+// The fold of up to 64 sums, each times a power of two of its own: about the largest of them.
+static inline struct wide wide_fold(const struct merge *merge, bool first)
+{
+    float w[FAN];
+    int e = WIDE_ZERO;
+    for (uint i = 0; i < merge->count; i++) {
+        stat in = merge->in[i * merge->step];
+        e = max(e, (first ? wide_first(in) : wide_second(in)).e);
+    }
+    for (uint i = 0; i < merge->count; i++) {
+        stat in = merge->in[i * merge->step];
+        struct wide term = first ? wide_first(in) : wide_second(in);
+        term.e = term.e - e;
+        w[i] = wide_float(term);
+    }
+    return wide_scaled(fold(w, merge->count), e);
+}
+
 STRIDED(strided_add)
 {
     struct view view = VIEW;
@@ -292,12 +312,17 @@ STRIDED(strided_add)
         return;
     struct merge merge = merge_of(&view, unit);
     float p[FAN], q[FAN];
+    bool wide = false;
     for (uint i = 0; i < merge.count; i++) {
         stat in = merge.in[i * merge.step];
         p[i] = in.x;
         q[i] = in.y;
+        wide = wide || in.z != 0 || in.w != 0;
     }
-    cells(&view)[merge.out] = (stat)(fold(p, merge.count), fold(q, merge.count), 0, 0);
+    stat result = (stat)(fold(p, merge.count), fold(q, merge.count), 0, 0);
+    if (wide || !isfinite(result.x) || !isfinite(result.y))
+        result = wide_cell(wide_fold(&merge, true), wide_fold(&merge, false));
+    cells(&view)[merge.out] = result;
 }
 #endif
 
@@ -335,6 +360,31 @@ STRIDED(strided_apply)
 #endif
 
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_grad)
+static inline float wide_grad(const struct view *view, const struct index *index, const struct element *e,
+                              const struct value *v, float z_slope, stat cell, stat c)
+{
+    uint output = word(view, ST_OUTPUT);
+    struct wide_gradient d = wide_gradient_at(view, index, e, v);
+    if (output == ST_OUT_DADDEND)
+        return wide_float(d.dv2);
+    if (output == ST_OUT_DZ && !word(view, ST_Z_FIRST))
+        return wide_float(wide_mul(wide_mul(d.dv2, wide_of(z_slope)), d.v0));
+    struct wide dt = wide_dt(d.g, v->xhat, e->t, cell, c);
+    if (output == ST_OUT_DZ)
+        return wide_float(wide_mul(wide_mul(dt, wide_of(z_slope)), wide_of(e->h)));
+    struct wide dh = wide_dh(view, index, e, dt);
+    float factor = output == ST_OUT_DX ? e->gate : output == ST_OUT_DGATE ? e->biased : 1.0f;
+    return wide_float(wide_mul(dh, wide_of(factor)));
+}
+
+// Two factors one after the other; *lost where it was.
+static inline float product(float a, float b, float c, bool *lost)
+{
+    float ab = a * b, abc = ab * c;
+    *lost = *lost || is_lost(ab, a, b) || is_lost(abc, ab, c);
+    return abc;
+}
+
 STRIDED(strided_grad)
 {
     struct view view = VIEW;
@@ -342,7 +392,7 @@ STRIDED(strided_grad)
     if (!set_indices(&view, &index))
         return;
     uint output = word(&view, ST_OUTPUT);
-    stat cell = cell_at(&view, &index);
+    stat cell = cell_at(&view, &index), c = 0;
     struct element e = element_at(&view, &index);
     struct value v = value_at(&view, &index, &e, cell);
     struct gradient d = gradient_at(&view, &index, &e, &v);
@@ -351,14 +401,20 @@ STRIDED(strided_grad)
     if (output == ST_OUT_DZ)
         z_slope = activation_derivative(word(&view, ST_Z_ACTIVATION), real(&view, ST_SLOPE), e.z);
     if (output == ST_OUT_DZ && !z_first)
-        result = (d.dv2 * z_slope) * v.v0; // a slope of 0 comes before what may overflow
+        result = product(d.dv2, z_slope, v.v0, &d.lost); // a slope of 0 comes before what may overflow
     else if (output != ST_OUT_DADDEND) {
-        float dt = dt_at(&view, &index, &e, &v, d.g, cell), dh = dh_of(&view, &index, &e, dt);
-        result = output == ST_OUT_DZ      ? (dt * z_slope) * e.h
-                 : output == ST_OUT_DX    ? dh * e.gate
-                 : output == ST_OUT_DGATE ? dh * e.biased
-                                          : dh;
+        c = coefficients_at(&view, &index);
+        float dt = dt_at(&e, &v, d.g, cell, c), dh = dh_of(&view, &index, &e, dt);
+        d.lost = d.lost || dt_is_lost(dt, d.g, c);
+        if (output == ST_OUT_DZ) {
+            result = product(dt, z_slope, e.h, &d.lost);
+        } else {
+            d.lost = d.lost || is_lost(dh, dt, e.before);
+            result = product(dh, output == ST_OUT_DX ? e.gate : output == ST_OUT_DGATE ? e.biased : 1.0f, 1.0f, &d.lost);
+        }
     }
+    if (d.lost)
+        result = wide_grad(&view, &index, &e, &v, z_slope, cell, c);
     store(&view, ST_TO, &index, result);
 }
 #endif
@@ -413,8 +469,8 @@ static inline float beside_eps(float Sgx, float eps, float s)
     return part > 0 ? Sgx / part : 0.0f;
 }
 
-// (c0, c1, c2) of normalize: s (true) is the group's factor, Sgx the sum of g*xhat.
-static inline stat norm_coefficients(const struct view *view, float s, float Sgx)
+// (c0, c1, c2) of normalize: s (true) is the group's factor, Sgx the sum of g*xhat. wide: c2 is without s.
+static inline stat norm_coefficients(const struct view *view, float s, float Sgx, bool wide)
 {
     uint scale = word(view, ST_SCALE);
     float eps = real(view, ST_EPS);
@@ -422,7 +478,7 @@ static inline stat norm_coefficients(const struct view *view, float s, float Sgx
     if (scale == FORM_MAX && !(s < (1.0f / eps) * (1.0f - 0x1p-22f)) && !isnan(s))
         return (stat)(0);
     if (word(view, ST_STATISTIC) == FORM_ABSOLUTES)
-        return (stat)(0, 0, s * Sgx, 0);
+        return (stat)(0, 0, wide ? Sgx : s * Sgx, 0);
     return (stat)(0, scale == FORM_ADD ? beside_eps(Sgx, eps, s) : Sgx, 0, 0);
 }
 
@@ -433,14 +489,26 @@ STRIDED(strided_coefficients)
     if (unit >= word(&view, ST_GROUPS))
         return;
     stat sums = cells(&view)[word(&view, ST_IN) + group], cell = cells(&view)[word(&view, ST_CELLS) + group];
-    float n = (float)word(&view, ST_N);
+    float n = (float)word(&view, ST_N), s = cell.z * cell.w;
     stat c = 0;
-    if (word(&view, ST_SCALE) == FORM_DEVIATION)
-        c = (stat)(sums.x / n, beside_eps(sums.y, real(&view, ST_EPS), cell.z * cell.w) / n, 0, 0);
-    else if (statistic != FORM_GIVEN && word(&view, ST_SCALE) != FORM_VARIANCE)
-        c = norm_coefficients(&view, cell.z * cell.w, sums.y);
+    uint scale = word(&view, ST_SCALE);
+    bool norm = statistic != FORM_GIVEN && scale != FORM_VARIANCE && scale != FORM_DEVIATION;
+    bool wide = statistic != FORM_GIVEN && (sums.z != 0 || sums.w != 0 || (norm && is_lost(s * sums.y, s, sums.y)));
+    int e = 0;
+    if (wide) { // both at the larger one's exponent
+        struct wide first = wide_first(sums), second = wide_second(sums);
+        e = clamp(max(first.e, second.e), -2000, 2000);
+        first.e = first.e - e;
+        second.e = second.e - e;
+        sums = (stat)(wide_float(first), wide_float(second), 0, 0);
+    }
+    if (scale == FORM_DEVIATION)
+        c = (stat)(sums.x / n, beside_eps(sums.y, real(&view, ST_EPS), s) / n, 0, 0);
+    else if (norm)
+        c = norm_coefficients(&view, s, sums.y, wide);
     else if (statistic != FORM_GIVEN)
         c = (stat)(statistic == FORM_MOMENTS ? sums.x / n : 0.0f, sums.y / n, 0, 0);
+    c.w = wide ? (float)(e + WIDE_COEFFICIENTS) : 0.0f;
     cells(&view)[word(&view, ST_COEFFICIENTS) + group] = c;
 }
 #endif
@@ -454,7 +522,7 @@ STRIDED(strided_write)
     if (unit >= word(&view, ST_GROUPS))
         return;
     set_group(&view, group, &index);
-    stat sums = cells(&view)[word(&view, ST_IN) + group];
+    float2 sums = both_sums(cells(&view)[word(&view, ST_IN) + group]);
     uint rank = word(&view, ST_GROUP_RANK), row = word(&view, ST_SUMS_ROW);
     store_row(&view, ST_TO, rank, &index, ROW_G * row, sums.x);
     if (row)
@@ -491,6 +559,7 @@ STRIDED(strided_gather)
 #include "running.cl"
 #endif
 
+#include "strided_rescue.cl"
 #include "strided_scan.cl"
 
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_switch_mix) || defined(NORMA_ONLY_strided_switch_add) ||           \

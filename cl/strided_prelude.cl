@@ -5,6 +5,7 @@
 #define Y_TYPE 0
 #endif
 #include "prelude.cl"
+#include "wide.cl"
 #include "activations.cl"
 #include "quantise.cl"
 #include "../src/strided_table.h"
@@ -276,32 +277,78 @@ static inline struct value value_at(const struct view *view, const struct index 
     return v;
 }
 
-// Gradients of an element, named as the values that they are of; g: of xhat.
+// Gradients of an element, named as the values that they are of; g: of xhat. lost: something overflowed or vanished on
+// the way.
 struct gradient {
     float dv2, dv1, g;
+    bool lost;
 };
 
 static inline struct gradient gradient_at(const struct view *view, const struct index *index, const struct element *e,
                                           const struct value *v)
 {
     struct gradient d;
-    d.dv2 = load(view, ST_DY, index) * activation_derivative(word(view, ST_ACTIVATION), real(view, ST_SLOPE), v->v2);
+    float dy = load(view, ST_DY, index);
+    float slope = activation_derivative(word(view, ST_ACTIVATION), real(view, ST_SLOPE), v->v2);
+    d.dv2 = dy * slope;
     d.dv1 = d.dv2 * e->after;
-    d.g = (d.dv1 * v->factor) * v->ratio;
+    float weighted = d.dv1 * v->factor;
+    d.g = weighted * v->ratio;
+    d.lost = is_lost(d.dv2, dy, slope) || is_lost(d.dv1, d.dv2, e->after) || is_lost(weighted, d.dv1, v->factor) ||
+             is_lost(d.g, weighted, v->ratio);
     return d;
 }
 
-static inline float dt_at(const struct view *view, const struct index *index, const struct element *e,
-                          const struct value *v, float g, stat cell)
+static inline stat coefficients_at(const struct view *view, const struct index *index)
 {
-    stat c = cells(view)[word(view, ST_COEFFICIENTS) + cell_index(view, index)];
-    return (cell.z * cell.w) * ((g - c.x) - v->xhat * c.y) - sign(e->t) * c.z;
+    return cells(view)[word(view, ST_COEFFICIENTS) + cell_index(view, index)];
+}
+
+static inline float dt_at(const struct element *e, const struct value *v, float g, stat cell, stat c)
+{
+    return ((((g - c.x) - v->xhat * c.y) * cell.z) * cell.w) - sign(e->t) * c.z;
+}
+
+// Of a gradient g and coefficients c, as is_lost().
+static inline bool dt_is_lost(float dt, float g, stat c)
+{
+    return is_lost(dt, 1.0f, fabs(g) + fabs(c.x) + fabs(c.y)) || c.w != 0;
 }
 
 static inline float dh_of(const struct view *view, const struct index *index, const struct element *e, float dt)
 {
     float dh = dt * e->before;
     return present(view, ST_SUM) ? dh + load(view, ST_SUM, index) : dh;
+}
+
+// The same in wide floats: where float lost something.
+struct wide_gradient {
+    struct wide v0, dv2, dv1, g;
+};
+
+static inline struct wide_gradient wide_gradient_at(const struct view *view, const struct index *index,
+                                                    const struct element *e, const struct value *v)
+{
+    struct wide_gradient d;
+    struct wide after = wide_of(e->after), factor = wide_of(v->factor);
+    d.v0 = wide_mul(wide_of(v->normalised), factor);
+    if (present(view, ST_BIAS))
+        d.v0 = wide_add(d.v0, wide_of(load(view, ST_BIAS, index)));
+    struct wide v2 = wide_mul(d.v0, after);
+    if (present(view, ST_ADDEND))
+        v2 = wide_add(v2, wide_of(load(view, ST_ADDEND, index)));
+    float slope = activation_derivative(word(view, ST_ACTIVATION), real(view, ST_SLOPE), wide_float(v2));
+    d.dv2 = wide_mul(wide_of(load(view, ST_DY, index)), wide_of(slope));
+    d.dv1 = wide_mul(d.dv2, after);
+    d.g = wide_mul(wide_mul(d.dv1, factor), wide_of(v->ratio));
+    return d;
+}
+
+static inline struct wide wide_dh(const struct view *view, const struct index *index, const struct element *e,
+                                  struct wide dt)
+{
+    struct wide dh = wide_mul(dt, wide_of(e->before));
+    return present(view, ST_SUM) ? wide_add(dh, wide_of(load(view, ST_SUM, index))) : dh;
 }
 
 // y from v: quantised where y is.

@@ -138,8 +138,9 @@ STRIDED(strided_switch_add)
     for (uint i = 0; i < merge.count; i++) {
         stat in = merge.in[i * merge.step];
         float f = S[i] / most;
-        p[i] = in.x * f;
-        q[i] = (in.y * f) * f;
+        float2 sums = word(&view, ST_LEVEL) == 1 ? both_sums(in) : in.xy;
+        p[i] = sums.x * f;
+        q[i] = (sums.y * f) * f;
     }
     cells(&view)[merge.out] = (stat)(fold(p, merge.count), fold(q, merge.count), most, 0);
 }
@@ -162,10 +163,11 @@ STRIDED(strided_switch_coefficients)
     set_group(&view, group, &index);
     struct kinds kinds = kinds_of(&view, &index, group);
     struct mix mix = mix_of(&kinds, real(&view, ST_EPS));
-    stat own = cells(&view)[word(&view, ST_SUMS) + group];
+    float2 own = both_sums(cells(&view)[word(&view, ST_SUMS) + group]);
     float c0 = 0, c1 = 0, s = mix.cell.z, S = s * mix.cell.w, all = (mix.var * s) * s;
     for (uint k = 0; k < ST_KINDS; k++) {
         stat sums = cells(&view)[kind_at(&view, word(&view, ST_SUMS), group, k, &kinds)];
+        sums.xy = k == 0 ? own : sums.xy;
         float t = k == 0 ? 1.0f : sums.z / S, beta = kinds.beta[k], part = ((beta / kinds.count[k] * t) * sums.y) * t;
         part = beta == 0 ? sums.y * 0.0f : part; // t may be infinite
         if (k < 2 || word(&view, ST_MIX) == MIX_TRAINING) {
@@ -194,7 +196,7 @@ STRIDED(strided_switch_write)
     uint kind = unit_index();
     if (kind >= ST_KINDS)
         return;
-    stat sums = cells(&view)[word(&view, ST_IN) + kind];
+    float2 sums = both_sums(cells(&view)[word(&view, ST_IN) + kind]);
     store_kind(&view, ST_MEAN_WEIGHTS, kind, sums.x);
     store_kind(&view, ST_VAR_WEIGHTS, kind, sums.y);
 }

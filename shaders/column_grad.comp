@@ -11,7 +11,7 @@ void main()
         return;
     take_table();
     take_columns(table[ST_GROUP0] + unit % quads * 4u);
-    cells4 coefficients = fixed_cells;
+    cells4 coefficients = cells4(vec4(0.0), vec4(0.0), vec4(0.0), vec4(0.0));
     if (output_kind == ST_OUT_DX)
         coefficients = cells_at(coefficients_begin + bases[ST_WORKSPACE], cell_lane);
     uint begin = table[ST_ELEMENT0] + first, end = begin + min(stretch, elements - first), to_step = stride_of(ST_TO, group_rank);

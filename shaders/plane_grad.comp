@@ -21,7 +21,7 @@ void main()
     inner = extent_of(rank - 1u);
     uint begin = table[ST_ELEMENT0] + first, end = begin + min(stretch, elements - first);
     take_elements(begin);
-    cells4 cell = plane_cells(cells_begin), coefficients = cell;
+    cells4 cell = plane_cells(cells_begin), coefficients = cells4(vec4(0.0), vec4(0.0), vec4(0.0), vec4(0.0));
     if (output_kind == ST_OUT_DX)
         coefficients = plane_cells(coefficients_begin);
     bool quad = false;

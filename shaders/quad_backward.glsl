@@ -1,5 +1,6 @@
 // Backward by quads: what its kernels share.
 #include "quads.glsl"
+#include "wide.glsl"
 
 LOAD_LANES(x, ST_X)
 LOAD_LANES(weight, ST_WEIGHT)
@@ -10,6 +11,7 @@ LOAD_LANES(dy, ST_DY)
 // Backward of an element without prologue and z, as value_at and gradient_at have it.
 struct gradient4 {
     vec4 xhat, t, dv2, g;
+    vec4 dy, slope, factor; // what g is the product of; slope: the activation's derivative
 };
 
 vec4 activation_derivative4(vec4 v)
@@ -25,13 +27,15 @@ gradient4 gradient4_of(vec4 x, vec4 dy, vec4 factor, uint place, cells4 cell)
 {
     vec4 xhat = normalised4(x, cell);
     precise vec4 dv2 = dy;
+    vec4 derivative = vec4(1.0);
     // A loop, since lavapipe jumps over one that has no iteration but goes through both sides of a branch.
     for (bool once = activation != 0u; once; once = false) {
         precise vec4 v = xhat * factor;
-        dv2 = dv2 * activation_derivative4(shifted4(v, place));
+        derivative = activation_derivative4(shifted4(v, place));
+        dv2 = dv2 * derivative;
     }
     precise vec4 g = dv2 * factor;
-    return gradient4(xhat, x, dv2, g);
+    return gradient4(xhat, x, dv2, g, dy, derivative, factor);
 }
 
 struct sums4 {
@@ -47,12 +51,30 @@ sums4 terms4(gradient4 d)
     return sums4(output_kind == ST_SUM_DWEIGHT ? dvx : d.dv2, vec4(0.0));
 }
 
+// dx of one lane, in wide floats if it may have lost something.
+float rescued(float dx, gradient4 d, uint i, vec4 cell, vec4 c)
+{
+    bool lost = is_lost(d.dv2[i], d.dy[i], d.slope[i]) || is_lost(d.g[i], d.dv2[i], d.factor[i]) || dt_is_lost(dx, d.g[i], c);
+    for (; lost; lost = false) {
+        wide g = wide_mul(wide_mul(wide_of(d.dy[i]), wide_of(d.slope[i])), wide_of(d.factor[i]));
+        dx = wide_float(wide_dt(g, d.xhat[i], d.t[i], cell, c));
+    }
+    return dx;
+}
+
 vec4 dx4(gradient4 d, cells4 cell, cells4 c)
 {
     vec4 sign_t = mix(mix(vec4(0.0), vec4(-1.0), lessThan(d.t, vec4(0.0))), vec4(1.0), greaterThan(d.t, vec4(0.0)));
-    precise vec4 rstd = cell.s * cell.a;
-    precise vec4 dt = rstd * ((d.g - c.m) - d.xhat * c.r) - sign_t * c.s;
-    return dt;
+    precise vec4 rest = (d.g - c.m) - d.xhat * c.r;
+    precise vec4 dx = (rest * cell.s) * cell.a - sign_t * c.s;
+    vec4 least = min(min(abs(dx), abs(d.g)), abs(d.dv2)), most = abs(dx) + c.a;
+    bool fine = all(greaterThanEqual(least, vec4(7.888609052210118e-31))) && all(lessThan(most, vec4(3e38))) &&
+                c.a == vec4(0.0); // 2^-100
+    // A loop, since lavapipe jumps over one that has no iteration but goes through both sides of a branch.
+    for (uint i = fine ? 4u : 0u; i < 4u; ++i)
+        dx[i & 3u] = rescued(dx[i & 3u], d, i & 3u, vec4(cell.m[i & 3u], cell.r[i & 3u], cell.s[i & 3u], cell.a[i & 3u]),
+                             vec4(c.m[i & 3u], c.r[i & 3u], c.s[i & 3u], c.a[i & 3u]));
+    return dx;
 }
 
 // Cells of four lanes from a place in the workspace, `step` apart.

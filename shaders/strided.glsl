@@ -384,37 +384,54 @@ void normalise(inout element e, vec4 cell)
     e.v2 = behind_norm(v, e.z.x);
 }
 
-// Gradients of v2, of v0 (of what z multiplies), of xhat, and the derivatives of t and of h.
+// Whether a product a*b lost what it should have had: it is not finite, or so small that it, or what it is multiplied by
+// next, may have lost digits.
+bool is_lost(float product, float a, float b)
+{
+    return !finite(product) || (abs(product) < 7.888609052210118e-31 && a != 0.0 && b != 0.0); // 2^-100
+}
+
+// Gradients of v2, of v0 (of what z multiplies), of xhat, and the derivatives of t and of h. lost: something overflowed
+// or vanished on the way.
 struct gradient {
     float v2, v0, xhat, t, h;
+    bool lost;
 };
 
 gradient load_gradient(element e)
 {
     gradient d;
-    precise float v = load_dy() * activate(activation, e.v2, slope).y;
-    d.v2 = v;
-    if (z_is(false))
-        v = v * e.z.x;
-    d.v0 = v;
-    if (present(ST_WEIGHT))
-        v = v * e.factor;
-    v = v * e.ratio;
-    d.xhat = v;
+    float dy = load_dy(), derivative = activate(activation, e.v2, slope).y, after = z_is(false) ? e.z.x : 1.0;
+    precise float v2 = dy * derivative;
+    precise float v0 = v2 * after;
+    precise float weighted = v0 * e.factor;
+    precise float xhat = weighted * e.ratio;
+    d.v2 = v2;
+    d.v0 = v0;
+    d.xhat = xhat;
+    d.lost = is_lost(v2, dy, derivative) || is_lost(v0, v2, after) || is_lost(weighted, v0, e.factor) ||
+             is_lost(xhat, weighted, e.ratio);
     return d;
+}
+
+// Of a gradient g of xhat and coefficients c, as is_lost().
+bool dt_is_lost(float dt, float g, vec4 c)
+{
+    precise float any = abs(g) + abs(c.x) + abs(c.y);
+    return is_lost(dt, 1.0, any) || c.w != 0.0;
 }
 
 // Goes on to t and h, with the group's coefficients.
 void through_statistics(inout gradient d, element e, vec4 cell, vec4 coefficients)
 {
     float sign_t = e.t > 0.0 ? 1.0 : e.t < 0.0 ? -1.0 : 0.0;
-    precise float rstd = cell.z * cell.w;
-    precise float dt = rstd * ((d.xhat - coefficients.x) - e.xhat * coefficients.y) - sign_t * coefficients.z;
-    precise float dh = dt;
-    if (z_is(true))
-        dh = dh * e.z.x;
+    precise float rest = (d.xhat - coefficients.x) - e.xhat * coefficients.y;
+    precise float dt = (rest * cell.z) * cell.w - sign_t * coefficients.z;
+    float before = z_is(true) ? e.z.x : 1.0;
+    precise float dh = dt * before;
     d.t = dt;
     d.h = dh;
+    d.lost = d.lost || dt_is_lost(dt, d.xhat, coefficients) || is_lost(dh, dt, before);
 }
 
 #ifdef QUADS

@@ -1,6 +1,21 @@
 // Adds up to 64 pairs of sums, of chunks or of earlier additions; an invocation an addition.
 #version 450
 #include "strided.glsl"
+#include "wide.glsl"
+
+// The fold of sums that have powers of two of their own: about the largest of them.
+vec4 wide_fold(uint begin, uint count)
+{
+    ivec2 e = ivec2(WIDE_ZERO);
+    for (uint i = 0u; i < count; ++i)
+        e = max(e, ivec2(wide_first(workspace[begin + i]).e, wide_second(workspace[begin + i]).e));
+    for (uint i = 0u; i < count; ++i) {
+        wide first = wide_first(workspace[begin + i]), second = wide_second(workspace[begin + i]);
+        pairs[i & 63u] = vec2(wide_float(wide(first.m, first.e - e.x)), wide_float(wide(second.m, second.e - e.y)));
+    }
+    vec2 sums = fold_pairs(count);
+    return wide_cell(wide_scaled(sums.x, e.x), wide_scaled(sums.y, e.y));
+}
 
 void main()
 {
@@ -9,7 +24,15 @@ void main()
         return;
     uint group = table[ST_GROUP0] + unit % groups, number = unit / groups;
     uint begin = table[ST_IN] + group * inputs + number * FAN, count = min(inputs - number * FAN, FAN);
-    for (uint i = 0u; i < count; ++i)
-        pairs[i & 63u] = workspace[begin + i].xy;
-    workspace[table[ST_OUT] + group * outputs + number] = vec4(fold_pairs(count), 0.0, 0.0);
+    bool apart = false;
+    for (uint i = 0u; i < count; ++i) {
+        vec4 cell = workspace[begin + i];
+        pairs[i & 63u] = cell.xy;
+        apart = apart || cell.z != 0.0 || cell.w != 0.0;
+    }
+    vec4 result = vec4(fold_pairs(count), 0.0, 0.0);
+    // A loop, since lavapipe jumps over one that has no iteration.
+    for (bool again = apart || !finite(result.x) || !finite(result.y); again; again = false)
+        result = wide_fold(begin, count);
+    workspace[table[ST_OUT] + group * outputs + number] = result;
 }

@@ -5,33 +5,68 @@
 OUTPUT(to, ST_TO)
 #ifdef GRADIENT
 INPUT(dsum, ST_SUM)
+#include "wide.glsl"
+#include "wide_element.glsl"
 #else
 OUTPUT(sum, ST_SUM)
 #include "quantise.glsl"
 #endif
 
 #ifdef GRADIENT
+// Two factors one after the other; lost where it was.
+float product(float a, float b, float c, inout bool lost)
+{
+    precise float ab = a * b;
+    precise float abc = ab * c;
+    lost = lost || is_lost(ab, a, b) || is_lost(abc, ab, c);
+    return abc;
+}
+
+float factor_of(element e)
+{
+    return output_kind == ST_OUT_DX ? e.gate : output_kind == ST_OUT_DGATE ? e.u : 1.0;
+}
+
+float wide_result(element e, vec4 cell, vec4 coefficients)
+{
+    wide_gradient d = load_wide_gradient(e);
+    wide dt = wide_dt(d.xhat, e.xhat, e.t, cell, coefficients);
+    wide result = wide_mul(wide_dh(dt, e), wide_of(factor_of(e)));
+    if (output_kind == ST_OUT_DZ)
+        result = wide_mul(z_first ? dt : d.v2, wide_of(e.z.y));
+    if (output_kind == ST_OUT_DZ) {
+        wide of_h = wide_mul(result, wide_of(e.h)), of_v0 = wide_mul(result, d.v0);
+        result = of_v0;
+        if (z_first)
+            result = of_h;
+    }
+    if (output_kind == ST_OUT_DADDEND)
+        result = d.v2;
+    return wide_float(result);
+}
+
 void put(element e, vec4 cell)
 {
     gradient d = load_gradient(e);
+    vec4 coefficients = vec4(0.0);
     d.t = 0.0;
     d.h = 0.0;
     // Elsewhere there may be no coefficients.
     if (output_kind != ST_OUT_DADDEND && (output_kind != ST_OUT_DZ || z_first)) {
-        through_statistics(d, e, cell, workspace[coefficients_begin + PLACE(ST_WORKSPACE)]);
+        coefficients = workspace[coefficients_begin + PLACE(ST_WORKSPACE)];
+        through_statistics(d, e, cell, coefficients);
         precise float dh = d.h;
         if (present(ST_SUM))
             dh = dh + load_dsum();
         d.h = dh;
     }
-    precise float dx = d.h * e.gate, dgate = d.h * e.u;
+    bool dz = output_kind == ST_OUT_DZ;
     // A slope of 0 comes before what may overflow.
-    precise float dz = z_first ? (d.t * e.z.y) * e.h : (d.v2 * e.z.y) * e.v0;
-    float result = d.h; // ST_OUT_DRESIDUAL
-    result = output_kind == ST_OUT_DX ? dx : result;
-    result = output_kind == ST_OUT_DGATE ? dgate : result;
-    result = output_kind == ST_OUT_DZ ? dz : result;
+    float result = product(dz ? z_first ? d.t : d.v2 : d.h, dz ? e.z.y : factor_of(e), dz ? z_first ? e.h : e.v0 : 1.0,
+                           d.lost);
     result = output_kind == ST_OUT_DADDEND ? d.v2 : result;
+    for (bool lost = d.lost; lost; lost = false)
+        result = wide_result(e, cell, coefficients);
     store_to(PLACE(ST_TO), result);
 }
 #else

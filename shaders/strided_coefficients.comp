@@ -2,6 +2,7 @@
 // and of g * xhat; an invocation a group.
 #version 450
 #include "strided.glsl"
+#include "wide.glsl"
 
 // projection / (norm / (norm + eps)), or of a deviation: 1 / rstd, norm + eps, may overflow. Where eps is much larger
 // than the norm few digits of the part are left, and the term counts as little. Equal elements: the term, 0/0, is taken
@@ -13,14 +14,14 @@ float beside_eps(float projection, float eps, float rstd)
     return grown;
 }
 
-// Of normalize: c1 and c2.
-vec2 of_norm(float projection, vec4 cell)
+// Of normalize: c1 and c2, the latter without rstd where it is apart.
+vec2 of_norm(float projection, vec4 cell, bool apart)
 {
     float eps = table_float(ST_EPS);
     bool absolutes = statistic == ABSOLUTES;
     uint scale = table[ST_SCALE];
     precise float rstd = cell.z * cell.w;
-    precise float absolute = rstd * projection;
+    precise float absolute = (apart ? 1.0 : rstd) * projection;
     float squares = scale == SCALE_ADD ? beside_eps(projection, eps, rstd) : projection;
     // SCALE_MAX where eps is the larger: a constant, without gradient. A saved one may be a few units in the last place
     // off.
@@ -35,17 +36,25 @@ void main()
         return;
     uint group = table[ST_GROUP0] + unit_index();
     statistic = table[ST_STATISTIC];
-    vec2 sums = workspace[table[ST_IN] + group].xy;
+    vec4 sums = workspace[table[ST_IN] + group];
     vec4 cell = workspace[table[ST_CELLS] + group];
-    precise vec2 means = sums / float(table[ST_N]);
-    vec3 result = vec3(0.0);
+    bool norm = table[ST_SCALE] != SCALE_VARIANCE && table[ST_SCALE] != SCALE_DEVIATION;
     precise float rstd = cell.z * cell.w;
+    precise float absolute = rstd * sums.y;
+    bool apart = statistic != GIVEN && (sums.z != 0.0 || sums.w != 0.0 || (norm && is_lost(absolute, rstd, sums.y)));
+    // Both at the larger one's exponent.
+    wide first = wide_first(sums), second = wide_second(sums);
+    int e = clamp(max(first.e, second.e), -2000, 2000);
+    vec2 taken = vec2(wide_float(wide(first.m, first.e - e)), wide_float(wide(second.m, second.e - e)));
+    sums.xy = apart ? taken : sums.xy;
+    precise vec2 means = sums.xy / float(table[ST_N]);
+    vec3 result = vec3(0.0);
     precise float of_deviation = beside_eps(sums.y, table_float(ST_EPS), rstd) / float(table[ST_N]);
     if (table[ST_SCALE] == SCALE_DEVIATION)
         result.xy = vec2(means.x, of_deviation);
-    else if (table[ST_SCALE] != SCALE_VARIANCE)
-        result.yz = of_norm(sums.y, cell);
+    else if (norm)
+        result.yz = of_norm(sums.y, cell, apart);
     else if (statistic != GIVEN)
         result.xy = vec2(statistic == MOMENTS ? means.x : 0.0, means.y);
-    workspace[table[ST_COEFFICIENTS] + group] = vec4(result, 0.0);
+    workspace[table[ST_COEFFICIENTS] + group] = vec4(result, apart ? float(e + WIDE_COEFFICIENTS) : 0.0);
 }

@@ -1,6 +1,7 @@
 // Finishes groups: their (m, r, s, a), mean and rstd; an invocation a group.
 #version 450
 #include "strided.glsl"
+#include "wide.glsl"
 
 layout(std430, set = 0, binding = ST_MEAN) buffer Mean { float mean_words[]; };
 layout(std430, set = 0, binding = ST_RSTD) buffer Rstd { float rstd_words[]; };
@@ -26,16 +27,17 @@ float factor_of(vec4 cell, float eps, float count)
     return s;
 }
 
-// A cell of given statistics at a scale at which t - m and t - m - r are finite.
+// A cell of given statistics at a scale at which t - m and t - m - r are finite, and s has its digits.
 vec4 within_range(vec4 cell)
 {
-    bool far = abs(cell.x) > 1.329227995784916e36 || cell.z < 7.888609052210118e-31; // 2^120, 2^-100
-    precise vec4 scaled = cell * vec4(0.25, 0.25, 4.0, 0.25);
-    return far ? scaled : cell;
+    float a = abs(cell.x) > 1.329227995784916e36 ? 0.25 : 1.0;        // 2^120
+    a = cell.z < 7.888609052210118e-31 ? 2.3283064365386963e-10 : a; // 2^-100, 2^-32
+    precise vec4 scaled = vec4(cell.xy * a, cell.z * (1.0 / a), a);
+    return a == 1.0 ? cell : scaled;
 }
 
 // (m, r, s, a) from the statistics that are given: running ones, or those that forward saved. A saved float32 mean is
-// corrected by the sum of x - mean, but where that overflows.
+// corrected by the sum of x - mean, but where one of them is infinite.
 vec4 given_cell(uint group, float eps)
 {
     if (statistic == GIVEN) {
@@ -45,8 +47,9 @@ vec4 given_cell(uint group, float eps)
     }
     vec2 mean = vec2(0.0);
     if (statistic == MOMENTS) {
-        precise float rest = finite_or_0(workspace[table[ST_IN] + group].x) / float(table[ST_N]);
-        mean = two_sum(mean_words[bases[ST_MEAN]], rest);
+        wide sum = wide_first(workspace[table[ST_IN] + group]);
+        precise float share = finite_or_0(sum.m) / float(table[ST_N]);
+        mean = two_sum(mean_words[bases[ST_MEAN]], wide_float(wide_scaled(share, sum.e)));
     }
     return vec4(mean, rstd_words[bases[ST_RSTD]], 1.0);
 }

@@ -20,7 +20,7 @@ vec2 gradient_terms(element e)
         precise float dh = d.h;
         if (present(ST_SUM))
             dh = dh + load_dsum();
-        d.h = dh;
+        d.h = d.lost ? uintBitsToFloat(0x7fc00000u) : dh; // NaN: strided_rescue
     }
     precise float projected = d.xhat * e.xhat;
     precise float weighted = d.v0 * e.normalised;

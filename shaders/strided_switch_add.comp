@@ -2,6 +2,7 @@
 // units of S and S^2, S = rstd: the largest among the terms, so that no square overflows, and none that counts is lost.
 #version 450
 #include "strided.glsl"
+#include "wide.glsl"
 
 float factors[FAN];
 
@@ -25,7 +26,9 @@ void main()
     for (uint i = 0u; i < count; ++i) {
         vec4 cell = workspace[begin + i * step];
         precise float f = factors[i & 63u] / most;
-        precise vec2 scaled = vec2(cell.x * f, (cell.y * f) * f);
+        vec2 own = both_sums(cell);
+        vec2 sums = first ? own : cell.xy;
+        precise vec2 scaled = vec2(sums.x * f, (sums.y * f) * f);
         pairs[i & 63u] = scaled;
     }
     workspace[table[ST_OUT] + group * outputs + number] = vec4(fold_pairs(count), most, 0.0);

@@ -6,6 +6,7 @@
 //   dmean_weights[k]: G*alpha_k * S*(mean - mean_k), dvar_weights[k]: X*beta_k * S^2*(var - var_k)/2
 #version 450
 #include "strided.glsl"
+#include "wide.glsl"
 #include "strided_switch.glsl"
 
 void main()
@@ -18,11 +19,12 @@ void main()
     take_group(group);
     kinds of = kinds_of(group);
     mix_result mixed = mix_of(of, table_float(ST_EPS));
-    vec2 own = workspace[table[ST_SUMS] + group].xy;
+    vec2 own = both_sums(workspace[table[ST_SUMS] + group]);
     bool training = table[ST_MIX] == MIX_TRAINING;
     precise float c0 = 0.0, c1 = 0.0, s = mixed.cell.z, S = s * mixed.cell.w, all = (mixed.var * s) * s;
     [[unroll]] for (uint k = 0u; k < ST_KINDS; ++k) {
         vec4 sums = workspace[kind_at(table[ST_SUMS], group, k, of)];
+        sums.xy = k == 0u ? own : sums.xy;
         float beta = of.beta[k];
         precise float t = k == 0u ? 1.0 : sums.z / S;
         precise float part = ((beta / of.count[k] * t) * sums.y) * t;

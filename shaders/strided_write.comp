@@ -2,6 +2,7 @@
 // an element of the parameter.
 #version 450
 #include "strided.glsl"
+#include "wide.glsl"
 
 OUTPUT(to, ST_TO)
 
@@ -12,7 +13,7 @@ void main()
     uint group = table[ST_GROUP0] + unit_index();
     take_table();
     take_group(group);
-    vec2 sums = workspace[table[ST_IN] + group].xy;
+    vec2 sums = both_sums(workspace[table[ST_IN] + group]);
     uint row = table[ST_SUMS_ROW];
     store_to(bases[ST_TO] + ROW_G * row, sums.x);
     if (row != 0u)

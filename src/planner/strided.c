@@ -19,7 +19,7 @@ static const char kernel_stats[] = "strided_stats", kernel_merge[] = "strided_me
                   kernel_add[] = "strided_add", kernel_coefficients[] = "strided_coefficients",
                   kernel_grad[] = "strided_grad", kernel_write[] = "strided_write", kernel_window[] = "strided_window",
                   kernel_scan[] = "strided_scan", kernel_fold[] = "strided_fold", kernel_result[] = "strided_result",
-                  kernel_gather[] = "strided_gather";
+                  kernel_gather[] = "strided_gather", kernel_rescue[] = "strided_rescue";
 
 #define NONE NORMA_ARG_COUNT
 #define NO_SLOTS                                                               \
@@ -63,14 +63,17 @@ static norma_status append_tile(void *user, const struct nst_tile *tile)
                             o->job.kernel == kernel_window || o->job.kernel == kernel_gather;
     o->job.units = groups * (uint64_t)(by_element ? last - first : tile->chunk1 - tile->chunk0);
     struct nst_job quad;
-    if (o->plan->options->variant || !o->plan->quads || !nst_quad_job(o->plan, &o->job, &quad))
-        return nst_append(o->plan, &o->job);
-    o->plan->schedule->variant = norma_variant_quads;
-    TRY(nst_append(o->plan, &quad));
-    if (o->job.kernel != kernel_stats)
+    const bool quads = !o->plan->options->variant && o->plan->quads && nst_quad_job(o->plan, &o->job, &quad);
+    if (quads)
+        o->plan->schedule->variant = norma_variant_quads;
+    TRY(nst_append(o->plan, quads ? &quad : &o->job));
+    if (o->job.kernel != kernel_sums && (o->job.kernel != kernel_stats || !quads))
         return NORMA_OK;
     struct nst_job again = o->job; // chunks that one pass is not enough for
-    again.output = ST_STATS_AGAIN;
+    if (again.kernel == kernel_sums)
+        again.kernel = kernel_rescue;
+    else
+        again.output = ST_STATS_AGAIN;
     o->plan->barrier = true;
     return nst_append(o->plan, &again);
 }

@@ -7,13 +7,13 @@ size_t norma_form_programs(const struct norma_form *form, const struct norma_cap
     // In pairs: forward, backward.
     static const char *const kernels[][NORMA_FORM_PROGRAMS] = {
         {"strided_stats", "strided_merge", "strided_finish", "strided_apply"},
-        {"strided_stats", "strided_merge", "strided_finish", "strided_sums", "strided_add", "strided_coefficients",
-         "strided_grad", "strided_write"},
+        {"strided_stats", "strided_merge", "strided_finish", "strided_sums", "strided_rescue", "strided_add",
+         "strided_coefficients", "strided_grad", "strided_write"},
         {"strided_stats", "strided_merge", nst_switch_mix, "strided_apply"},
-        {"strided_stats", "strided_merge", nst_switch_mix, "strided_sums", nst_switch_add, nst_switch_coefficients,
-         "strided_add", nst_switch_write, "strided_grad", "strided_write"},
+        {"strided_stats", "strided_merge", nst_switch_mix, "strided_sums", "strided_rescue", nst_switch_add,
+         nst_switch_coefficients, "strided_add", nst_switch_write, "strided_grad", "strided_write"},
         {"strided_finish", "strided_apply"},
-        {"strided_finish", "strided_sums", "strided_add", "strided_grad", "strided_write"},
+        {"strided_finish", "strided_sums", "strided_rescue", "strided_add", "strided_grad", "strided_write"},
         {"strided_gather", "strided_merge", "strided_finish"},
         {"strided_gather", "strided_add", "strided_write"},
         {"strided_window"},

@@ -7,6 +7,7 @@ X(strided_merge)
 X(strided_finish)
 X(strided_apply)
 X(strided_sums) // backward
+X(strided_rescue) // backward
 X(strided_add) // backward
 X(strided_coefficients) // backward
 X(strided_grad) // backward

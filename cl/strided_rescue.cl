@@ -1,0 +1,102 @@
+// Sums of backward that overflowed, or are so small that their terms may have lost digits: once more, the terms in wide
+// floats, at the power of two that the largest of the chunk asks for. Included by strided.cl.
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_rescue)
+struct wide_pair {
+    struct wide first, second;
+};
+
+static inline struct wide_pair wide_sums_term(const struct view *view, const struct index *index)
+{
+    struct wide_pair pair = {wide_of(0), wide_of(0)};
+    uint output = word(view, ST_OUTPUT);
+    struct element e = element_at(view, index);
+    if (output == ST_SUM_ABOUT_MEAN) {
+        pair.first = wide_sub(wide_of(e.t), wide_of(load(view, ST_TO, index)));
+        return pair;
+    }
+    stat cell = cell_at(view, index);
+    struct value v = value_at(view, index, &e, cell);
+    struct wide_gradient d = wide_gradient_at(view, index, &e, &v);
+    if (output == ST_SUM_STATISTICS) {
+        pair.first = d.g;
+        pair.second = wide_mul(d.g, wide_of(v.xhat));
+    } else if (output == ST_SUM_DWEIGHT || output == ST_SUM_DBIAS) {
+        pair.first = output == ST_SUM_DWEIGHT ? wide_mul(d.dv1, wide_of(v.normalised)) : d.dv1;
+    } else {
+        struct wide dh = wide_dh(view, index, &e, wide_dt(d.g, v.xhat, e.t, cell, coefficients_at(view, index)));
+        pair.first = wide_mul(dh, wide_of(output == ST_SUM_DGATE ? e.biased : e.gate));
+    }
+    return pair;
+}
+
+// Exponents of the largest terms of a chunk.
+static inline int2 largest_exponents(const struct view *view, struct index *index, uint begin, uint end)
+{
+    int2 most = WIDE_ZERO;
+    for (uint i = begin; i < end; i++) {
+        set_element(view, i, index);
+        struct wide_pair pair = wide_sums_term(view, index);
+        most = max(most, (int2)(pair.first.e, pair.second.e));
+    }
+    return most;
+}
+
+static inline float2 wide_lane_sums(const struct view *view, struct index *index, uint i, uint end, int2 e)
+{
+    float2 sum = 0;
+    for (; i < end; i += LANE_GROUP) {
+        float2 d[4];
+        for (uint s = 0; s < 4; s++) {
+            uint at = i + s * LANE_STEP;
+            d[s] = 0;
+            if (at >= end)
+                continue;
+            set_element(view, at, index);
+            struct wide_pair pair = wide_sums_term(view, index);
+            pair.first.e = pair.first.e - e.x;
+            pair.second.e = pair.second.e - e.y;
+            d[s] = (float2)(wide_float(pair.first), wide_float(pair.second));
+        }
+        sum = sum + ((d[0] + d[1]) + (d[2] + d[3]));
+    }
+    return sum;
+}
+
+static inline float2 wide_chunk_sums(const struct view *view, struct index *index, uint begin, uint end, int2 e)
+{
+    float2 T[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+    for (uint block = begin; block < end; block += BLOCK) {
+        uint stop = min(block + BLOCK, end);
+        for (uint t = 0; t < 8; t++) {
+            float2 A[4];
+            for (uint v = 0; v < 4; v++)
+                A[v] = wide_lane_sums(view, index, block + 4 * t + v, stop, e);
+            T[t] = T[t] + ((A[0] + A[1]) + (A[2] + A[3]));
+        }
+    }
+    return ((T[0] + T[4]) + (T[2] + T[6])) + ((T[1] + T[5]) + (T[3] + T[7]));
+}
+
+static inline bool sums_are_lost(const struct view *view, stat sums)
+{
+    bool small = fabs(sums.x) < 0x1p-60f && fabs(sums.y) < 0x1p-60f && word(view, ST_OUTPUT) != ST_SUM_ABOUT_MEAN;
+    return small || !isfinite(sums.x) || !isfinite(sums.y);
+}
+
+// Where nothing was lost, whatever was found in float stays.
+STRIDED(strided_rescue)
+{
+    struct view view = VIEW;
+    struct index index;
+    uint unit = unit_index();
+    if (unit >= word(&view, ST_CHUNKS) * word(&view, ST_GROUPS))
+        return;
+    struct chunk chunk = chunk_of(&view, unit);
+    if (!sums_are_lost(&view, cells(&view)[chunk.out]))
+        return;
+    set_group(&view, chunk.group, &index);
+    int2 e = largest_exponents(&view, &index, chunk.begin, chunk.end);
+    float2 S = wide_chunk_sums(&view, &index, chunk.begin, chunk.end, e);
+    cells(&view)[chunk.out] = wide_cell(wide_scaled(S.x, e.x), wide_scaled(S.y, e.y));
+}
+#endif

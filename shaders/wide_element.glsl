@@ -1,0 +1,29 @@
+// The gradients of an element in wide floats, as load_gradient() and through_statistics() have them. Behind the inputs of
+// the kernel, load_dsum() among them.
+struct wide_gradient {
+    wide v0, v2, v1, xhat; // v0: the value, the others gradients: of v2, of what z multiplies, of xhat
+};
+
+wide_gradient load_wide_gradient(element e)
+{
+    wide_gradient d;
+    wide after = wide_of(z_is(false) ? e.z.x : 1.0), factor = wide_of(e.factor);
+    d.v0 = wide_mul(wide_of(e.normalised), factor);
+    if (present(ST_BIAS))
+        d.v0 = wide_add(d.v0, wide_of(load_bias()));
+    wide v2 = wide_mul(d.v0, after);
+    if (present(ST_ADDEND))
+        v2 = wide_add(v2, wide_of(load_addend()));
+    d.v2 = wide_mul(wide_of(load_dy()), wide_of(activate(activation, wide_float(v2), slope).y));
+    d.v1 = wide_mul(d.v2, after);
+    d.xhat = wide_mul(wide_mul(d.v1, factor), wide_of(e.ratio));
+    return d;
+}
+
+wide wide_dh(wide dt, element e)
+{
+    wide dh = wide_mul(dt, wide_of(z_is(true) ? e.z.x : 1.0));
+    if (present(ST_SUM))
+        dh = wide_add(dh, wide_of(load_dsum()));
+    return dh;
+}
