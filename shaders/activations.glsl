@@ -74,7 +74,7 @@ vec2 activate_smooth(uint kind, float v)
     precise float normal = e * 0.39894228;
     density = gelu ? normal : gelu_tanh ? widened : density;
     precise float value = v * p;
-    precise float derivative = p + v * density;
+    precise float derivative = p + clamp(v, -200.0, 200.0) * density; // farther out density is 0, v may be infinite
     return kind == ACTIVATION_SIGMOID ? vec2(p, density) : vec2(value, derivative);
 }
 
