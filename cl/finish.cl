@@ -6,14 +6,14 @@ static inline float finished(const struct view *view, stat in, float count)
     uint scale = word(view, ST_SCALE);
     float eps = real(view, ST_EPS), square = (eps * in.w) * in.w;
     if (scale == FORM_VARIANCE)
-        return 1.0f / sqrt(in.z / count + square);
+        return reciprocal_of(root_of(in.z / count + square));
     if (scale == FORM_INSIDE)
-        return 1.0f / sqrt(in.z + square);
+        return reciprocal_of(root_of(in.z + square));
     float squares = scale == FORM_DEVIATION ? in.z / count : in.z, least = eps * in.w;
-    float norm = word(view, ST_STATISTIC) == FORM_ABSOLUTES ? in.z : sqrt(squares);
+    float norm = word(view, ST_STATISTIC) == FORM_ABSOLUTES ? in.z : root_of(squares);
     if (scale == FORM_ADD || scale == FORM_DEVIATION)
-        return 1.0f / (norm + least);
-    return 1.0f / (norm < least ? least : norm); // a NaN stays
+        return reciprocal_of(norm + least);
+    return reciprocal_of(norm < least ? least : norm); // a NaN stays
 }
 
 // A cell of given statistics at a scale at which t - m and t - m - r are finite, and s has its digits.
@@ -97,8 +97,8 @@ STRIDED(strided_finish)
     if (is_saved) {
         cell = saved(&view, &index, group);
     } else if (word(&view, ST_STATISTIC) == FORM_GIVEN) {
-        float var = load_group(&view, ST_RUNNING_VAR, &index);
-        cell = (stat)(load_group(&view, ST_RUNNING_MEAN, &index), 0, 1.0f / sqrt(var + real(&view, ST_EPS)), 1.0f);
+        float s = reciprocal_of(root_of(load_group(&view, ST_RUNNING_VAR, &index) + real(&view, ST_EPS)));
+        cell = (stat)(load_group(&view, ST_RUNNING_MEAN, &index), 0, s, 1.0f);
     } else {
         cell = found(&view, &index, group);
     }

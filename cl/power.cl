@@ -1,14 +1,5 @@
 // v^-beta for local response norm, in float32 with the logarithm as a pair: exp magnifies its error by its size.
-// Behind prelude.cl (two_sum) and activations.cl (exp_pair).
-
-// a * b without rounding: *p + *e. |a|, |b| below 2^100.
-static inline void two_product(float a, float b, float *p, float *e)
-{
-    float a_high = as_float(as_uint(a) & 0xfffff000), a_low = a - a_high;
-    float b_high = as_float(as_uint(b) & 0xfffff000), b_low = b - b_high;
-    *p = a * b;
-    *e = (((a_high * b_high - *p) + a_high * b_low) + a_low * b_high) + a_low * b_low;
-}
+// Behind prelude.cl (two_sum, two_product) and activations.cl (exp_pair).
 
 // log(v * 2^exponent) as a pair, v > 0 and finite.
 static inline float2 log_pair(float v, int exponent)

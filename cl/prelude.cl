@@ -191,11 +191,22 @@ static inline float inverse(float a)
     return a == 1.0f ? 1.0f : a == SHRINK ? 0x1p+96f : 0x1p-100f;
 }
 
+#define REAL float
+#define AS_REAL as_float
+#define AS_BITS as_uint
+#define NAMED(name) name
+#define INVERSE(w) (1.0f / (w))
+#include "root_body.cl"
+#undef REAL
+#undef AS_REAL
+#undef AS_BITS
+#undef NAMED
+
 // From a row's (m, r, M2, a) to (m, r, s, a).
 static inline stat finish_row(stat s, uint n, float eps)
 {
     float var = s.z / (float)n;
-    s.z = 1.0f / sqrt(var + (eps * s.w) * s.w);
+    s.z = reciprocal_of(root_of(var + (eps * s.w) * s.w));
     return s;
 }
 

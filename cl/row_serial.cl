@@ -241,6 +241,12 @@ struct rows8 {
     float8 k, t1[8], t2[8];
 };
 
+#define REAL float8
+#define AS_REAL as_float8
+#define AS_BITS as_uint8
+#define NAMED(name) name##8
+#include "root_body.cl"
+
 // (m, r, s, 1) of the eight, s NaN in a row that needs more than one pass (or is not finite).
 static inline void finish_rows8(const struct rows8 *rows, uint n, float eps, stat *out)
 {
@@ -256,7 +262,7 @@ static inline void finish_rows8(const struct rows8 *rows, uint n, float eps, sta
     float8 t = m - k;
     r = (k - (m - t)) + (c - t);
 #endif
-    float8 s = select(1.0f / sqrt(M2 / (float)n + eps), (float8)NAN, slow);
+    float8 s = select(reciprocal_of8(root_of8(M2 / (float)n + eps)), (float8)NAN, slow);
     float parts[3][8];
     vstore8(m, 0, parts[0]);
     vstore8(r, 0, parts[1]);

@@ -174,8 +174,8 @@ static inline float clipped(float v, float low, float high)
 static inline stat renorm_of(const struct view *view, const struct index *index, stat cell)
 {
     float r_max = real(view, ST_R_MAX), d_max = real(view, ST_D_MAX), back = inverse(cell.w);
-    float sd = sqrt(load_group(view, ST_RUNNING_VAR, index) + real(view, ST_EPS));
-    float ratio = 1.0f / ((cell.z * sd) * cell.w);
+    float sd = root_of(load_group(view, ST_RUNNING_VAR, index) + real(view, ST_EPS));
+    float ratio = reciprocal_of((cell.z * sd) * cell.w);
     float half_apart = (0.5f * (cell.x * back) - 0.5f * load_group(view, ST_RUNNING_MEAN, index)) + 0.5f * (cell.y * back);
     return (stat)(clipped(ratio, 1.0f / r_max, r_max), clipped(half_apart / (0.5f * sd), -d_max, d_max), 0, 0);
 }

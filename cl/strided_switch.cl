@@ -79,7 +79,7 @@ static inline struct mix mix_at(const struct kinds *kinds, float a, float eps)
     mix.var = (mix.part[0] + mix.part[1]) + mix.part[2];
     float m, r, shifted = mix.var + (eps * a) * a;
     two_sum(own.x * own_f, own.y * own_f + mix.shift, &m, &r);
-    mix.cell = (stat)(m, r, isfinite(m) && isfinite(shifted) ? 1.0f / sqrt(shifted) : NAN, a);
+    mix.cell = (stat)(m, r, isfinite(m) && isfinite(shifted) ? reciprocal_of(root_of(shifted)) : NAN, a);
     return mix;
 }
 

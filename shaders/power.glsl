@@ -1,16 +1,5 @@
 // v^-beta for local response norm, in float32 with the logarithm as a pair: exp magnifies its error by its size.
-// Behind strided.glsl (two_sum) and activations.glsl (decay).
-
-// a * b without rounding, as a sum of two. |a|, |b| below 2^100.
-vec2 two_product(float a, float b)
-{
-    float a_high = uintBitsToFloat(floatBitsToUint(a) & 0xfffff000u);
-    float b_high = uintBitsToFloat(floatBitsToUint(b) & 0xfffff000u);
-    precise float a_low = a - a_high, b_low = b - b_high;
-    precise float p = a * b;
-    precise float e = (((a_high * b_high - p) + a_high * b_low) + a_low * b_high) + a_low * b_low;
-    return vec2(p, e);
-}
+// Behind strided.glsl (two_sum, two_product) and activations.glsl (decay).
 
 // log(v * 2^exponent) as a pair, v > 0 and finite.
 vec2 log_pair(float v, int exponent)

@@ -118,6 +118,8 @@ bool finite(float v)
     return (floatBitsToUint(v) & 0x7f800000u) != 0x7f800000u;
 }
 
+#include "root.glsl"
+
 // The element in the low 16 bits (all 32 for float32). Integer arithmetic: a driver may flush 16-bit denormals.
 vec4 decode(uvec4 w, uint type)
 {

@@ -349,7 +349,7 @@ vec4 finish_row(vec4 c, bool live)
 {
     precise float variance = c.z / float(args.n);
     precise float shifted = variance + (args.eps * c.w) * c.w;
-    precise float s = 1.0 / sqrt(shifted);
+    float s = reciprocal_of(root_of(shifted));
     if (live && team_lane() == 0u) {
         precise float mean = c.x / c.w;
         precise float rstd = s * c.w;

@@ -51,6 +51,8 @@ bool finite(float v)
     return (floatBitsToUint(v) & 0x7f800000u) != 0x7f800000u;
 }
 
+#include "root.glsl"
+
 bool infinite(float v)
 {
     return (floatBitsToUint(v) & 0x7fffffffu) == 0x7f800000u;

@@ -18,13 +18,12 @@ float factor_of(vec4 cell, float eps, float count)
     precise float limit = eps * cell.w;
     precise float squares = scale == SCALE_VARIANCE || scale == SCALE_DEVIATION ? cell.z / count : cell.z;
     precise float shifted = squares + limit * cell.w;
-    float norm = statistic == ABSOLUTES ? cell.z : sqrt(squares);
+    float norm = statistic == ABSOLUTES ? cell.z : root_of(squares);
     precise float added = norm + limit;
     float larger = norm > limit || is_nan(norm) ? norm : limit;
-    float root = sqrt(shifted);
+    float root = root_of(shifted);
     bool adds = scale == SCALE_ADD || scale == SCALE_DEVIATION;
-    precise float s = 1.0 / (scale == SCALE_MAX ? larger : adds ? added : root);
-    return s;
+    return reciprocal_of(scale == SCALE_MAX ? larger : adds ? added : root);
 }
 
 // A cell of given statistics at a scale at which t - m and t - m - r are finite, and s has its digits.
@@ -42,8 +41,7 @@ vec4 given_cell(uint group, float eps)
 {
     if (statistic == GIVEN) {
         precise float shifted = running_var_words[bases[ST_RUNNING_VAR]] + eps;
-        precise float s = 1.0 / sqrt(shifted);
-        return vec4(running_mean_words[bases[ST_RUNNING_MEAN]], 0.0, s, 1.0);
+        return vec4(running_mean_words[bases[ST_RUNNING_MEAN]], 0.0, reciprocal_of(root_of(shifted)), 1.0);
     }
     vec2 mean = vec2(0.0);
     if (statistic == MOMENTS) {

@@ -20,8 +20,9 @@ vec4 renorm_of(vec4 cell)
 {
     float r_max = table_float(ST_R_MAX), d_max = table_float(ST_D_MAX);
     precise float shifted = running_var_words[bases[ST_RUNNING_VAR]] + table_float(ST_EPS);
-    float sd = sqrt(shifted);
-    precise float ratio = 1.0 / ((cell.z * sd) * cell.w);
+    float sd = root_of(shifted);
+    precise float product = (cell.z * sd) * cell.w;
+    float ratio = reciprocal_of(product);
     precise float low = 1.0 / r_max;
     precise float half_apart =
         (0.5 * (cell.x / cell.w) - 0.5 * running_mean_words[bases[ST_RUNNING_MEAN]]) + 0.5 * (cell.y / cell.w);

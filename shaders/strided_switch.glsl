@@ -104,7 +104,7 @@ mix_result mix_at(kinds of, float a, float eps)
     precise float shifted = var + (eps * a) * a;
     precise float low = own_r + shift;
     vec2 mean = two_sum(own_m, low);
-    precise float s = 1.0 / sqrt(shifted);
+    float s = reciprocal_of(root_of(shifted));
     result.shift = shift;
     result.var = var;
     result.cell = vec4(mean, finite(mean.x) && finite(shifted) ? s : uintBitsToFloat(0x7fc00000u), a);

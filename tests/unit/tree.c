@@ -4,7 +4,9 @@
 #include <assert.h>
 #include <float.h>
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 _Static_assert(FLT_EVAL_METHOD == 0, "float arithmetic must be float32");
 
@@ -172,10 +174,35 @@ struct tree_stats tree_merge(bool rms, const struct tree_stats *input, const siz
     }
 }
 
+// The kernels' own text, which test_root.c holds against double.
+static uint32_t bits_of(float v)
+{
+    uint32_t bits;
+    memcpy(&bits, &v, sizeof(bits));
+    return bits;
+}
+
+static float float_of(uint32_t bits)
+{
+    float v;
+    memcpy(&v, &bits, sizeof(v));
+    return v;
+}
+
+typedef float real;
+#define REAL real
+#define AS_REAL float_of
+#define AS_BITS bits_of
+#define NAMED(name) name
+#define INVERSE(w) (1 / (w))
+#define sqrt sqrtf
+#include "../../cl/root_body.cl"
+#undef sqrt
+
 struct tree_row tree_finish(struct tree_stats stats, float eps, size_t n)
 {
     float var = stats.M2 / (float)n;
-    float s = 1 / sqrtf(var + (eps * stats.a) * stats.a);
+    float s = reciprocal_of(root_of(var + (eps * stats.a) * stats.a));
     return (struct tree_row){stats.m, stats.r, s, stats.a};
 }
 
