@@ -30,6 +30,7 @@ struct row_offsets {
 #define WORKSPACE 10
 #define FINISH 17
 #define STREAM 18
+#define COUNTED 19
 
 #define FLOAT32 0
 #define FLOAT16 1
@@ -183,6 +184,14 @@ static inline struct row row_at(BINDINGS, uint r, uint first)
 static inline __global stat *workspace_at(__global uchar *b10, const struct row_offsets *offsets)
 {
     return (__global stat *)(b10 + offsets->at[WORKSPACE]);
+}
+
+// Of the arguments, or what is known on the device alone: at the beginning of the workspace then.
+static inline uint row_count(__global const uchar *b10, const struct row_args *args, const struct row_offsets *offsets)
+{
+    if (!has(args->flags, COUNTED))
+        return args->rows;
+    return min(((__global const uint *)(b10 + offsets->at[WORKSPACE]))[3], args->rows);
 }
 
 // A power of two's inverse, exactly.

@@ -448,7 +448,9 @@ static inline stat apply_and_read(const struct row *row, const struct row *next,
 
 SERIAL row_whole(BINDINGS)
 {
-    uint r = unit_begin(&args), end = min(r + args.per_group, args.rows), n = args.n;
+    uint r = unit_begin(&args), end = min(r + args.per_group, row_count(b10, &args, &offsets)), n = args.n;
+    if (r >= end)
+        return;
 #pragma unroll 1
     for (; n >= 16 && n <= SHORT && end - r >= 8; r += 8) {
         struct rows8 rows;
@@ -489,7 +491,7 @@ SERIAL row_whole(BINDINGS)
 SERIAL row_stats(BINDINGS)
 {
     uint here = (args.part + CHUNK - 1) / CHUNK;
-    uint u = unit_begin(&args), end = min(u + args.per_group, args.rows * here);
+    uint u = unit_begin(&args), end = min(u + args.per_group, row_count(b10, &args, &offsets) * here);
     for (; u < end; u++) {
         uint r = u / here, j = u % here;
         struct row row = ROW_AT(r, j * CHUNK);
@@ -503,7 +505,7 @@ SERIAL row_stats(BINDINGS)
 SERIAL row_merge(BINDINGS)
 {
     uint outputs = (args.chunks + FAN - 1) / FAN;
-    uint u = unit_begin(&args), end = min(u + args.per_group, args.rows * outputs);
+    uint u = unit_begin(&args), end = min(u + args.per_group, row_count(b10, &args, &offsets) * outputs);
     __global stat *work = workspace_at(b10, &offsets);
     for (; u < end; u++) {
         uint r = u / outputs, o = u % outputs;
@@ -529,7 +531,7 @@ SERIAL row_merge(BINDINGS)
 SERIAL row_apply(BINDINGS)
 {
     uint here = (args.part + CHUNK - 1) / CHUNK;
-    uint u = unit_begin(&args), end = min(u + args.per_group, args.rows * here);
+    uint u = unit_begin(&args), end = min(u + args.per_group, row_count(b10, &args, &offsets) * here);
     for (; u < end; u++) {
         uint r = u / here, j = u % here;
         struct row row = ROW_AT(r, j * CHUNK);

@@ -418,11 +418,11 @@ static inline uint team_unit(const struct team *team, const struct row_args *arg
 TEAM_KERNEL row_whole(BINDINGS)
 {
     TEAM_MEMORY
-    uint n = args.n, chunks = (n + CHUNK - 1) / CHUNK;
+    uint n = args.n, chunks = (n + CHUNK - 1) / CHUNK, rows = row_count(b10, &args, &offsets);
     uint first = team.lane / CHUNK_TEAM * CHUNK, mine = first + team.block * BLOCK + team.thread * 4;
     for (uint step = 0; step < args.per_group; step++) {
         uint r = team_unit(&team, &args, step);
-        bool active = r < args.rows;
+        bool active = r < rows;
         struct row row = ROW_AT(active ? r : 0, 0);
         uint end = active ? n : 0;
         uint length = end > first ? min(CHUNK, end - first) : 0;
@@ -450,10 +450,10 @@ TEAM_KERNEL row_whole(BINDINGS)
 TEAM_KERNEL row_whole(BINDINGS)
 {
     TEAM_MEMORY
-    uint n = args.n, chunks = (n + CHUNK - 1) / CHUNK;
+    uint n = args.n, chunks = (n + CHUNK - 1) / CHUNK, rows = row_count(b10, &args, &offsets);
     for (uint step = 0; step < args.per_group; step++) {
         uint r = team_unit(&team, &args, step);
-        bool active = r < args.rows;
+        bool active = r < rows;
         struct row row = ROW_AT(active ? r : 0, 0);
         stat s = 0;
         for (uint j = 0; j < chunks; j++) {
@@ -481,10 +481,10 @@ TEAM_KERNEL row_whole(BINDINGS)
 TEAM_KERNEL row_stats(BINDINGS)
 {
     TEAM_MEMORY
-    uint here = (args.part + CHUNK - 1) / CHUNK;
+    uint here = (args.part + CHUNK - 1) / CHUNK, rows = row_count(b10, &args, &offsets);
     for (uint step = 0; step < args.per_group; step++) {
         uint u = team_unit(&team, &args, step);
-        bool active = u < args.rows * here;
+        bool active = u < rows * here;
         uint r = active ? u / here : 0, j = active ? u % here : 0;
         struct row row = ROW_AT(r, j * CHUNK);
         uint length = active ? min(CHUNK, args.part - j * CHUNK) : 0;
@@ -501,9 +501,10 @@ TEAM_KERNEL row_merge(BINDINGS)
     TEAM_MEMORY
     __global stat *work = workspace_at(b10, &offsets);
     uint outputs = (args.chunks + FAN - 1) / FAN, most = min(FAN, args.chunks);
+    uint rows = row_count(b10, &args, &offsets);
     for (uint step = 0; step < args.per_group; step++) {
         uint u = team_unit(&team, &args, step);
-        bool active = u < args.rows * outputs;
+        bool active = u < rows * outputs;
         uint r = u / outputs, o = u % outputs;
         uint count = active ? min(FAN, args.chunks - o * FAN) : 0;
         uint total = (uint)min((ulong)(args.n - o * FAN * args.unit), (ulong)FAN * args.unit);
@@ -528,11 +529,11 @@ TEAM_KERNEL row_merge(BINDINGS)
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_row_apply)
 TEAM_KERNEL row_apply(BINDINGS)
 {
-    uint here = (args.part + CHUNK - 1) / CHUNK;
+    uint here = (args.part + CHUNK - 1) / CHUNK, rows = row_count(b10, &args, &offsets);
     uint team = (get_group_id(0) + get_num_groups(0) * get_group_id(1)) * TEAMS + get_local_id(0) / TEAM;
     for (uint step = 0; step < args.per_group; step++) {
         uint u = team * args.per_group + step;
-        if (u >= args.rows * here)
+        if (u >= rows * here)
             return;
         uint r = u / here, j = u % here;
         struct row row = ROW_AT(r, j * CHUNK);

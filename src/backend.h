@@ -108,8 +108,8 @@ struct norma_backend {
     norma_status (*recorder_create)(struct norma_device *device, uint32_t dispatches, void **recorder);
     void (*recorder_reset)(void *recorder);
     void (*recorder_finish)(struct norma_device *device, void *recorder);
-    // Records the commands, dispatches alone or fills alone, into target: the backend's own record or enqueue
-    // parameters. Allocates, compiles, submits nothing. recorder is what recorder_create made.
+    // Records the commands, fills alone or dispatches, in OpenCL behind a copy, into target: the backend's own record
+    // or enqueue parameters. Allocates, compiles, submits nothing. recorder is what recorder_create made.
     norma_status (*record)(struct norma_device *device, void *recorder, const struct norma_command *commands,
                            size_t count, const void *target);
     // For norma_describe: sets code and code_size, adds the constants that are the backend's own, and sets options to

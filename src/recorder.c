@@ -194,6 +194,18 @@ static void place_count(const struct norma_caps *caps, const struct norma_record
     }
 }
 
+// OpenCL has no indirect dispatches: the grid is that of all rows, and each kernel looks at the count, where the first
+// cell of Vulkan's has it.
+static void copy_count(const struct norma_record_target *target, struct norma_command *command)
+{
+    *command = (struct norma_command){.kind = NORMA_COMMAND_COPY,
+                                      .buffer = target->row_count.buffer,
+                                      .offset = target->row_count.offset,
+                                      .other = target->workspace.buffer,
+                                      .other_offset = target->workspace.offset + NORMA_CELL_BYTES - sizeof(uint32_t),
+                                      .row_bytes = sizeof(uint32_t)};
+}
+
 static norma_status check_count(const struct norma_device *device, const struct norma_planned *run,
                                 const struct norma_schedule *schedule, const struct norma_place_in_buffer *count)
 {
@@ -219,14 +231,17 @@ static norma_status place(norma_recorder *r, const struct norma_place_in_buffer 
     struct norma_command *next = r->commands;
     if (counted) {
         norma_schedule_count(schedule, caps, &count);
-        place_count(caps, target, &count, next++);
+        if (caps->api == NORMA_DRIVER_OPENCL)
+            copy_count(target, next++);
+        else
+            place_count(caps, target, &count, next++);
     }
     const norma_status status = check_workspace(r->device, &target->workspace, schedule->workspace);
     if (status != NORMA_OK)
         return status;
     for (size_t i = 0; i < schedule->dispatch_count; i++, next++) {
         norma_place_dispatch(caps, &schedule->dispatches[i], places, &target->workspace, next);
-        next->groups = counted ? target->workspace.buffer : NULL;
+        next->groups = counted && caps->api == NORMA_DRIVER_VULKAN ? target->workspace.buffer : NULL;
         next->groups_offset = target->workspace.offset + i * NORMA_CELL_BYTES;
     }
     return r->device->backend->record(r->device, r->impl, r->commands, (size_t)(next - r->commands), target->params);

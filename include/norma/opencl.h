@@ -41,11 +41,16 @@ typedef struct norma_opencl_enqueue_params {
     const cl_event *wait_list; // what the first kernel waits for
     uint32_t wait_count;
     cl_event *event; // of the last kernel, the caller's to release; NULL: not wanted
+    // Where the number of rows is known on the device alone: a uint32_t in this buffer, read when what was enqueued
+    // executes (an input, like x). As norma_vulkan_record_params.row_count, with as many bytes of workspace, but each
+    // kernel has the work-items of all the problem's rows; those behind the count do nothing. NULL: the problem's rows.
+    norma_buffer *row_count;
+    uint64_t row_count_offset; // bytes, a multiple of 4
 } norma_opencl_enqueue_params;
 
-#define NORMA_OPENCL_ENQUEUE_DEFAULTS                            \
-    {                                                            \
-        sizeof(norma_opencl_enqueue_params), 0, 0, 0, 0, 0, 0, 0 \
+#define NORMA_OPENCL_ENQUEUE_DEFAULTS                                  \
+    {                                                                  \
+        sizeof(norma_opencl_enqueue_params), 0, 0, 0, 0, 0, 0, 0, 0, 0 \
     }
 
 // Enqueues one run of the plan; problem as in norma_plan_run, its buffers are wrapped ones. Nothing is flushed or

@@ -44,7 +44,7 @@ typedef struct norma_needs {
     uint64_t workspace;  // bytes of scratch; 0: none
     uint64_t alignment;  // bytes; the workspace begins at a multiple of it. Tensors may begin anywhere.
     uint32_t dispatches; // that one recording takes of the recorder
-    // The same where the number of rows comes from the device (norma_vulkan_record_params.row_count); 0 dispatches
+    // The same where the number of rows comes from the device (row_count of the parameters); 0 dispatches
     // where it may not.
     uint32_t counted_dispatches;
     uint64_t counted_workspace;

@@ -212,6 +212,7 @@ static norma_status fill_caps(struct norma_device *device, struct ncl_device *cl
         .host_memory = caps->kind != NORMA_DEVICE_DISCRETE,
         .host_align = caps->kind == NORMA_DEVICE_CPU ? 1 : 4096,
         .timestamps = true,
+        .counts_rows = true,
     };
     caps->import_align = !caps->host_memory                    ? 0
                          : caps->host_align > NORMA_HOST_ALIGN ? caps->host_align

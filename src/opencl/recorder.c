@@ -21,13 +21,19 @@ void ncl_recorder_finish(struct norma_device *device, void *recorder)
     (void)recorder;
 }
 
-static norma_status fill(cl_command_queue queue, const struct norma_command *c, cl_uint wait_count,
-                         const cl_event *waits, cl_event *event)
+static norma_status enqueue(struct norma_device *device, cl_command_queue queue, const struct norma_command *c,
+                            cl_uint wait_count, const cl_event *waits, cl_event *event)
 {
-    const struct ncl_buffer *b = ncl_buffer(c->buffer);
+    const struct ncl_buffer *b = c->buffer ? ncl_buffer(c->buffer) : NULL, *to = c->other ? ncl_buffer(c->other) : NULL;
     norma_status status = NORMA_OK;
-    CL(EnqueueFillBuffer(queue, b->memory, c->value.bytes, c->value.size, b->before + c->offset, c->row_bytes,
-                         wait_count, waits, event));
+    if (c->kind == NORMA_COMMAND_FILL)
+        CL(EnqueueFillBuffer(queue, b->memory, c->value.bytes, c->value.size, b->before + c->offset, c->row_bytes,
+                             wait_count, waits, event));
+    else if (c->kind == NORMA_COMMAND_COPY)
+        CL(EnqueueCopyBuffer(queue, b->memory, to->memory, b->before + c->offset, to->before + c->other_offset,
+                             c->row_bytes, wait_count, waits, event));
+    else
+        status = ncl_enqueue(device, queue, c, wait_count, waits, event);
 error:
     return status;
 }
@@ -44,9 +50,7 @@ static norma_status enqueue_all(struct norma_device *device, const norma_opencl_
         cl_event done = NULL, *out = last ? params->event : in_order ? NULL : &done;
         const cl_event *waits = i == 0 ? params->wait_list : before ? &before : NULL;
         const cl_uint wait_count = i == 0 ? params->wait_count : before ? 1 : 0;
-        status = commands[i].kind == NORMA_COMMAND_FILL
-                     ? fill(params->queue, &commands[i], wait_count, wait_count ? waits : NULL, out)
-                     : ncl_enqueue(device, params->queue, &commands[i], wait_count, wait_count ? waits : NULL, out);
+        status = enqueue(device, params->queue, &commands[i], wait_count, wait_count ? waits : NULL, out);
         if (before)
             ncl.ReleaseEvent(before);
         before = done;
@@ -108,7 +112,9 @@ norma_status norma_opencl_enqueue(norma_plan *plan, const norma_problem *problem
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "queue: NULL");
     if (params.wait_count && !params.wait_list)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "wait_list: NULL, wait_count is %u", params.wait_count);
-    const struct norma_record_target target = {
-        .backend = &norma_backend_opencl, .workspace = {params.workspace, params.workspace_offset}, .params = &params};
+    const struct norma_record_target target = {.backend = &norma_backend_opencl,
+                                               .workspace = {params.workspace, params.workspace_offset},
+                                               .row_count = {params.row_count, params.row_count_offset},
+                                               .params = &params};
     return norma_recorder_record(params.recorder, plan, problem, &target);
 }

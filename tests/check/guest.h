@@ -32,7 +32,7 @@ struct check_guest {
     uint64_t workspace_size;
     norma_recorder *recorder; // of the last device
     norma_device *device;
-    norma_buffer *row_count; // Vulkan: where the number of rows is, at the offset; NULL: the problem's
+    norma_buffer *row_count; // where the number of rows is, at the offset; NULL: the problem's
     uint64_t row_count_offset;
     uint32_t runs;
 };

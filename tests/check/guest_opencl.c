@@ -58,7 +58,9 @@ static norma_status run(struct check_guest *guest, norma_plan *plan, const norma
                                                 .workspace_offset = offset,
                                                 .wait_list = &start,
                                                 .wait_count = 1,
-                                                .event = &done};
+                                                .event = &done,
+                                                .row_count = guest->row_count,
+                                                .row_count_offset = guest->row_count_offset};
     norma_status status = norma_opencl_enqueue(plan, problem, &params);
     clSetUserEventStatus(start, CL_COMPLETE);
     if (status == NORMA_OK && clWaitForEvents(1, &done) != CL_SUCCESS)
