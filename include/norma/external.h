@@ -81,7 +81,8 @@ NORMA_API norma_status norma_buffer_import(norma_device *device, const norma_mem
 
 // The turns, see above. Both return when the turn has changed; on other buffers they wait for the device and do no
 // more. A device without a queue (norma_vulkan_objects) has no turns: NORMA_ERROR_UNSUPPORTED; engines import memory
-// themselves there and wrap their VkBuffer.
+// themselves there and wrap their VkBuffer. What was enqueued on an OpenCL queue of the caller's, or submitted to
+// another Vulkan queue than the objects', is the caller's to wait for before a release.
 NORMA_API norma_status norma_buffer_acquire(norma_buffer *buffer);
 NORMA_API norma_status norma_buffer_release(norma_buffer *buffer);
 
