@@ -1,6 +1,5 @@
 #include "problem.h"
 #include "overlap.h"
-#include "sized.h"
 #include "try.h"
 #include <math.h>
 #include <string.h>
@@ -103,19 +102,6 @@ norma_problem norma_problem_defaults(norma_op op)
     p.op = op;
     p.eps = (unsigned)op < NORMA_OP_COUNT ? op_table[op].eps : 0;
     return p;
-}
-
-norma_status norma_problem_init(norma_problem *problem, norma_op op)
-{
-    if (!problem)
-        return BAD("problem: NULL");
-    const norma_problem defaults = norma_problem_defaults(op);
-    return NORMA_WRITE(problem, &defaults, norma_problem);
-}
-
-norma_status norma_problem_read(norma_problem *to, const norma_problem *from)
-{
-    return from ? NORMA_READ(to, from, norma_problem) : BAD("problem: NULL");
 }
 
 const norma_tensor *norma_problem_tensor(const norma_problem *problem, norma_arg arg)

@@ -111,7 +111,8 @@ static size_t fill_outputs(const norma_problem *problem, struct norma_command *c
 {
     size_t count = 0;
     for (int a = 0; a < NORMA_ARG_COUNT; a++)
-        count += fill_output(problem, a, commands + (count < most ? count : most), count < most ? most - count : 0);
+        count +=
+            count < most ? fill_output(problem, a, commands + count, most - count) : fill_output(problem, a, NULL, 0);
     return count;
 }
 

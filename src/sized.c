@@ -1,5 +1,6 @@
 #include "sized.h"
 #include "backend.h"
+#include "problem.h"
 #include <string.h>
 
 enum { MOST_BEYOND = 4096 }; // bytes that a later version may have more; a size above is no size but garbage
@@ -42,4 +43,17 @@ norma_status norma_sized_write(void *to, const void *from, size_t size, const ch
         memset((char *)to + size, 0, given - size);
     memcpy(to, &given, sizeof(given));
     return NORMA_OK;
+}
+
+norma_status norma_problem_init(norma_problem *problem, norma_op op)
+{
+    if (!problem)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "problem: NULL");
+    const norma_problem defaults = norma_problem_defaults(op);
+    return NORMA_WRITE(problem, &defaults, norma_problem);
+}
+
+norma_status norma_problem_read(norma_problem *to, const norma_problem *from)
+{
+    return from ? NORMA_READ(to, from, norma_problem) : norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "problem: NULL");
 }

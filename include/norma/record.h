@@ -8,9 +8,9 @@ extern "C" {
 #endif
 
 // Level 3: a plan recorded into the caller's own command buffer or queue (norma/vulkan.h, norma/opencl.h), on the
-// caller's own buffers. Recording allocates nothing, compiles nothing, submits nothing and waits for nothing. Where x is
-// empty, the outputs that a run writes all the same are recorded as fills, which count as dispatches: one for each piece
-// of an output that has no gap in memory.
+// caller's own buffers. Recording allocates nothing, compiles nothing, submits nothing and waits for nothing. Where x
+// is empty, the outputs that a run writes all the same are recorded as fills, which count as dispatches: one for each
+// piece of an output that has no gap in memory.
 
 // What recording needs besides the plan: memory for the dispatches and, in Vulkan, descriptor sets and the kernels'
 // tables. One a thread; and one for each set of command buffers that are reset together. Not thread-safe.
