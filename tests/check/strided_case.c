@@ -456,15 +456,16 @@ static void pick_numbers(struct strided_case *c, uint64_t *s)
 
 static void pick_window(struct strided_case *c, uint64_t *s)
 {
-    static const double alphas[] = {1e-4, 0.02, 1, 5}, betas[] = {0.75, 0.75, 0.5, 1, 2.5}, ks[] = {1, 2, 0.1};
+    static const double alphas[] = {1e-4, 0.02, 1, 5, 0, 50}, betas[] = {0.75, 0.75, 0.5, 1, 2.5, 0, 0.25},
+                        ks[] = {1, 2, 0.1, 1e-5, 1000};
     norma_problem *p = &c->problem;
     p->direction = NORMA_FORWARD;
     p->z_first = 0;
-    p->local_size = 1 + (int32_t)check_pick(s, 9);
+    p->local_size = 1 + (int32_t)check_pick(s, chance(s, 0.2) ? 60 : 9);
     p->window = (norma_window)check_pick(s, NORMA_WINDOW_COUNT);
-    p->alpha = alphas[check_pick(s, 4)];
-    p->beta = betas[check_pick(s, 5)];
-    p->k = ks[check_pick(s, 3)];
+    p->alpha = alphas[check_pick(s, 6)];
+    p->beta = betas[check_pick(s, 7)];
+    p->k = ks[check_pick(s, 5)];
 }
 
 norma_op strided_case_op(uint64_t index)

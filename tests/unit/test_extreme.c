@@ -134,6 +134,70 @@ static void powers_of_two_come_out(norma_context *context, const char *device)
     }
 }
 
+// 0/0, as in PyTorch: y of equal elements without eps, by rows, by quads of columns and of planes.
+static void equal_elements_are_nan(norma_context *context, const char *device)
+{
+    static const int64_t shape[] = {ROWS, N};
+    static const norma_op ops[] = {NORMA_LAYER_NORM, NORMA_BATCH_NORM, NORMA_MEAN_VARIANCE_NORMALIZATION};
+    for (size_t k = 0; k < sizeof ops / sizeof *ops; k++) {
+        float x[ROWS][N], y[ROWS][N] = {{0}};
+        for (int i = 0; i < ROWS * N; i++)
+            x[i / N][i % N] = 0.3f;
+        const norma_tensor tx = norma_tensor_host(NORMA_FLOAT32, 2, shape, x);
+        const norma_tensor ty = norma_tensor_host(NORMA_FLOAT32, 2, shape, y);
+        norma_problem p = norma_problem_defaults(ops[k]);
+        p.training = ops[k] == NORMA_BATCH_NORM;
+        p.axes = ops[k] == NORMA_BATCH_NORM ? 0 : 2;
+        p.eps = 0;
+        p.x = &tx;
+        p.y = &ty;
+        assert_int_equal(norma_run(context, &p), NORMA_OK);
+        for (int i = 0; i < ROWS * N; i++)
+            if (!isnan(y[i / N][i % N]))
+                fail_msg("%s, %s: y[%d] is %g", device, norma_op_name(ops[k]), i, (double)y[i / N][i % N]);
+    }
+}
+
+// A NaN or infinity in dy (or in a factor of one row) spoils dx of that row alone, and the sums that it is a term of.
+static void spoilt_gradients_stay_apart(norma_context *context, const char *device)
+{
+    static const int64_t shape[] = {ROWS, N};
+    for (int turn = 0; turn < 4; turn++) {
+        float x[ROWS][N], dy[ROWS][N], z[ROWS][N], dx[2][ROWS][N], dbias[2][N];
+        for (int i = 0; i < ROWS; i++)
+            for (int j = 0; j < N; j++) {
+                x[i][j] = (float)((i * 7 + j * j * 5) % 23 - 9);
+                dy[i][j] = (float)((i * 5 + j * 3) % 7 - 3) / 4;
+                z[i][j] = 1 + (float)j / 4;
+            }
+        for (int spoilt = 0; spoilt < 2; spoilt++) {
+            const norma_tensor tx = norma_tensor_host(NORMA_FLOAT32, 2, shape, x);
+            const norma_tensor tdy = norma_tensor_host(NORMA_FLOAT32, 2, shape, dy);
+            const norma_tensor tz = norma_tensor_host(NORMA_FLOAT32, 2, shape, z);
+            const norma_tensor tdx = norma_tensor_host(NORMA_FLOAT32, 2, shape, dx[spoilt]);
+            const norma_tensor tdbias = norma_tensor_host(NORMA_FLOAT32, 1, shape + 1, dbias[spoilt]);
+            norma_problem p = norma_problem_defaults(NORMA_LAYER_NORM);
+            if (spoilt)
+                (turn & 1 ? z : dy)[2][5] = turn & 2 ? INFINITY : NAN;
+            p.direction = NORMA_BACKWARD;
+            p.axes = 2;
+            p.x = &tx;
+            p.dy = &tdy;
+            p.z = turn & 1 ? &tz : NULL; // without it the quads' kernels
+            p.dx = &tdx;
+            p.dbias = &tdbias;
+            assert_int_equal(norma_run(context, &p), NORMA_OK);
+        }
+        for (int i = 0; i < ROWS * N; i++)
+            if (i / N == 2 ? isfinite(dx[1][2][i % N]) : dx[1][i / N][i % N] != dx[0][i / N][i % N])
+                fail_msg("%s, turn %d: dx[%d] is %g, not spoilt %g", device, turn, i, (double)dx[1][i / N][i % N],
+                         (double)dx[0][i / N][i % N]);
+        for (int j = 0; j < N; j++)
+            if (j == 5 ? isfinite(dbias[1][j]) : dbias[1][j] != dbias[0][j])
+                fail_msg("%s, turn %d: dbias[%d] is %g", device, turn, j, (double)dbias[1][j]);
+    }
+}
+
 static void on_every_device(void (*test)(norma_context *, const char *))
 {
     for (int i = 0; i < TEST_DEVICES; i++) {
@@ -158,11 +222,25 @@ static void test_powers_of_two(void **state)
     on_every_device(powers_of_two_come_out);
 }
 
+static void test_equal_elements(void **state)
+{
+    (void)state;
+    on_every_device(equal_elements_are_nan);
+}
+
+static void test_spoilt_gradients(void **state)
+{
+    (void)state;
+    on_every_device(spoilt_gradients_stay_apart);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_normalize),
         cmocka_unit_test(test_powers_of_two),
+        cmocka_unit_test(test_equal_elements),
+        cmocka_unit_test(test_spoilt_gradients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
