@@ -157,8 +157,9 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 // An output may share elements with another tensor only if both are the same view (y in place of x, sum of residual);
 // in backward one gradient at most lies in an input's place. A group has 2^31 - 1 elements at most. x has 8 dimensions
 // at most that do not fold into others in memory, the channels that are cut into groups (or the samples, into virtual
-// batches) counting as two, and packed channels as one more for each size of block that there is: more of either is
-// NORMA_ERROR_UNSUPPORTED. A dimension of 0 is no error: nothing is
+// batches) counting as two, a group of all of x or of single elements as one more, and packed channels as one more for
+// each size of block that there is: more of either is NORMA_ERROR_UNSUPPORTED, and so is on OpenCL and Vulkan the
+// gradient of a parameter that has all of 8 such dimensions, or none. A dimension of 0 is no error: nothing is
 // computed, outputs that are not empty are written: gradients of parameters 0, mean and rstd NaN, a dynamic y_scale 1,
 // nonfinite 0.
 //

@@ -350,7 +350,8 @@ static norma_status append_parameter(struct nst *plan, const struct nst_view *wh
     if (!whole->form->arg[gradient].present)
         return NORMA_OK;
     if (!nst_parameter_fits(whole->form, gradient))
-        return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: over %d dimensions", norma_arg_name(gradient), FORM_RANK - 1);
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: %d dimensions of x remain; over all or none of them at most %d",
+                          norma_arg_name(gradient), whole->form->rank, FORM_RANK - 1);
     nst_parameter_view(whole, gradient, &form, &view);
     if (form.n > INT32_MAX)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: sums of %lld elements; at most %d", norma_arg_name(gradient),
