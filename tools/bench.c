@@ -220,6 +220,7 @@ static void describe(const struct bench *b, struct bench_outcome *out)
                                   .direction = p->direction,
                                   .dtype = problem_first(p)->dtype,
                                   .channels_last = b->options->channels_last,
+                                  .channel_block = b->options->channel_block,
                                   .cold = b->sweep != NULL,
                                   .device = b->device,
                                   .bytes = b->bytes,

@@ -30,6 +30,7 @@ struct bench_outcome {
     norma_dtype dtype;
     char shape[192];
     bool channels_last, cold;
+    int32_t channel_block;
     norma_device *device;
     uint64_t bytes;         // each input and each output once
     double minimum, median; // seconds of a run

@@ -13,7 +13,7 @@ const char *bench_direction(const struct bench_outcome *out)
 
 const char *bench_layout(const struct bench_outcome *out)
 {
-    return out->channels_last ? "channels_last" : "contiguous";
+    return out->channels_last ? "channels_last" : out->channel_block > 1 ? "packed" : "contiguous";
 }
 
 const char *bench_cache(const struct bench_outcome *out)
@@ -88,9 +88,12 @@ static void print_row(struct table *table, const char *name, double least, doubl
 void bench_print_text(const struct bench_outcome *out)
 {
     static const char *const headers[] = {"", ">minimum us", ">median us", ">GB/s", ">fraction of it"};
+    char packed[32] = "";
+    if (out->channel_block > 1)
+        snprintf(packed, sizeof packed, ", packed by %d", (int)out->channel_block);
     printf("%s %s %s %s%s, %s caches, on %s (%s), %llu bytes, %d runs in flight\n", norma_op_name(out->op), out->shape,
-           dtype_name(out->dtype), bench_direction(out), out->channels_last ? ", channels last" : "", bench_cache(out),
-           out->device->id, out->device->name, (unsigned long long)out->bytes, out->repeats);
+           dtype_name(out->dtype), bench_direction(out), out->channels_last ? ", channels last" : packed,
+           bench_cache(out), out->device->id, out->device->name, (unsigned long long)out->bytes, out->repeats);
     struct table table;
     table_start(&table, 5, headers);
     print_row(&table, norma_op_name(out->op), out->minimum, out->median, gbps(out, out->median), 0);

@@ -139,6 +139,10 @@ static cJSON *tensors_json(const norma_problem *problem)
         cJSON_AddStringToObject(tensor, "dtype", dtype_name(t->dtype));
         cJSON_AddItemToObject(tensor, "shape", integers_json(t->shape, t->rank));
         cJSON_AddItemToObject(tensor, "strides", integers_json(t->strides, t->rank));
+        if (t->channel_block > 1) {
+            cJSON_AddNumberToObject(tensor, "channel_block", t->channel_block);
+            cJSON_AddNumberToObject(tensor, "block_stride", (double)t->block_stride);
+        }
         cJSON_AddNumberToObject(tensor, "bytes", (double)tensor_bytes(t));
         cJSON_AddBoolToObject(tensor, "read", !norma_arg_is_output(problem, arg) || tensor_is_updated(arg));
         cJSON_AddBoolToObject(tensor, "written", norma_arg_is_output(problem, arg));

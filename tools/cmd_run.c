@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "inputs.h"
 #include "message.h"
+#include "overlap.h"
 #include "progress.h"
 #include "tensors.h"
 #include "values.h"
@@ -62,6 +63,8 @@ static bool plan_outputs(struct job *job)
             continue;
         const int32_t rank = natural_shape(&job->in.problem, arg, shape);
         job->planned[arg] = norma_tensor_host(output_dtype(job, arg), rank, shape, NULL);
+        if (tensor_role(arg) == TENSOR_WHOLE)
+            norma_tensor_pack(&job->planned[arg], problem_first(p)->channel_block);
         *problem_slot(p, arg) = &job->planned[arg];
     }
     return true;
@@ -90,8 +93,12 @@ static bool create_outputs(struct job *job)
         if (!t->dtype)
             continue;
         if (path) {
-            if (!npy_create(norma_arg_name(arg), path, t->dtype, t->rank, t->shape, &job->out[arg]))
+            const norma_tensor blocks = norma_tensor_blocks(t);
+            if (!npy_create(norma_arg_name(arg), path, t->dtype, blocks.rank, blocks.shape, &job->out[arg]))
                 return false;
+            t->data = job->out[arg].tensor.data;
+            job->out[arg].tensor = *t;
+            t->data = NULL;
             *problem_slot(&job->problem, arg) = t = &job->out[arg].tensor;
         } else if (!(t->data = malloc(bytes ? bytes : 1))) {
             return complain("%s: no memory for %llu bytes", norma_arg_name(arg), (unsigned long long)bytes);

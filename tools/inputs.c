@@ -4,6 +4,24 @@
 #include "tensors.h"
 #include <string.h>
 
+// A file with packed channels, [N, blocks, ..., block].
+static bool unpack(const char *name, int32_t channels, norma_tensor *t)
+{
+    const int64_t block = t->rank > 2 ? t->shape[t->rank - 1] : 0, blocks = t->rank > 2 ? t->shape[1] : 0;
+    if (t->rank < 3)
+        return complain("%s: %d dimensions; --channels is for [N, blocks, ..., channels of a block]", name,
+                        (int)t->rank);
+    if (channels < 0 || channels > blocks * block || (blocks > 0 && channels <= (blocks - 1) * block))
+        return complain("%s: --channels %d: it holds %lld blocks of %lld", name, (int)channels, (long long)blocks,
+                        (long long)block);
+    t->rank--;
+    t->channel_block = (int32_t)block;
+    t->block_stride = t->strides[1];
+    t->shape[1] = channels;
+    t->strides[1] = block > 1 ? t->strides[t->rank] : t->strides[1];
+    return true;
+}
+
 static bool open_input(const struct options *o, struct inputs *inputs, norma_arg arg, const char *path)
 {
     const char *name = norma_arg_name(arg);
@@ -20,7 +38,7 @@ static bool open_input(const struct options *o, struct inputs *inputs, norma_arg
         return complain("%s: %s is %s: leave out --dtype %s or convert the file", name, path, dtype_name(dtype),
                         dtype_name(o->dtype));
     *problem_slot(&inputs->problem, arg) = &inputs->file[arg].tensor;
-    return true;
+    return !o->channels || tensor_role(arg) != TENSOR_WHOLE || unpack(name, o->channels, &inputs->file[arg].tensor);
 }
 
 bool inputs_open(const struct options *o, struct inputs *inputs)

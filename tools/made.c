@@ -1,6 +1,7 @@
 #include "made.h"
 #include "arguments.h"
 #include "message.h"
+#include "overlap.h"
 #include "problem.h"
 #include "tensors.h"
 #include "values.h"
@@ -110,6 +111,11 @@ bool made_start(const struct options *o, struct made *made)
     *problem_slot(p, read) = &made->tensor[read];
     if (o->channels_last && (read != NORMA_ARG_X || o->rank < 3))
         return complain("x: --channels-last is for [N, C, ...], not for --shape %s", o->shape_text);
+    if (o->channel_block && (read != NORMA_ARG_X || o->rank < 2 || o->rank >= NORMA_MAX_RANK || o->channels_last))
+        return complain("x: --channel-block is for [N, C, ...], not for --shape %s%s", o->shape_text,
+                        o->channels_last ? " with --channels-last" : "");
+    if (o->channel_block)
+        norma_tensor_pack(&made->tensor[read], o->channel_block);
     if (!check_numbers(p))
         return false;
     for (norma_arg arg = NORMA_ARG_Y; arg < NORMA_ARG_COUNT; ++arg) {
@@ -118,6 +124,8 @@ bool made_start(const struct options *o, struct made *made)
             continue;
         const int32_t rank = natural_shape(p, arg, shape);
         made->tensor[arg] = norma_tensor_host(made_dtype(o, arg), rank, shape, NULL);
+        if (tensor_role(arg) == TENSOR_WHOLE)
+            norma_tensor_pack(&made->tensor[arg], o->channel_block);
         *problem_slot(p, arg) = &made->tensor[arg];
     }
     for (norma_arg arg = NORMA_ARG_X; o->channels_last && arg < NORMA_ARG_COUNT; ++arg)
@@ -145,7 +153,8 @@ void made_fill(const norma_tensor *tensor, norma_arg arg, uint64_t seed, void *d
         fill_stats(tensor, seed, data);
         return;
     }
-    int64_t count = tensor_elements(tensor), first = count < PERIOD ? count : PERIOD;
+    const norma_tensor blocks = norma_tensor_blocks(tensor); // the padding too
+    int64_t count = tensor_elements(&blocks), first = count < PERIOD ? count : PERIOD;
     uint64_t state = seed * NORMA_ARG_COUNT + (uint64_t)arg;
     for (int64_t i = 0; i < first; ++i) {
         float value = random_normal(&state);

@@ -35,6 +35,7 @@ struct options {
     const char *device, *budget_text, *shape_text, *with_text, *variant, *plot_file, *description_file, *filter;
     const char *file[NORMA_ARG_COUNT], *out_file[NORMA_ARG_COUNT]; // to read, to write
     int32_t invariant, verify, json, no_measure, repeat, shown_groups, channels_last, cold, suite, quick;
+    int32_t channel_block, channels; // packed channels; 0: none
     uint64_t memory_budget, seed;
     double seconds;
     norma_problem problem;                     // op, direction and numbers; no tensors, and no axes yet

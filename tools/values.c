@@ -1,5 +1,6 @@
 #include "values.h"
 #include "half.h"
+#include "overlap.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -108,9 +109,15 @@ int64_t tensor_elements(const norma_tensor *tensor)
     return count;
 }
 
+static int64_t memory_elements(const norma_tensor *tensor)
+{
+    const norma_tensor blocks = norma_tensor_blocks(tensor);
+    return tensor_elements(&blocks);
+}
+
 uint64_t tensor_bytes(const norma_tensor *tensor)
 {
-    return (uint64_t)tensor_elements(tensor) * norma_dtype_size(tensor->dtype);
+    return (uint64_t)memory_elements(tensor) * norma_dtype_size(tensor->dtype);
 }
 
 const char *shape_text(const norma_tensor *tensor, char *text)

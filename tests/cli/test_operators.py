@@ -389,6 +389,34 @@ class Operators(Room):
         for path in mean, var:
             numpy.testing.assert_array_equal(numpy.load(path), 2)
 
+    def test_packed(self):
+        """Files with channels in blocks of four, ten of them, whatever the padding holds."""
+        x = numpy.random.default_rng(7).standard_normal((2, 10, 5, 3)).astype(numpy.float32)
+        padded = numpy.full((2, 12, 5, 3), numpy.nan, numpy.float32)
+        padded[:, :10] = x
+        self.save("x", numpy.moveaxis(padded.reshape(2, 3, 4, 5, 3), 2, -1))
+        self.save("weight", numpy.linspace(0.5, 2, 10).astype(numpy.float32))
+        right = x.reshape(2, 5, 2 * 15).astype(float)
+        right = (right - right.mean(-1, keepdims=True)) / numpy.sqrt(right.var(-1, keepdims=True) + 1e-5)
+        right = right.reshape(x.shape) * numpy.linspace(0.5, 2, 10).astype(numpy.float32).reshape(10, 1, 1)
+        for device in DEVICES:
+            words = ("run", "group_norm", self.path("x.npy"), "--num-groups", "5", "--weight", self.path("weight.npy"), "-o",
+                     self.out, "--device", device, "--verify")
+            done = norma(*words, "--channels", "10")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            y = numpy.load(self.out)
+            self.assertEqual(y.shape, (2, 3, 5, 3, 4))
+            unpacked = numpy.moveaxis(y, -1, 2).reshape(2, 12, 5, 3)
+            self.close(unpacked[:, :10], right, 2e-6, device)
+            self.assertFalse(unpacked[:, 10:].any())  # of a new file
+        for channels in ("8", "13", "-1"):
+            done = norma(*words, "--channels", channels)
+            self.assertEqual((done.returncode, "x: --channels" in done.stderr), (1, True), done.stderr)
+        explained = norma("explain", "batch_norm", "--shape", "2x10x5x3", "--channel-block", "4", "--device", "scalar")
+        self.assertEqual(explained.returncode, 0, explained.stderr)
+        refused = norma("explain", "batch_norm", "--shape", "2x10x5x3", "--channel-block", "3", "--device", "scalar")
+        self.assertIn("x: channel_block 3", refused.stderr)
+
     def test_broadcast_shapes(self):
         """A parameter of x's rank, with ones where it repeats, is as good as its vector; its gradient has its shape."""
         words, tensors = self.prepare(("group_norm", {"num_groups": 2}, "weight bias", (2, 3), (1,)))
