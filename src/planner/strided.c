@@ -81,7 +81,18 @@ static norma_status append_tile(void *user, const struct nst_tile *tile)
 static norma_status append_tiles(struct nst *plan, const struct nst_job *job, int64_t group0, int64_t group1)
 {
     struct over_tiles o = {plan, *job};
-    return nst_tiles(plan, job->view, mask_of(job->slots), group0, group1, append_tile, &o);
+    const bool all = group0 == 0 && group1 == job->view->form->groups;
+    const bool quads = plan->quads && !plan->options->variant;
+    struct norma_form form;
+    struct nst_view view;
+    if (job->kernel == kernel_stats) {
+        nst_folded_view(job, &form, &view);
+        o.job.view = &view;
+    } else if (quads && all && nst_quad_view(job, &form, &view)) {
+        o.job.view = &view;
+        group1 = form.groups;
+    }
+    return nst_tiles(plan, o.job.view, mask_of(job->slots), group0, group1, append_tile, &o);
 }
 
 // Groups of a block: those whose lists fit into the workspace at a time. 0: there is no room for one.

@@ -89,6 +89,11 @@ norma_status nst_append(struct nst *plan, const struct nst_job *job);
 uint32_t nst_shifts(const struct norma_form *form, int32_t shifts[FORM_RANK]);
 // strided_quads.c: the job of the quad kernel that does this one of a strided kernel, where there is one.
 bool nst_quad_job(const struct nst *plan, const struct nst_job *job, struct nst_job *quad);
+// The job over the same elements, otherwise shared out between groups and elements, that the quad kernels take where
+// they do not take it as it is, or slowly: by kernels that write each element by itself. False: there is none.
+bool nst_quad_view(const struct nst_job *job, struct norma_form *form, struct nst_view *view);
+// The same job with dimensions of a group's elements folded that the tensors which it binds leave no gaps between.
+void nst_folded_view(const struct nst_job *job, struct norma_form *form, struct nst_view *view);
 // Adds what a quad kernel is specialised for; nothing for others.
 void nst_quad_constants(const struct norma_caps *caps, const struct nst_job *job, norma_dispatch *dispatch);
 // Programs of quad kernels that such a form may need, 16 at most.

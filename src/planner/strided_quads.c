@@ -73,6 +73,94 @@ static bool planes_suit(const struct kernel *kernel, const struct nst_job *job)
     return f->extent[last] >= 4 && job->view->cell_stride[last] == 0 && lanes_suit(kernel, job, last);
 }
 
+static void copy_dimension(const struct nst_view *from, int32_t d, struct norma_form *form, struct nst_view *view)
+{
+    const struct norma_form *f = from->form;
+    const int32_t to = form->rank++;
+    form->extent[to] = f->extent[d];
+    form->order[to] = f->order[d];
+    view->cell_stride[to] = from->cell_stride[d];
+    for (int a = 0; a < NORMA_ARG_COUNT; a++)
+        form->arg[a].stride[to] = f->arg[a].stride[d];
+}
+
+// The dimension along which four neighbours lie, and of the others that with the most elements along which weight and
+// bias repeat. False: there are no such two.
+static bool find_lanes(const struct kernel *kernel, const struct nst_job *job, int32_t *lane, int32_t *along)
+{
+    const struct norma_form *f = job->view->form;
+    *lane = *along = -1;
+    for (int32_t d = 0; d < f->rank && *lane < 0; d++)
+        if (f->extent[d] > 1 && f->extent[d] % 4 == 0 && lanes_suit(kernel, job, d))
+            *lane = d;
+    for (int32_t d = 0; d < f->rank && *lane >= 0; d++) {
+        bool repeats = d != *lane && job->view->cell_stride[d] == 0;
+        for (uint32_t slot = ST_WEIGHT; slot <= ST_BIAS; slot++)
+            repeats = repeats && (!is_bound(job, slot) || f->arg[job->slots[slot]].stride[d] == 0);
+        if (repeats && (*along < 0 || f->extent[d] > f->extent[*along]))
+            *along = d;
+    }
+    return *along >= 0;
+}
+
+bool nst_quad_view(const struct nst_job *job, struct norma_form *form, struct nst_view *view)
+{
+    enum { LONG = 16 }; // elements of a plane that make up for its beginning
+    const struct kernel *kernel = NULL;
+    const struct norma_form *f = job->view->form;
+    int32_t lane, along;
+    for (size_t i = 0; i < sizeof(kernels) / sizeof(*kernels); i++)
+        if (!strcmp(job->kernel, kernels[i].strided))
+            kernel = &kernels[i];
+    if (!kernel || !kernel->writes || !is_plain(kernel, job) || columns_suit(kernel, job))
+        return false;
+    if ((planes_suit(kernel, job) && f->extent[f->rank - 1] >= LONG) || !find_lanes(kernel, job, &lane, &along))
+        return false;
+    *form = *f;
+    form->rank = 0;
+    *view = (struct nst_view){0};
+    for (int32_t d = 0; d < f->rank; d++)
+        if (d != lane && d != along)
+            copy_dimension(job->view, d, form, view);
+    copy_dimension(job->view, lane, form, view);
+    form->group_rank = form->rank;
+    copy_dimension(job->view, along, form, view);
+    form->n = form->run = f->extent[along];
+    form->groups = f->groups * f->n / form->n;
+    const struct nst_view dimensions = *view;
+    nst_view_init(view, form);
+    memcpy(view->cell_stride, dimensions.cell_stride, sizeof(view->cell_stride));
+    return true;
+}
+
+// Whether no tensor that the job binds, nor the cells, has a gap between dimensions d and d + 1 of a form's.
+static bool is_gapless(const struct nst_job *job, int32_t d)
+{
+    const struct norma_form *f = job->view->form;
+    const int64_t extent = f->extent[d + 1], *cells = job->view->cell_stride;
+    for (uint32_t slot = 0; slot < ST_SLOTS; slot++)
+        if (is_bound(job, slot) &&
+            f->arg[job->slots[slot]].stride[d] != f->arg[job->slots[slot]].stride[d + 1] * extent)
+            return false;
+    return cells[d] == cells[d + 1] * extent;
+}
+
+void nst_folded_view(const struct nst_job *job, struct norma_form *form, struct nst_view *view)
+{
+    const struct nst_view whole = *job->view;
+    const struct norma_form *f = whole.form;
+    *form = *f;
+    *view = whole;
+    view->form = form;
+    form->rank = 0;
+    for (int32_t d = 0; d < f->rank; d++) {
+        const bool folds = d > f->group_rank && !f->jumps && is_gapless(job, d - 1);
+        const int64_t outer = folds ? form->extent[--form->rank] : 1;
+        copy_dimension(&whole, d, form, view);
+        form->extent[form->rank - 1] *= outer;
+    }
+}
+
 bool norma_is_quad(const char *kernel)
 {
     return !strncmp(kernel, "column_", 7) || !strncmp(kernel, "plane_", 6);
@@ -204,5 +292,9 @@ bool norma_form_takes_quads(const struct norma_form *f)
                                     [ST_WORKSPACE] = NORMA_ARG_COUNT,
                                     [ST_DY] = f->backward ? NORMA_ARG_DY : NORMA_ARG_Y_SCALE}};
     const struct kernel *kernel = &kernels[f->backward ? 3 : 1];
-    return is_plain(kernel, &job) && (columns_suit(kernel, &job) || planes_suit(kernel, &job));
+    struct norma_form other;
+    struct nst_view of_other;
+    job.kernel = kernel->strided;
+    return is_plain(kernel, &job) &&
+           (columns_suit(kernel, &job) || planes_suit(kernel, &job) || nst_quad_view(&job, &other, &of_other));
 }

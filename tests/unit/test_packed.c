@@ -2,6 +2,7 @@
 // which views overlap, and what is left alone.
 #include "overlap.h"
 #include "refusal.h"
+#include "schedule.h"
 #include "walk.h"
 #include <norma/norma.h>
 #include <stdio.h>
@@ -150,6 +151,36 @@ static void full_blocks_are_dimensions(void **state)
     }
 }
 
+// Inference of batch norm, and group norm: four neighbours of a block at a time.
+static void full_blocks_take_quads(void **state)
+{
+    (void)state;
+    static const struct {
+        norma_op op;
+        int64_t channels;
+        int32_t groups;
+        bool quads;
+    } cases[] = {{NORMA_BATCH_NORM, 16, 1, true},   {NORMA_BATCH_NORM, 18, 1, false},
+                 {NORMA_GROUP_NORM, 16, 2, true},   {NORMA_GROUP_NORM, 20, 2, false},
+                 {NORMA_INSTANCE_NORM, 8, 1, true}, {NORMA_INSTANCE_NORM, 6, 1, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const int64_t shape[RANK] = {2, cases[i].channels, 6, 6};
+        norma_tensor x = norma_tensor_host(NORMA_FLOAT32, RANK, shape, NULL);
+        const norma_tensor weight = norma_tensor_host(NORMA_FLOAT32, 1, shape + 1, NULL);
+        norma_problem p = norma_problem_defaults(cases[i].op);
+        struct norma_work work;
+        norma_tensor_pack(&x, 4);
+        p.x = p.y = &x;
+        p.num_groups = cases[i].groups;
+        p.weight = &weight;
+        if (cases[i].op == NORMA_BATCH_NORM)
+            p.running_mean = p.running_var = &weight;
+        assert_int_equal(norma_work_from_problem(&p, NORMA_PLACE_NONE, &work), NORMA_OK);
+        if (norma_form_takes_quads(&work.form) != cases[i].quads)
+            fail_msg("case %zu", i);
+    }
+}
+
 static void views_follow_from_a_contiguous_one(void **state)
 {
     (void)state;
@@ -250,9 +281,13 @@ static void a_walk_leaves_the_padding_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elements_are_where_the_caller_says),        cmocka_unit_test(full_blocks_are_dimensions),
-        cmocka_unit_test(views_follow_from_a_contiguous_one),        cmocka_unit_test(refusals_name_the_tensor),
-        cmocka_unit_test(packed_views_overlap_as_their_memory_does), cmocka_unit_test(a_walk_leaves_the_padding_out),
+        cmocka_unit_test(elements_are_where_the_caller_says),
+        cmocka_unit_test(full_blocks_are_dimensions),
+        cmocka_unit_test(full_blocks_take_quads),
+        cmocka_unit_test(views_follow_from_a_contiguous_one),
+        cmocka_unit_test(refusals_name_the_tensor),
+        cmocka_unit_test(packed_views_overlap_as_their_memory_does),
+        cmocka_unit_test(a_walk_leaves_the_padding_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
