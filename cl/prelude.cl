@@ -113,12 +113,32 @@ static inline void store1(__global uchar *p, uint type, uint i, float value)
         ((__global ushort *)p)[i] = to_bfloat16(value);
 }
 
+// Of a tensor with rows. REGISTERS, whose loops are unrolled: it is that of x.
+static inline uint rows_type(const struct row *row, uint slot)
+{
+#if REGISTERS
+    return X_TYPE;
+#else
+    return type_of(row->types, slot);
+#endif
+}
+
+// Of a parameter. REGISTERS: that of x, or float32.
+static inline uint param_type(const struct row *row, uint slot)
+{
+#if REGISTERS
+    return type_of(row->types, slot) == FLOAT32 ? FLOAT32 : X_TYPE;
+#else
+    return type_of(row->types, slot);
+#endif
+}
+
 static inline uint y_type(const struct row *row)
 {
 #if Y_TYPE < 3
     return Y_TYPE;
 #else
-    return type_of(row->types, Y);
+    return rows_type(row, Y);
 #endif
 }
 
@@ -128,11 +148,11 @@ static inline float h1(const struct row *row, uint i)
     float u = load1(row->x, X_TYPE, i);
 #if PROLOGUE
     if (has(row->flags, INPUT_BIAS))
-        u = u + load1(row->input_bias, type_of(row->types, INPUT_BIAS), i);
+        u = u + load1(row->input_bias, param_type(row, INPUT_BIAS), i);
     if (has(row->flags, GATE))
-        u = load1(row->gate, type_of(row->types, GATE), i) * u;
+        u = load1(row->gate, rows_type(row, GATE), i) * u;
     if (has(row->flags, RESIDUAL))
-        u = load1(row->residual, type_of(row->types, RESIDUAL), i) + u;
+        u = load1(row->residual, rows_type(row, RESIDUAL), i) + u;
 #endif
     return u;
 }
@@ -148,12 +168,12 @@ static inline void apply1(const struct row *row, uint i, stat s)
     float v = ((z - s.x) - s.y) * s.z;
 #endif
     if (has(row->flags, WEIGHT))
-        v = v * (row->weight_offset + load1(row->weight, type_of(row->types, WEIGHT), i));
+        v = v * (row->weight_offset + load1(row->weight, param_type(row, WEIGHT), i));
     if (has(row->flags, BIAS))
-        v = v + load1(row->bias, type_of(row->types, BIAS), i);
+        v = v + load1(row->bias, param_type(row, BIAS), i);
 #if PROLOGUE
     if (has(row->flags, SUM))
-        store1(row->sum, type_of(row->types, SUM), i, h);
+        store1(row->sum, rows_type(row, SUM), i, h);
 #endif
     store1(row->y, y_type(row), i, v);
 }

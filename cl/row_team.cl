@@ -180,11 +180,11 @@ static inline float4 h4(const struct row *row, uint i)
     float4 u = load4(row->x, X_TYPE, i);
 #if PROLOGUE
     if (has(row->flags, INPUT_BIAS))
-        u = u + load4(row->input_bias, type_of(row->types, INPUT_BIAS), i);
+        u = u + load4(row->input_bias, param_type(row, INPUT_BIAS), i);
     if (has(row->flags, GATE))
-        u = load4(row->gate, type_of(row->types, GATE), i) * u;
+        u = load4(row->gate, rows_type(row, GATE), i) * u;
     if (has(row->flags, RESIDUAL))
-        u = load4(row->residual, type_of(row->types, RESIDUAL), i) + u;
+        u = load4(row->residual, rows_type(row, RESIDUAL), i) + u;
 #endif
     return u;
 }
@@ -217,12 +217,12 @@ OUTLINE void apply4(const struct row *row, uint i, float4 h, stat s)
     float4 v = ((z - s.x) - s.y) * s.z;
 #endif
     if (has(row->flags, WEIGHT))
-        v = v * (row->weight_offset + load4(row->weight, type_of(row->types, WEIGHT), i));
+        v = v * (row->weight_offset + load4(row->weight, param_type(row, WEIGHT), i));
     if (has(row->flags, BIAS))
-        v = v + load4(row->bias, type_of(row->types, BIAS), i);
+        v = v + load4(row->bias, param_type(row, BIAS), i);
 #if PROLOGUE
     if (has(row->flags, SUM))
-        store4(row->sum, type_of(row->types, SUM), i, h);
+        store4(row->sum, rows_type(row, SUM), i, h);
 #endif
     store4(row->y, y_type(row), i, v);
 }

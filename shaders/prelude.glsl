@@ -105,11 +105,14 @@ bool present(uint slot)
     return (args.flags >> slot & 1u) != 0u;
 }
 
-// LEAN: what has rows has the type of x.
+// LEAN and REGISTERS, whose loops are unrolled: what has rows has the type of x. Parameters have it too, or float32.
 uint type_of(uint slot)
 {
+    bool shared_by_rows = slot == WEIGHT || slot == BIAS || slot == INPUT_BIAS;
     if (LEAN == 1u)
-        return slot == WEIGHT || slot == BIAS || slot == INPUT_BIAS ? PARAM_TYPE : X_TYPE;
+        return shared_by_rows ? PARAM_TYPE : X_TYPE;
+    if (REGISTERS == 1u)
+        return !shared_by_rows || (args.types >> (2u * slot) & 3u) != 0u ? X_TYPE : 0u;
     return slot == X ? X_TYPE : slot == Y && Y_TYPE != 3u ? Y_TYPE : args.types >> (2u * slot) & 3u;
 }
 
@@ -172,7 +175,7 @@ bool aligned()
 // texel buffer with a few wide loads.
 #define LOAD(name, slot) \
     layout(set = 1, binding = slot) uniform usamplerBuffer name##_texels; \
-    vec4 load_##name(uint base, int i, uint count, uint type) \
+    vec4 load_##name(uint base, int i, uint count, uint type, const bool whole) \
     { \
         uvec4 w = texelFetch(name##_texels, int((base + uint(i)) >> 2u)); \
         if (type != 0u) \
@@ -180,11 +183,13 @@ bool aligned()
         return decode(w, type); \
     }
 #else
-// Elements i .. i+3 of the row that begins at `base`; places outside 0 .. count-1 repeat the nearest one.
+// Elements i .. i+3 of the row that begins at `base`; places outside 0 .. count-1 repeat the nearest one. whole: the row
+// begins at a multiple of 4 elements, i is one, and all four are there: the code for the rest, which unrolled loops would
+// have many times over, is left out.
 #define LOAD(name, slot) \
-    vec4 load_##name(uint base, int i, uint count, uint type) \
+    vec4 load_##name(uint base, int i, uint count, uint type, const bool whole) \
     { \
-        if (WIDE && aligned() && uint(i) + 4u <= count) { \
+        if (whole || (WIDE && aligned() && uint(i) + 4u <= count)) { \
             uint at = (base + uint(i)) >> 2u; \
             if (type == 0u) \
                 return uintBitsToFloat(name##_quads[at]); \

@@ -19,17 +19,17 @@ void take_row(uint row)
 // compiled such a pipeline for 5 s, 0.5 s with the mask.
 vec4 held[16];
 
-// h of elements i .. i+3 of the part.
-vec4 load_h(int i)
+// h of elements i .. i+3 of the part; whole: as the loads take it.
+vec4 load_h(int i, const bool whole)
 {
-    precise vec4 u = load_x(base_x, i, args.part, X_TYPE);
+    precise vec4 u = load_x(base_x, i, args.part, X_TYPE, whole);
     if (PROLOGUE == 1u) {
         if (present(INPUT_BIAS))
-            u = u + load_input_bias(args.off_input_bias, i, args.part, type_of(INPUT_BIAS));
+            u = u + load_input_bias(args.off_input_bias, i, args.part, type_of(INPUT_BIAS), whole);
         if (present(GATE))
-            u = load_gate(base_gate, i, args.part, type_of(GATE)) * u;
+            u = load_gate(base_gate, i, args.part, type_of(GATE), whole) * u;
         if (present(RESIDUAL))
-            u = load_residual(base_residual, i, args.part, type_of(RESIDUAL)) + u;
+            u = load_residual(base_residual, i, args.part, type_of(RESIDUAL), whole) + u;
     }
     return u;
 }
@@ -60,7 +60,7 @@ void hold_row(uint begin)
     uint steps = ROLLED == 1u ? 2u * pairs_of(int(args.n) - int(at)) : 16u;
     at += cluster_lane() * 4u;
     [[unroll]] for (uint s = 0u; s < steps; ++s, at += 32u)
-        held[s & 15u] = at < args.n ? load_h(int(at)) : vec4(0.0);
+        held[s & 15u] = at < args.n ? load_h(int(at), true) : vec4(0.0);
 }
 
 float quad_sum(vec4 v)
@@ -118,7 +118,7 @@ void add_group(inout vec4 a1, inout vec4 a2, uint at, uint end, float a, float k
     precise vec4 d[4], s1, s2;
     [[unroll]] for (uint s = 0u; s < 4u; ++s) {
         uint i = at + 32u * s;
-        precise vec4 z = load_h(int(cut ? min(i, end - 4u) : i));
+        precise vec4 z = load_h(int(cut ? min(i, end - 4u) : i), true);
         if (scaled)
             z = z * a;
         d[s] = z - k;
@@ -168,7 +168,7 @@ vec2 chunk_sums(uint begin, uint length, float a, float k, bool scaled)
         uint at = b * BLOCK + cluster_lane() * 4u;
         uint pairs = pairs_of(int(length - b * BLOCK));
         for (uint pair = 0u; pair < pairs; ++pair, at += 64u)
-            add_pair(s, pair, load_h(int(begin + at)), load_h(int(begin + at + 32u)), a, k, at, length);
+            add_pair(s, pair, load_h(int(begin + at), false), load_h(int(begin + at + 32u), false), a, k, at, length);
         precise vec2 q = quad_sums(s);
         total = total + q;
     }
@@ -185,10 +185,10 @@ vec4 first_quads[4];
 void load_first(uint begin, uint length)
 {
 #ifdef SUBGROUP
-    first_quads = load_h(int(begin + (length < 16u ? 0u : (cluster_lane() & 3u) * 4u)));
+    first_quads = load_h(int(begin + (length < 16u ? 0u : (cluster_lane() & 3u) * 4u)), false);
 #else
     for (uint i = 0u; i < 4u; ++i)
-        first_quads[i] = load_h(int(begin + 4u * i));
+        first_quads[i] = load_h(int(begin + 4u * i), false);
 #endif
 }
 
@@ -361,8 +361,8 @@ vec4 finish_row(vec4 c, bool live)
     return vec4(c.xy, s, c.w);
 }
 
-// y of elements i .. i+3 from their h.
-vec4 normalise(vec4 h, int i, vec4 stat, bool scaled)
+// y of elements i .. i+3 from their h; whole: as the loads take it.
+vec4 normalise(vec4 h, int i, vec4 stat, bool scaled, const bool whole)
 {
     precise vec4 z = h;
     if (scaled)
@@ -375,18 +375,18 @@ vec4 normalise(vec4 h, int i, vec4 stat, bool scaled)
 #ifdef LEAN_MODULE
     // Loaded whether they are there or not: a branch costs more.
     int weight_at = present(WEIGHT) ? i : 0, bias_at = present(BIAS) ? i : 0;
-    precise vec4 factor = args.weight_offset + load_weight(args.off_weight, weight_at, args.n, PARAM_TYPE);
+    precise vec4 factor = args.weight_offset + load_weight(args.off_weight, weight_at, args.n, PARAM_TYPE, whole);
     precise vec4 weighted = v * factor;
     v = mix(v, weighted, bvec4(present(WEIGHT)));
-    precise vec4 shifted = v + load_bias(args.off_bias, bias_at, args.n, PARAM_TYPE);
+    precise vec4 shifted = v + load_bias(args.off_bias, bias_at, args.n, PARAM_TYPE, whole);
     return mix(v, shifted, bvec4(present(BIAS)));
 #else
     if (present(WEIGHT)) {
-        precise vec4 factor = args.weight_offset + load_weight(args.off_weight, i, args.part, type_of(WEIGHT));
+        precise vec4 factor = args.weight_offset + load_weight(args.off_weight, i, args.part, type_of(WEIGHT), whole);
         v = v * factor;
     }
     if (present(BIAS))
-        v = v + load_bias(args.off_bias, i, args.part, type_of(BIAS));
+        v = v + load_bias(args.off_bias, i, args.part, type_of(BIAS), whole);
     return v;
 #endif
 }
@@ -395,12 +395,12 @@ void put_quad(uint i, vec4 h, vec4 stat, bool scaled)
 {
     if (PROLOGUE == 1u && present(SUM))
         store_quad_sum(base_sum, i, type_of(SUM), h);
-    store_quad_y(base_y, i, type_of(Y), normalise(h, int(i), stat, scaled));
+    store_quad_y(base_y, i, type_of(Y), normalise(h, int(i), stat, scaled, WIDE));
 }
 
 void put(int i, uint begin, uint end, vec4 h, vec4 stat)
 {
-    vec4 v = normalise(h, i, stat, true);
+    vec4 v = normalise(h, i, stat, true, false);
     if (PROLOGUE == 1u && present(SUM))
         store_sum(base_sum, i, begin, end, type_of(SUM), h);
     store_y(base_y, i, begin, end, type_of(Y), v);
@@ -412,7 +412,7 @@ void apply_any(vec4 stat, uint begin, uint from, uint end)
     // Moved by one where that makes the words of a 16-bit y whole.
     int moved = aligned() || type_of(Y) == 0u ? 0 : int(base_y & 1u);
     for (int i = int(from + team_lane() * 4u) - moved; i < int(end); i += int(4u * TEAM))
-        put(i, begin, end, load_h(i), stat);
+        put(i, begin, end, load_h(i, false), stat);
 }
 
 // Writes elements begin .. end-1 (begin a multiple of 4).
@@ -423,10 +423,10 @@ void apply(vec4 stat, uint begin, uint end)
     if (LEAN == 1u) {
         uint usual = stat.w == 1.0 ? full : begin;
         for (; i < usual; i += 4u * TEAM)
-            put_quad(i, load_h(int(i)), stat, false);
+            put_quad(i, load_h(int(i), WIDE), stat, false);
     }
     for (; i < full; i += 4u * TEAM)
-        put_quad(i, load_h(int(i)), stat, true);
+        put_quad(i, load_h(int(i), WIDE), stat, true);
     if (LEAN == 0u)
         apply_any(stat, begin, full, end);
 }

@@ -88,7 +88,20 @@ static bool supported(const struct npl_variant *variant, const struct norma_caps
     return caps->max_workgroup >= least && caps->local_memory >= least * TEAM_LOCAL_BYTES;
 }
 
-// Whether the kernels exist for this row length; the cut may still fail.
+// The types of the kernels that keep rows in registers, whose loops are unrolled: what has rows has that of x,
+// parameters have it or float32.
+static bool has_usual_types(const struct npl *plan)
+{
+    const struct row_problem *p = &plan->problem;
+    for (int a = 0; a < NORMA_ARG_MEAN; a++) {
+        const norma_dtype t = p->arg[a].dtype, usual = p->arg[NORMA_ARG_X].dtype;
+        if (p->arg[a].present && t != usual && !(row_arg_is_shared((norma_arg)a) && t == NORMA_FLOAT32))
+            return false;
+    }
+    return true;
+}
+
+// Whether the kernels exist for this row length and these types; the cut may still fail.
 static bool take(struct npl *plan, const struct npl_variant *variant)
 {
     const struct norma_caps *caps = plan->caps;
@@ -101,7 +114,7 @@ static bool take(struct npl *plan, const struct npl_variant *variant)
         return true;
     if (plan->local > 1 && (plan->local > caps->max_workgroup || plan->local * TEAM_LOCAL_BYTES > caps->local_memory))
         return false;
-    if (variant->registers && n > (uint64_t)plan->team * TEAM_ELEMENTS)
+    if (variant->registers && (n > (uint64_t)plan->team * TEAM_ELEMENTS || !has_usual_types(plan)))
         return false;
     if (!variant->split)
         return plan->chunks <= NORMA_FAN;
@@ -133,8 +146,8 @@ static norma_status choose_named(struct npl *plan, const char *name)
     if (!variant || !supported(variant, plan->caps))
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "variant: this device has no \"%s\"", name);
     if (!take(plan, variant))
-        return norma_fail(NORMA_ERROR_UNSUPPORTED, "variant: \"%s\" cannot do rows of %lld elements", name,
-                          (long long)plan->problem.n);
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "variant: \"%s\" cannot do rows of %lld elements of these types",
+                          name, (long long)plan->problem.n);
     if (!npl_cut(plan, true))
         return norma_fail(
             NORMA_ERROR_UNSUPPORTED,
