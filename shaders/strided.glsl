@@ -10,6 +10,7 @@
 #include "activations.glsl"
 
 layout(local_size_x_id = 0) in;
+layout(constant_id = 8) const uint ROLLED = 1; // as in prelude.glsl
 
 layout(std430, set = 0, binding = ST_WORKSPACE) buffer Workspace { vec4 workspace[]; };
 layout(std430, set = 0, binding = 12) readonly buffer Table { uint table[]; };
@@ -149,7 +150,7 @@ void take_table()
     [[unroll]] for (uint slot = 0u; slot < ST_SLOTS; ++slot)
         types[slot] = table[ST_TENSOR + slot * ST_TENSOR_WORDS];
 #ifdef MANY
-    for (uint d = 0u; d < all_strides; ++d) {
+    for (uint d = 0u; ROLLED == 1u && d < all_strides; ++d) {
         extents[d & 7u] = table[ST_EXTENT + d];
         channel_strides[d & 7u] = table[ST_CHANNEL_STRIDE + d];
         [[unroll]] for (uint slot = 0u; slot < ST_SLOTS; ++slot)
@@ -158,36 +159,37 @@ void take_table()
 #endif
 }
 
-// A masked index keeps Mesa from unrolling the loops around these.
+// A masked index keeps Mesa from unrolling the loops around these. A GPU has the table's words in scalar registers or a
+// cache; an array that a loop goes through would be in memory of each invocation's own.
 uint stride_of(uint slot, uint d)
 {
 #ifdef MANY
-    return strides[slot * RANK + (d & 7u)];
-#else
-    return table_stride(slot, d);
+    if (ROLLED == 1u)
+        return strides[slot * RANK + (d & 7u)];
 #endif
+    return table_stride(slot, d);
 }
 
 uint extent_of(uint d)
 {
 #ifdef MANY
-    return extents[d & 7u];
-#else
-    return table[ST_EXTENT + d];
+    if (ROLLED == 1u)
+        return extents[d & 7u];
 #endif
+    return table[ST_EXTENT + d];
 }
 
 // Not of packed channels: 0, see the loop of table_word_of().
 uint channel_stride_of(uint d)
 {
 #ifdef MANY
-    return channel_strides[d & 7u];
-#else
+    if (ROLLED == 1u)
+        return channel_strides[d & 7u];
+#endif
     uint result = 0u;
     for (bool wanted = all_strides != rank; wanted; wanted = false)
         result = table[ST_CHANNEL_STRIDE + d];
     return result;
-#endif
 }
 
 void add_group_index(uint d, uint index)
@@ -436,6 +438,22 @@ void through_statistics(inout gradient d, element e, vec4 cell, vec4 coefficient
     d.lost = d.lost || dt_is_lost(dt, d.xhat, coefficients) || is_lost(dh, dt, before);
 }
 
+// Sets one of a few in registers: a GPU has arrays that a loop indexes in memory.
+#define SET(count, array, at, value) \
+    { \
+        [[unroll]] for (uint e_ = 0u; e_ < count; ++e_) \
+            array[e_] = (at) == e_ ? (value) : array[e_]; \
+    }
+
+// ((v0+v4)+(v2+v6)) + ((v1+v5)+(v3+v7))
+vec2 sum8(vec2 v[8])
+{
+    precise vec2 even = (v[0] + v[4]) + (v[2] + v[6]);
+    precise vec2 odd = (v[1] + v[5]) + (v[3] + v[7]);
+    precise vec2 sum = even + odd;
+    return sum;
+}
+
 #ifdef QUADS
 // What the element in hand adds to the two sums of its chunk: the kernel's.
 vec2 terms();
@@ -468,35 +486,38 @@ vec2 sum_lane(uint begin, uint at, uint end)
 // (S1, S2) of the chunk whose elements are begin .. begin + length - 1 of the group.
 vec2 sum_chunk(uint begin, uint length)
 {
-    precise vec2 threads[8];
+    vec2 threads[8];
     for (uint t = 0u; t < 8u; ++t) {
         precise vec2 total = vec2(0.0);
         for (uint block = 0u; block < length; block += BLOCK) {
             uint end = min(block + BLOCK, length);
             vec2 lanes[4];
-            for (uint v = 0u; v < 4u; ++v)
-                lanes[v & 3u] = sum_lane(begin, block + 4u * t + v, end);
+            for (uint v = 0u; v < 4u; ++v) {
+                vec2 lane = sum_lane(begin, block + 4u * t + v, end);
+                SET(4u, lanes, v, lane)
+            }
             total = total + ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3]));
         }
-        threads[t & 7u] = total;
+        SET(8u, threads, t, total)
     }
-    precise vec2 even = (threads[0] + threads[4]) + (threads[2] + threads[6]);
-    precise vec2 odd = (threads[1] + threads[5]) + (threads[3] + threads[7]);
-    precise vec2 sums = even + odd;
-    return sums;
+    return sum8(threads);
 }
 #endif
 
-// The page's fold of `count` pairs.
-vec2 pairs[FAN];
-
-vec2 fold_pairs(uint count)
-{
-    for (uint stride = FAN / 2u; stride > 0u; stride >>= 1u) {
-        for (uint i = 0u; i < stride && i + stride < count; ++i) {
-            precise vec2 sum = pairs[i & 63u] + pairs[(i + stride) & 63u];
-            pairs[i & 63u] = sum;
-        }
+// The page's fold of `count` pairs, at least one and at most 64, of which `value` is number i: level by level, as eight
+// folds of each eighth and one of those. -0 stands for what is not there, since v + -0 is v.
+#define FOLD(result, count, value) \
+    { \
+        vec2 eighths_[8] = NOTHING8; \
+        for (uint t_ = 0u; t_ < min(count, 8u); ++t_) { \
+            vec2 w_[8] = NOTHING8; \
+            for (uint i = t_; i < count; i += 8u) { \
+                precise vec2 v_ = value; \
+                SET(8u, w_, i >> 3u, v_) \
+            } \
+            vec2 s_ = sum8(w_); \
+            SET(8u, eighths_, t_, s_) \
+        } \
+        result = sum8(eighths_); \
     }
-    return pairs[0];
-}
+#define NOTHING8 vec2[8](vec2(-0.0), vec2(-0.0), vec2(-0.0), vec2(-0.0), vec2(-0.0), vec2(-0.0), vec2(-0.0), vec2(-0.0))

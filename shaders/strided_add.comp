@@ -3,17 +3,21 @@
 #include "strided.glsl"
 #include "wide.glsl"
 
+// Both in units of powers of two.
+vec2 wide_pair(vec4 cell, ivec2 e)
+{
+    wide first = wide_first(cell), second = wide_second(cell);
+    return vec2(wide_float(wide(first.m, first.e - e.x)), wide_float(wide(second.m, second.e - e.y)));
+}
+
 // The fold of sums that have powers of two of their own: about the largest of them.
 vec4 wide_fold(uint begin, uint count)
 {
     ivec2 e = ivec2(WIDE_ZERO);
     for (uint i = 0u; i < count; ++i)
         e = max(e, ivec2(wide_first(workspace[begin + i]).e, wide_second(workspace[begin + i]).e));
-    for (uint i = 0u; i < count; ++i) {
-        wide first = wide_first(workspace[begin + i]), second = wide_second(workspace[begin + i]);
-        pairs[i & 63u] = vec2(wide_float(wide(first.m, first.e - e.x)), wide_float(wide(second.m, second.e - e.y)));
-    }
-    vec2 sums = fold_pairs(count);
+    vec2 sums;
+    FOLD(sums, count, wide_pair(workspace[begin + i], e))
     return wide_cell(wide_scaled(sums.x, e.x), wide_scaled(sums.y, e.y));
 }
 
@@ -27,10 +31,11 @@ void main()
     bool apart = false;
     for (uint i = 0u; i < count; ++i) {
         vec4 cell = workspace[begin + i];
-        pairs[i & 63u] = cell.xy;
         apart = apart || cell.z != 0.0 || cell.w != 0.0;
     }
-    vec4 result = vec4(fold_pairs(count), 0.0, 0.0);
+    vec2 sums;
+    FOLD(sums, count, workspace[begin + i].xy)
+    vec4 result = vec4(sums, 0.0, 0.0);
     // A loop, since lavapipe jumps over one that has no iteration.
     for (bool again = apart || !finite(result.x) || !finite(result.y); again; again = false)
         result = wide_fold(begin, count);

@@ -33,9 +33,9 @@ float all_elements()
 {
     if (list_counts == 0u)
         return elements_between(0u, list_count);
-    for (uint i = 0u; i < list_count; ++i)
-        pairs[i & 63u] = vec2(elements_of(i), 0.0);
-    return fold_pairs(list_count).x;
+    vec2 counts;
+    FOLD(counts, list_count, vec2(elements_of(i), 0.0))
+    return counts.x;
 }
 
 // The first that has elements: of parts some may have none.
@@ -53,37 +53,47 @@ float ratio(float a, float of)
     return a == of ? 1.0 : a == 1.0 ? 7.888609052210118e-31 : of == 1.0 ? TINY : 0.0;
 }
 
+// What input i adds to the distance of the mean from k.
+vec2 distance_of(uint i, float a, float k)
+{
+    vec4 cell = input_cell(i);
+    precise vec2 mr = cell.xy * ratio(a, cell.w);
+    precise float d = elements_of(i) * ((mr.x - k) + mr.y);
+    return vec2(d, 0.0);
+}
+
 // (m, r) about which the squares are merged.
 vec2 merged_mean(float a, float all)
 {
     vec4 first = input_cell(first_input());
     precise float k = first.x * ratio(a, first.w);
     k = finite_or_0(k);
-    for (uint i = 0u; i < list_count; ++i) {
-        vec4 cell = input_cell(i);
-        precise vec2 mr = cell.xy * ratio(a, cell.w);
-        precise float d = elements_of(i) * ((mr.x - k) + mr.y);
-        pairs[i & 63u] = vec2(d, 0.0);
-    }
-    precise float c = fold_pairs(list_count).x / all;
+    vec2 folded;
+    FOLD(folded, list_count, distance_of(i, a, k))
+    precise float c = folded.x / all;
     return mean_pair(k, c);
+}
+
+// What input i adds to the squares about the mean, and to the mean's distance from where it should be.
+vec2 spread_of(uint i, float a, vec2 mean)
+{
+    bool moments = statistic == MOMENTS, absolutes = statistic == ABSOLUTES;
+    vec4 cell = input_cell(i);
+    float f = ratio(a, cell.w);
+    precise vec2 mr = cell.xy * f;
+    precise float spread = (cell.z * f) * (absolutes ? 1.0 : f);
+    precise float e = ((mr.x - mean.x) - mean.y) + mr.y;
+    precise float w = elements_of(i) * e;
+    precise float shifted = spread + w * e;
+    return moments ? vec2(shifted, w) : vec2(spread, 0.0);
 }
 
 vec4 merge_scaled(float a, float all)
 {
-    bool moments = statistic == MOMENTS, absolutes = statistic == ABSOLUTES;
+    bool moments = statistic == MOMENTS;
     vec2 mean = moments ? merged_mean(a, all) : vec2(0.0);
-    for (uint i = 0u; i < list_count; ++i) {
-        vec4 cell = input_cell(i);
-        float f = ratio(a, cell.w);
-        precise vec2 mr = cell.xy * f;
-        precise float spread = (cell.z * f) * (absolutes ? 1.0 : f);
-        precise float e = ((mr.x - mean.x) - mean.y) + mr.y;
-        precise float w = elements_of(i) * e;
-        precise float shifted = spread + w * e;
-        pairs[i & 63u] = moments ? vec2(shifted, w) : vec2(spread, 0.0);
-    }
-    vec2 folded = fold_pairs(list_count);
+    vec2 folded;
+    FOLD(folded, list_count, spread_of(i, a, mean))
     precise float rest = mean.y + (infinite(mean.x) ? 0.0 : folded.y / all);
     return moments ? vec4(mean_pair(mean.x, rest), folded.x, a) : vec4(0.0, 0.0, folded.x, a);
 }

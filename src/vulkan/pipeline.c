@@ -58,9 +58,8 @@ norma_status nvk_describe(struct norma_device *device, norma_dispatch *dispatch)
     dispatch->code = module->code;
     dispatch->code_size = *module->size;
     assert(dispatch->constant_count < NORMA_MAX_CONSTANTS);
-    if (!dispatch->table)
-        dispatch->constants[dispatch->constant_count++] =
-            (norma_constant){"ROLLED", NVK_CONST_ROLLED, device->caps.kind == NORMA_DEVICE_CPU};
+    dispatch->constants[dispatch->constant_count++] =
+        (norma_constant){"ROLLED", NVK_CONST_ROLLED, device->caps.kind == NORMA_DEVICE_CPU};
     for (uint32_t i = 0; i < dispatch->binding_count; i++) // kernels take words
         dispatch->bindings[i].size = (dispatch->bindings[i].size + 3) & ~(uint64_t)3;
     return NORMA_OK;
