@@ -21,11 +21,11 @@ PATIENCE = 900   # seconds to wait for an answer
 
 
 class Peer:
-    """A process. seconds: of the turns of the case at hand; None where the peer does not take part in it."""
+    """A process. seconds: of all turns of the case at hand; rounds: their median in each round that it took part in."""
 
     def __init__(self, name, module, options):
         self.name, self.module, self.options = name, module, options
-        self.refused, self.seconds, self.estimate = None, [], 0.0
+        self.refused, self.seconds, self.rounds, self.estimate = None, [], {}, 0.0
         self.start()
 
     def start(self):
@@ -73,16 +73,18 @@ class Peer:
             self.start()
         answer = self.tell("prepare", case=case.__dict__, folder=folder, quick=quick)
         self.refused = answer.get("refused") or answer.get("failed")
-        self.seconds, self.estimate = [], answer.get("seconds", 0.0)
+        self.seconds, self.rounds, self.estimate = [], {}, answer.get("seconds", 0.0)
         return "failed" not in answer
 
-    def turn(self, turns, cold):
+    def turn(self, number, turns, cold):
+        """The peer's part of round `number`."""
         runs = 1 if cold else max(1, min(MOST_RUNS, int(TURN / max(self.estimate, 1e-9))))
         answer = self.tell("time", runs=runs, turns=turns, cold=cold)
         if "failed" in answer:
             self.refused = answer["failed"]
             return
         self.seconds += answer["seconds"]
+        self.rounds[number] = statistics.median(answer["seconds"])
 
     @property
     def median(self):

@@ -14,10 +14,8 @@ def machine():
 
 
 def times_of_norma(record):
-    """Peer -> its median against that of Norma's fastest device."""
-    measured = {name: p for name, p in record["peers"].items() if "median" in p}
-    best = min((p["median"] for name, p in measured.items() if name.startswith("norma-")), default=None)
-    return {name: p["median"] / best for name, p in measured.items()} if best else {}
+    """Peer -> how many times as long as Norma's fastest it takes."""
+    return {name: p["times"] for name, p in record["peers"].items() if p.get("times")}
 
 
 def line(record):
@@ -71,9 +69,9 @@ def refusals(section):
 def page(results):
     lines = [f"# Norma beside other libraries: {results['machine']}", "",
              f"Made by `{results['command']}`. {results['threads']} threads each, {'cold' if results['cold'] else 'warm'} caches.",
-             "Microseconds of a run, minimum / median over turns that the peers take one after another, in brackets the median",
-             "against that of Norma's fastest; in square brackets the largest error in units of what Norma's contract allows, where it is",
-             "more than 1. `copy` is a memcpy of as many bytes, half read and half written. `-plan`: on buffers of Norma's own;",
+             "Microseconds of a run, minimum / median over turns that the peers take one after another, in brackets how many times as",
+             "long as Norma's fastest it takes (the median over the rounds); in square brackets the largest error in units of what",
+             "Norma's contract allows, where it is more than 1. `copy` is a memcpy of as many bytes, half read and half written. `-plan`: on buffers of Norma's own;",
              "the others of Norma and of ncnn take the caller's memory and give it back."]
     if results["quick"]:
         lines += ["", "Made with `--quick`: the shapes have fewer rows, and the figures mean nothing."]
@@ -122,7 +120,7 @@ def draw(results, file):
         axis.set_yticks(range(len(group)), ["x".join(map(str, r["case"]["shape"])) for r in group])
         axis.set_ylim(len(group) - 0.5, -0.5)
         axis.grid(axis="x", alpha=0.4)
-        axis.set_title(f"{on}: {title}, median time against Norma's fastest", fontsize=10, loc="left")
+        axis.set_title(f"{on}: {title}, time in units of Norma's fastest", fontsize=10, loc="left")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper center", ncol=4)
     figure.tight_layout(rect=(0, 0, 1, 1 - 1.3 / figure.get_figheight()))
