@@ -29,7 +29,7 @@ struct bench_outcome {
     norma_direction direction;
     norma_dtype dtype;
     char shape[192];
-    bool channels_last, cold;
+    bool channels_last, cold, device_clock;
     int32_t channel_block;
     norma_device *device;
     uint64_t bytes;         // each input and each output once

@@ -54,6 +54,7 @@ void bench_print_json(const struct bench_outcome *out, bool one_line, const char
     cJSON_AddStringToObject(all, "cache", bench_cache(out));
     cJSON_AddStringToObject(all, "device", out->device->id);
     cJSON_AddStringToObject(all, "device_name", out->device->name);
+    cJSON_AddStringToObject(all, "clock", out->device_clock ? "device" : "host");
     cJSON *seconds = cJSON_AddObjectToObject(all, "seconds");
     cJSON_AddNumberToObject(seconds, "minimum", out->minimum);
     cJSON_AddNumberToObject(seconds, "median", out->median);

@@ -241,16 +241,19 @@ double copies_time(struct copies *c, size_t index, int repeats)
     const struct norma_backend *backend = c->device->backend;
     struct norma_event last = {.device = c->device};
     norma_status status = NORMA_OK;
+    const bool by_device = c->device_clock && repeats == 1;
     double start = now();
     for (int i = 0; i < repeats && status == NORMA_OK; ++i) {
         if (i)
             backend->event_finish(&last);
         last = (struct norma_event){.device = c->device};
-        status = backend->submit(c->device, kind->commands, kind->count, NULL, 0, false, &last);
+        status = backend->submit(c->device, kind->commands, kind->count, NULL, 0, by_device, &last);
     }
     if (status == NORMA_OK)
         status = backend->event_wait(&last);
     double seconds = now() - start;
+    if (status == NORMA_OK && by_device)
+        status = backend->event_seconds(&last, &seconds);
     if (last.impl)
         backend->event_finish(&last);
     return status == NORMA_OK ? seconds / repeats : -1;

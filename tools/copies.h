@@ -22,7 +22,8 @@ struct copy_kind {
 struct copies {
     struct norma_device *device;
     struct norma_buffer *from, *to;
-    uint64_t bytes; // that one copy reads, and as many it writes; a multiple of COPY_ALIGN
+    bool device_clock; // a single copy's time is the device's own; set by who wants it
+    uint64_t bytes;    // that one copy reads, and as many it writes; a multiple of COPY_ALIGN
     struct copy_kind kind[COPY_MAX_KINDS];
     size_t kinds;
     // memcpy on all cores
