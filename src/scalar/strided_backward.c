@@ -216,8 +216,27 @@ static bool sums_along(const struct sum_job *job)
     return job->own >> (job->s->form->rank - 1) & 1;
 }
 
+// Of a gradient: what its elements have so far, and of float64 what that has lost by rounding (Knuth's two-sum):
+// thousands of equal terms are rounded the same way again and again.
+struct sum {
+    double total[BLOCK], low[BLOCK];
+};
+
+static void add_exactly(struct sum *sum, int64_t i, double value)
+{
+    const double before = sum->total[i], after = before + value, part = after - before;
+    sum->total[i] = after;
+    sum->low[i] += (before - (after - part)) + (value - part);
+}
+
+// The low part of an infinite sum is NaN.
+static double end_of(const struct sum *sum, int64_t i)
+{
+    return isfinite(sum->total[i]) ? sum->total[i] + sum->low[i] : sum->total[i];
+}
+
 // What is added up for one unit.
-static void sum_unit(const struct sum_job *job, struct strided_walk *at, double total[GRADIENTS][BLOCK],
+static void sum_unit(const struct sum_job *job, struct strided_walk *at, struct sum sums[GRADIENTS],
                      struct strided_stretch *o)
 {
     const struct strided *s = job->s;
@@ -229,14 +248,13 @@ static void sum_unit(const struct sum_job *job, struct strided_walk *at, double 
         for (int a = 0; a < job->args; a++) {
             const double *values = gradient(s, job->arg[a], at->count, o);
             double stretch = 0;
-            if (along) {
-                for (int64_t i = 0; i < at->count; i++)
-                    total[a][i] += values[i];
-                continue;
-            }
-            for (int64_t i = 0; i < at->count; i++)
+            for (int64_t i = 0; i < at->count && f->float64; i++)
+                add_exactly(&sums[a], along ? i : 0, values[i]);
+            for (int64_t i = 0; i < at->count && along && !f->float64; i++)
+                sums[a].total[i] += values[i];
+            for (int64_t i = 0; i < at->count && !along && !f->float64; i++)
                 stretch += values[i];
-            total[a][0] += stretch;
+            sums[a].total[0] += stretch;
         }
     } while (nsc_strided_next(at));
 }
@@ -250,7 +268,7 @@ static void run_sums(void *user, uint64_t first, uint64_t count)
     for (uint64_t unit = first; unit < first + count; unit++) {
         const int64_t begin = (int64_t)unit % job->blocks * BLOCK;
         int64_t index[FORM_RANK] = {0}, elements = 1;
-        double total[GRADIENTS][BLOCK] = {{0}};
+        struct sum sums[GRADIENTS] = {{{0}, {0}}};
         nsc_strided_set_index(f, job->own & ~last, (int64_t)unit / job->blocks, index);
         index[f->rank - 1] = begin;
         struct strided_walk at = nsc_strided_walk(f, all & ~job->own, index);
@@ -259,11 +277,11 @@ static void run_sums(void *user, uint64_t first, uint64_t count)
             at.count = elements = elements < BLOCK ? elements : BLOCK;
         }
         if (nsc_strided_size(f, all & ~job->own) > 0)
-            sum_unit(job, &at, total, &o);
+            sum_unit(job, &at, sums, &o);
         const int64_t number = nsc_strided_number(f, job->own, index);
         for (int a = 0; a < job->args; a++)
             for (int64_t i = 0; i < elements; i++)
-                job->s->sums[job->arg[a]][number + i] = total[a][i];
+                job->s->sums[job->arg[a]][number + i] = end_of(&sums[a], i);
     }
 }
 
