@@ -28,13 +28,17 @@ static norma_status check_axes(const norma_problem *p, struct axes *axes)
     const norma_tensor *x = axes->x;
     const int32_t rank = x->rank;
     const bool by_axes = p->op == NORMA_NORMALIZE || p->op == NORMA_MEAN_VARIANCE_NORMALIZATION;
-    if (is_row_op(p->op) && (p->normalized_dims < 1 || p->normalized_dims > rank))
+    const bool may_have_axes = by_axes || is_row_op(p->op) || p->op == NORMA_WEIGHT_STANDARDIZATION;
+    const bool adaptive = p->op == NORMA_ADA_LAYER_NORM || p->op == NORMA_ADA_RMS_NORM;
+    if (is_row_op(p->op) && p->axes == 0 && (p->normalized_dims < 1 || p->normalized_dims > rank))
         return BAD("normalized_dims: %d is not in 1..%d (the rank of x)", (int)p->normalized_dims, (int)rank);
     // scale and shift differ from sample to sample: x has samples.
-    if ((p->op == NORMA_ADA_LAYER_NORM || p->op == NORMA_ADA_RMS_NORM) && rank < 2)
+    if (adaptive && rank < 2)
         return BAD("x: rank %d; %s wants 2 or more", (int)rank, norma_op_name(p->op));
-    if (by_axes && (p->axes == 0 || p->axes >> rank))
+    if ((by_axes && p->axes == 0) || (may_have_axes && p->axes >> rank))
         return BAD("axes: 0x%x; bits of the %d dimensions of x are right, one at least", (unsigned)p->axes, (int)rank);
+    if (adaptive && p->axes & 1)
+        return BAD("axes: 0x%x; dimension 0 has the samples, from which scale and shift differ", (unsigned)p->axes);
     if (!is_row_op(p->op) && !by_axes && rank < 2)
         return BAD("x: rank %d; %s wants 2 or more", (int)rank, norma_op_name(p->op));
     if (is_group_op(p->op)) {
@@ -75,15 +79,23 @@ static bool is_element(const norma_problem *p, int32_t axis)
     case NORMA_SWITCHABLE_NORM:
         return axis >= 2;
     case NORMA_WEIGHT_STANDARDIZATION:
-        return axis >= 1;
+        return p->axes ? p->axes >> axis & 1 : axis >= 1;
     case NORMA_LOCAL_RESPONSE_NORM:
         return axis == 1;
     case NORMA_NORMALIZE:
     case NORMA_MEAN_VARIANCE_NORMALIZATION:
         return p->axes >> axis & 1;
     default:
-        return axis >= p->x->rank - p->normalized_dims;
+        return p->axes ? p->axes >> axis & 1 : axis >= p->x->rank - p->normalized_dims;
     }
+}
+
+static int32_t last_element(const struct axes *axes)
+{
+    int32_t last = axes->x->rank - 1;
+    while (last > 0 && !axes->element[last])
+        last--;
+    return last;
 }
 
 static void fill_axes(const norma_problem *p, struct axes *axes)
@@ -105,15 +117,17 @@ static void fill_axes(const norma_problem *p, struct axes *axes)
     case NORMA_SWITCHABLE_NORM:
         axes->natural[axes->naturals++] = 1;
         break;
-    case NORMA_WEIGHT_STANDARDIZATION:
-        axes->natural[axes->naturals++] = 0;
+    case NORMA_WEIGHT_STANDARDIZATION: // of a weight's outputs, which no group has
+        for (int32_t d = 0; d < rank; d++)
+            if (!axes->element[d])
+                axes->natural[axes->naturals++] = d;
         break;
     case NORMA_ADA_LAYER_NORM:
     case NORMA_ADA_RMS_NORM:
     case NORMA_ADA_GROUP_NORM:
     case NORMA_ADA_INSTANCE_NORM:
         axes->natural[axes->naturals++] = 0;
-        axes->natural[axes->naturals++] = is_row_op(p->op) ? rank - 1 : 1;
+        axes->natural[axes->naturals++] = is_row_op(p->op) ? last_element(axes) : 1;
         break;
     default:
         for (int32_t d = 0; d < rank; d++)

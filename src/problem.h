@@ -36,6 +36,9 @@ norma_status norma_form_space(const norma_problem *problem, norma_tensor *space)
 norma_status norma_form_map_cells(norma_arg arg, const norma_tensor *t, int64_t channels, int64_t rows,
                                   int64_t stride[NORMA_MAX_RANK]);
 bool norma_rows_suit(const norma_problem *problem);
+// Layer norm, RMS norm and their adaptive kin: how many of x's last dimensions are normalised together; 0: axes are
+// others.
+int32_t norma_last_dims(const norma_problem *problem);
 void norma_rows_fill(const norma_problem *problem, struct row_problem *rows);
 
 // The tensor of an argument, NULL where it is absent.

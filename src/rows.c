@@ -61,10 +61,21 @@ static void fold_outer(struct row_problem *r)
         memmove(r->arg[a].stride, r->arg[a].stride + write, (size_t)r->outer_rank * sizeof(r->outer[0]));
 }
 
+int32_t norma_last_dims(const norma_problem *p)
+{
+    const int32_t rank = p->x->rank;
+    int32_t dims = 0;
+    if (p->axes == 0)
+        return p->normalized_dims;
+    while (dims < rank && p->axes >> (rank - 1 - dims) & 1)
+        dims++;
+    return p->axes >> (rank - dims) << (rank - dims) == p->axes ? dims : 0;
+}
+
 void norma_rows_fill(const norma_problem *p, struct row_problem *r)
 {
     const norma_tensor *x = p->x;
-    const int32_t outer = x->rank - p->normalized_dims;
+    const int32_t outer = x->rank - norma_last_dims(p);
     *r = (struct row_problem){
         .op = p->op, .eps = (float)p->eps, .weight_offset = (float)p->weight_offset, .n = 1, .rows = 1};
     for (int32_t d = outer; d < x->rank; d++)
@@ -135,10 +146,13 @@ bool norma_rows_suit(const norma_problem *p)
     if ((p->op != NORMA_LAYER_NORM && p->op != NORMA_RMS_NORM) || p->direction != NORMA_FORWARD ||
         p->activation != NORMA_ACTIVATION_NONE)
         return false;
+    const int32_t dims = norma_last_dims(p);
+    if (dims == 0)
+        return false;
     for (int a = 0; a < NORMA_ARG_COUNT; a++) {
         const norma_tensor *t = norma_problem_tensor(p, a);
-        if (t && (a >= NORMA_ROW_ARGS || t->channel_block > 1 || t->dtype == NORMA_FLOAT64 ||
-                  !suits_rows(a, t, p->x, p->normalized_dims)))
+        if (t &&
+            (a >= NORMA_ROW_ARGS || t->channel_block > 1 || t->dtype == NORMA_FLOAT64 || !suits_rows(a, t, p->x, dims)))
             return false;
     }
     return true;

@@ -23,7 +23,7 @@ enum {
     SWITCHABLE = OP(SWITCHABLE_NORM),
     TRAINED = BATCH | SWITCHABLE,
     RUNNING = TRAINED | OP(INSTANCE_NORM) | STEP_APPLY,
-    BY_AXES = OP(NORMALIZE) | OP(MEAN_VARIANCE_NORMALIZATION),
+    BY_AXES = OP(NORMALIZE) | OP(MEAN_VARIANCE_NORMALIZATION) | ROWS | OP(WEIGHT_STANDARDIZATION),
     NORMALIZE = OP(NORMALIZE),
 };
 
@@ -121,7 +121,8 @@ const struct argument arguments[] = {
     NUMBER("normalized-dims", INTEGER, ROWS, BOTH, problem.normalized_dims, NULL, "K",
            "last dimensions normalised together"),
     NUMBER("axes", AXES, BY_AXES, BOTH, axis, NULL, "0,2,3",
-           "dimensions of x normalised together (normalize 1, mean_variance_normalization all others)"),
+           "dimensions of x normalised together (normalize 1, mean_variance_normalization all others, else the "
+           "operator's)"),
     NUMBER("dim", AXES, NORMALIZE, BOTH, axis, NULL, "D", "the same, one dimension"),
     NUMBER("num-groups", INTEGER, GROUPED, BOTH, problem.num_groups, NULL, "G", "groups of channels"),
     NUMBER("virtual-batch", INTEGER, OP(GHOST_BATCH_NORM), BOTH, problem.virtual_batch, NULL, "V",

@@ -87,14 +87,14 @@ uint32_t group_axes(const norma_problem *p)
     case NORMA_SWITCHABLE_NORM:
         return all & ~3u;
     case NORMA_WEIGHT_STANDARDIZATION:
-        return all & ~1u;
+        return p->axes ? p->axes & all : all & ~1u;
     case NORMA_LOCAL_RESPONSE_NORM:
         return 2;
     case NORMA_NORMALIZE:
     case NORMA_MEAN_VARIANCE_NORMALIZATION:
         return p->axes & all;
     default:
-        return all & ~((1u << (p->x->rank - p->normalized_dims)) - 1);
+        return p->axes ? p->axes & all : all & ~((1u << (p->x->rank - p->normalized_dims)) - 1);
     }
 }
 
@@ -111,10 +111,10 @@ static uint32_t parameter_axes(const norma_problem *p)
     case NORMA_SWITCHABLE_NORM:
         return 2;
     case NORMA_WEIGHT_STANDARDIZATION:
-        return 1;
+        return ~group_axes(p) & ((1u << p->x->rank) - 1);
     case NORMA_ADA_LAYER_NORM:
     case NORMA_ADA_RMS_NORM:
-        return 1u | 1u << (p->x->rank - 1);
+        return 1u | (uint32_t)(1 << (31 - __builtin_clz(group_axes(p) | 1)));
     case NORMA_ADA_GROUP_NORM:
     case NORMA_ADA_INSTANCE_NORM:
         return 3;

@@ -34,7 +34,7 @@ struct worker {
 // The gate's row for a row of x: outer dimensions of 1 repeat.
 static int64_t gate_row(const norma_problem *p, int64_t row)
 {
-    int32_t outer = p->x->rank - p->normalized_dims;
+    int32_t outer = p->x->rank - norma_last_dims(p);
     int32_t missing = p->x->rank - p->gate->rank;
     int64_t index = 0, stride = 1;
     for (int32_t i = outer - 1; i >= missing && i >= 0; --i) {
@@ -202,6 +202,7 @@ static bool run_scalar(struct verifier *v, int64_t first, int64_t count)
     float *const outputs[NORMA_ARG_COUNT] = {
         [NORMA_ARG_Y] = v->y, [NORMA_ARG_SUM] = v->sum, [NORMA_ARG_MEAN] = v->mean, [NORMA_ARG_RSTD] = v->rstd};
     block.normalized_dims = 1;
+    block.axes = 0;
     for (norma_arg arg = NORMA_ARG_X; arg < NORMA_ARG_COUNT; ++arg) {
         const norma_tensor *whole = norma_problem_tensor(p, arg);
         if (!whole)
@@ -230,10 +231,10 @@ static bool start(struct verifier *v)
 {
     const norma_problem *p = v->problem;
     v->n = 1;
-    for (int32_t i = p->x->rank - p->normalized_dims; i < p->x->rank; ++i)
+    for (int32_t i = p->x->rank - norma_last_dims(p); i < p->x->rank; ++i)
         v->n *= p->x->shape[i];
     v->rows = 1;
-    for (int32_t i = 0; i < p->x->rank - p->normalized_dims; ++i)
+    for (int32_t i = 0; i < p->x->rank - norma_last_dims(p); ++i)
         v->rows *= p->x->shape[i];
     v->block_rows = v->n > BLOCK_ELEMENTS ? 1 : BLOCK_ELEMENTS / (v->n ? v->n : 1);
     if (v->block_rows > v->rows)

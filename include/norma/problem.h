@@ -10,7 +10,7 @@ extern "C" {
 // A statistics group is the set of elements that share a mean. x is [N, C, ...] where an operator has channels.
 typedef enum norma_op {
     NORMA_OP_INVALID = 0,
-    NORMA_LAYER_NORM,             // over the last normalized_dims dimensions (Ba et al., arXiv:1607.06450)
+    NORMA_LAYER_NORM,             // over the last normalized_dims dimensions, or axes (Ba et al., arXiv:1607.06450)
     NORMA_RMS_NORM,               // the same without a mean: h/sqrt(mean(h^2) + eps) (arXiv:1910.07467)
     NORMA_BATCH_NORM,             // a channel over N and space (arXiv:1502.03167); training or with running statistics
     NORMA_GROUP_NORM,             // a sample's num_groups groups of channels (arXiv:1803.08494)
@@ -132,16 +132,17 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 //
 // Shapes. y, residual, sum, z, addend: as x. weight and bias: the normalised shape (layer_norm, rms_norm,
 // mean_variance_normalization), [C] (batch norms, group, instance and switchable norm), [O] (weight_standardization,
-// whose weight is its gain; normalize has none), or a shape of x's rank with x's dimensions or ones, which are
-// repeated. scale and shift: [N, D] (adaptive layer and RMS norm of x of rank 2 or more, D its last dimension), [N, C]
-// (group and instance norm), or a shape of x's rank as before. input_bias: as weight. gate: as weight, or a shape of
-// x's rank as before. mean and rstd: x's shape without the dimensions of a group, or with ones in their place;
-// group_norm: [N, num_groups], ghost_batch_norm in training: [N/virtual_batch, C]; of local_response_norm, which has
-// neither, x's shape without C. running_mean and running_var: [C]. num_batches_tracked: one element, [] or [1].
-// mean_weights and var_weights: [3]. Types: float32, float16 or bfloat16, each on its own; float64 on the scalar path,
-// then of every tensor; mean, rstd and running_* float32 (or float64); num_batches_tracked int64. Strides are free, and
-// what has x's shape may have packed channels (norma_tensor), each tensor in blocks of its own size or in none. The
-// row kernels, which are the fastest, want the normalised dimensions contiguous.
+// whose weight is its gain, of the dimensions that no group has; normalize has none), or a shape of x's rank with x's
+// dimensions or ones, which are repeated. scale and shift: [N, D] (adaptive layer and RMS norm of x of rank 2 or more,
+// D its last dimension, or the last of axes), [N, C] (group and instance norm), or a shape of x's rank as before.
+// input_bias: as weight. gate: as weight, or a shape of x's rank as before. mean and rstd: x's shape without the
+// dimensions of a group, or with ones in their place; group_norm: [N, num_groups], ghost_batch_norm in training:
+// [N/virtual_batch, C]; of local_response_norm, which has neither, x's shape without C. running_mean and running_var:
+// [C]. num_batches_tracked: one element, [] or [1]. mean_weights and var_weights: [3]. Types: float32, float16 or
+// bfloat16, each on its own; float64 on the scalar path, then of every tensor; mean, rstd and running_* float32 (or
+// float64); num_batches_tracked int64. Strides are free, and what has x's shape may have packed channels
+// (norma_tensor), each tensor in blocks of its own size or in none. The row kernels, which are the fastest, want the
+// normalised dimensions contiguous.
 //
 // Quantised y. quantise() rounds to nearest even and saturates (int8: -128..127, float8_e4m3fn: -448..448, infinities
 // too); a NaN becomes 0 in int8 and NaN in float8_e4m3fn. y_scale, float32 (or float64), goes with such a y alone.
@@ -232,8 +233,11 @@ typedef struct norma_problem {
     size_t size; // sizeof(norma_problem)
     norma_op op;
     norma_direction direction;
-    int32_t normalized_dims; // layer_norm, rms_norm: 1 to the rank of x
-    uint32_t axes;           // normalize, mean_variance_normalization: bit d: dimension d belongs to a group
+    int32_t normalized_dims; // layer_norm, rms_norm, adaptive ones: 1 to the rank of x
+    // Bit d: dimension d belongs to a group. normalize, mean_variance_normalization; layer_norm, rms_norm, adaptive
+    // ones (not dimension 0): 0, or in the place of the last normalized_dims; weight_standardization: 0, or in the
+    // place of all but dimension 0. They need not be neighbours.
+    uint32_t axes;
     int32_t num_groups;      // group_norm: divides C
     int32_t virtual_batch;   // ghost_batch_norm in training: divides N; there is no default
     int32_t training;        // batch norms, switchable_norm

@@ -58,6 +58,11 @@ static bool is_by_axes(norma_op op)
     return op == NORMA_NORMALIZE || op == NORMA_MEAN_VARIANCE_NORMALIZATION;
 }
 
+static bool may_have_axes(norma_op op)
+{
+    return is_by_axes(op) || is_row_op(op) || op == NORMA_WEIGHT_STANDARDIZATION;
+}
+
 // batch_norm_stats and batch_norm_merge have no y.
 static bool has_y(norma_op op)
 {
@@ -112,11 +117,16 @@ static void pick_axes(struct strided_case *c, uint64_t *s)
     while (p->normalized_dims < c->rank && chance(s, 0.35))
         p->normalized_dims++;
     p->axes = 1 + (uint32_t)check_pick(s, (INT64_C(1) << c->rank) - 1);
+    // Others than normalize now and then have axes of their own; of adaptive ones dimension 0 has the samples.
+    if (!is_by_axes(p->op) && (!may_have_axes(p->op) || (c->seed + c->index / 3) % 4 != 0))
+        p->axes = 0;
+    if (is_adaptive(p->op))
+        p->axes &= ~1u;
     for (int32_t d = 0; d < c->rank; d++) {
-        if (is_row_op(p->op))
-            c->element[d] = d >= c->rank - p->normalized_dims;
-        else if (is_by_axes(p->op))
+        if (p->axes)
             c->element[d] = p->axes >> d & 1;
+        else if (is_row_op(p->op))
+            c->element[d] = d >= c->rank - p->normalized_dims;
         else if (p->op == NORMA_GHOST_BATCH_NORM && p->training)
             c->element[d] = d >= 2;
         else if (strided_is_batch_op(p->op) || is_step(p->op) || p->op == NORMA_LOCAL_RESPONSE_NORM)

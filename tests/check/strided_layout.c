@@ -90,12 +90,16 @@ static int32_t natural_axes(const struct strided_case *c, int32_t axes[NORMA_MAX
         axes[count++] = 1;
         break;
     case NORMA_WEIGHT_STANDARDIZATION:
-        axes[count++] = 0;
+        for (int32_t d = 0; d < c->rank; d++)
+            if (!c->element[d])
+                axes[count++] = d;
         break;
     case NORMA_ADA_LAYER_NORM:
     case NORMA_ADA_RMS_NORM:
         axes[count++] = 0;
         axes[count++] = c->rank - 1;
+        while (!c->element[axes[1]])
+            axes[1]--;
         break;
     case NORMA_ADA_GROUP_NORM:
     case NORMA_ADA_INSTANCE_NORM:
