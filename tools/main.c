@@ -17,7 +17,8 @@ static const struct {
     {"explain", "OP --shape RxD", "every device's predicted and measured time, the choice and why", cmd_explain},
     {"describe", "OP --shape RxD -o DIR", "the plan as JSON and its kernels as files, for pipelines of one's own",
      cmd_describe},
-    {"bench", "OP --shape RxD", "the operator's rate beside that of the device's copy", cmd_bench},
+    {"bench", "OP --shape RxD", "the operator's rate beside that of the device's copy; --suite: of every shape",
+     cmd_bench},
     {"check", "[--device D]", "every operator on this machine's drivers against long double arithmetic", cmd_check},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
