@@ -12,7 +12,7 @@ import xml.etree.ElementTree
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 import numpy as np  # noqa: E402
-from comparison import cases, report  # noqa: E402
+from comparison import cases, peers, report  # noqa: E402
 
 NORMA, LIBRARY, DEVICES = sys.argv[1], sys.argv[2], sys.argv[3:]
 sys.argv[1:] = []
@@ -89,6 +89,25 @@ class Compare(unittest.TestCase):
         self.assertEqual(report.wrong({"sections": [section]}),
                          ["a: norma-scalar: 1.5 times the error that is allowed", "b: norma-scalar: why"])
         self.assertEqual(len(report.wrong({"sections": [{"on": "cpu", "versions": {}, "results": []}]})), 1)
+
+    def test_peer_that_ends(self):
+        """Its process is missed at once, and begun again for the next case."""
+        with open(os.devnull, "w", encoding="utf-8") as log, tempfile.TemporaryDirectory() as folder:
+            options = {"threads": 1, "gpu": False, "library": LIBRARY, "log": log}
+            peer = peers.Peer("copy", "copy_peer", options)
+            peer.process.kill()
+            for _ in range(2):
+                self.assertIn("ended", peer.tell("release")["failed"])
+            case = cases.Case("layer_norm", (4, 8), "float32", "forward")
+            for name, array in cases.make_inputs(case).items():
+                np.save(os.path.join(folder, name + ".npy"), array)
+            self.assertTrue(peer.prepare(case, folder, True))
+            peer.turn(0, 3, True)
+            self.assertEqual((len(peer.seconds), min(peer.seconds) > 0, peer.refused), (3, True, None))
+            peer.close()
+            missing = peers.Peer("none", "no_such_peer", options)
+            self.assertIn("no_such_peer", missing.absent)
+            missing.close()
 
     def test_refused(self):
         with tempfile.TemporaryDirectory() as folder:
