@@ -5,7 +5,7 @@ static norma_status check_size(const struct ncl_device *cl, uint64_t size)
 {
     cl_ulong limit = 0;
     norma_status status = NORMA_OK;
-    CL(GetDeviceInfo(cl->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof(limit), &limit, NULL));
+    CL(cl->api, GetDeviceInfo(cl->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof(limit), &limit, NULL));
     if (size > limit)
         status =
             norma_fail(NORMA_ERROR_UNSUPPORTED, "size: %llu bytes are over the driver's largest allocation of %llu",
@@ -27,7 +27,7 @@ static norma_status make(struct norma_device *device, cl_mem_flags flags, void *
     struct ncl_buffer *impl = norma_zalloc(device->allocator, 1, sizeof(*impl));
     if (!impl)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "buffer: host memory");
-    impl->memory = ncl.CreateBuffer(cl->context, flags, size, host, &code);
+    impl->memory = cl->api->CreateBuffer(cl->context, flags, size, host, &code);
     if (!impl->memory) {
         norma_free(impl);
         return ncl_check(code ? code : CL_OUT_OF_RESOURCES, "CreateBuffer");
@@ -67,7 +67,7 @@ void ncl_buffer_finish(struct norma_buffer *buffer)
     if (!impl)
         return;
     if (!ncl_forked(buffer->device) && !impl->borrowed)
-        ncl.ReleaseMemObject(impl->memory);
+        ncl_device(buffer->device)->api->ReleaseMemObject(impl->memory);
     norma_free(impl);
     buffer->impl = NULL;
 }

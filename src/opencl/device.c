@@ -29,10 +29,10 @@ norma_status ncl_check_fork(const struct norma_device *device)
 }
 
 // A driver's string into a fixed field; "" where it has none.
-static void device_string(cl_device_id id, cl_device_info what, char *text, size_t size)
+static void device_string(const struct ncl_device *cl, cl_device_info what, char *text, size_t size)
 {
     char buffer[1024] = "";
-    if (ncl.GetDeviceInfo(id, what, sizeof(buffer) - 1, buffer, NULL) != CL_SUCCESS)
+    if (cl->api->GetDeviceInfo(cl->id, what, sizeof(buffer) - 1, buffer, NULL) != CL_SUCCESS)
         buffer[0] = '\0';
     const char *begin = buffer + strspn(buffer, " ");
     snprintf(text, size, "%.*s", (int)size - 1, begin);
@@ -42,10 +42,10 @@ bool ncl_has_extension(const struct ncl_device *cl, const char *name)
 {
     size_t size = 0;
     bool found = false;
-    if (ncl.GetDeviceInfo(cl->id, CL_DEVICE_EXTENSIONS, 0, NULL, &size) != CL_SUCCESS || size == 0)
+    if (cl->api->GetDeviceInfo(cl->id, CL_DEVICE_EXTENSIONS, 0, NULL, &size) != CL_SUCCESS || size == 0)
         return false;
     char *list = norma_zalloc(cl->allocator, 1, size + 1);
-    if (list && ncl.GetDeviceInfo(cl->id, CL_DEVICE_EXTENSIONS, size, list, NULL) == CL_SUCCESS)
+    if (list && cl->api->GetDeviceInfo(cl->id, CL_DEVICE_EXTENSIONS, size, list, NULL) == CL_SUCCESS)
         for (char *rest = list, *word; !found && (word = strtok_r(rest, " ", &rest));)
             found = !strcmp(word, name);
     norma_free(list);
@@ -67,19 +67,19 @@ static void hashed_uuid(struct norma_device *device, uint32_t index)
     memcpy(device->uuid, half, sizeof(device->uuid));
 }
 
-static norma_device_kind kind_of(cl_device_id id)
+static norma_device_kind kind_of(const struct ncl_device *cl)
 {
     cl_device_type type = 0;
     cl_bool unified = CL_FALSE;
-    ncl.GetDeviceInfo(id, CL_DEVICE_TYPE, sizeof(type), &type, NULL);
-    ncl.GetDeviceInfo(id, CL_DEVICE_HOST_UNIFIED_MEMORY, sizeof(unified), &unified, NULL);
+    cl->api->GetDeviceInfo(cl->id, CL_DEVICE_TYPE, sizeof(type), &type, NULL);
+    cl->api->GetDeviceInfo(cl->id, CL_DEVICE_HOST_UNIFIED_MEMORY, sizeof(unified), &unified, NULL);
     if (type & CL_DEVICE_TYPE_CPU)
         return NORMA_DEVICE_CPU;
     return unified ? NORMA_DEVICE_INTEGRATED : NORMA_DEVICE_DISCRETE;
 }
 
-norma_status ncl_add_device(norma_context *context, cl_platform_id platform, cl_device_id id, uint32_t index,
-                            void (*add)(void *user, struct norma_device *device), void *user)
+norma_status ncl_add_device(norma_context *context, const struct ncl_api *api, cl_platform_id platform, cl_device_id id,
+                            uint32_t index, void (*add)(void *user, struct norma_device *device), void *user)
 {
     char version[64], platform_name[48] = "";
     struct ncl_device *cl = norma_zalloc(norma_context_allocator(context), 1, sizeof(*cl));
@@ -89,6 +89,7 @@ norma_status ncl_add_device(norma_context *context, cl_platform_id platform, cl_
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "device: host memory");
     }
     cl->allocator = norma_context_allocator(context);
+    cl->api = api;
     cl->platform = platform;
     cl->id = id;
     pthread_mutex_init(&cl->submit, NULL);
@@ -97,17 +98,17 @@ norma_status ncl_add_device(norma_context *context, cl_platform_id platform, cl_
     if (norma_context_opencl(context))
         cl->given = norma_context_opencl(context)->context;
     snprintf(device->id, sizeof(device->id), "opencl:%u", index);
-    device_string(id, CL_DEVICE_NAME, device->name, sizeof(device->name));
-    device_string(id, CL_DRIVER_VERSION, version, sizeof(version));
-    if (ncl.GetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof(platform_name) - 1, platform_name, NULL) != CL_SUCCESS)
+    device_string(cl, CL_DEVICE_NAME, device->name, sizeof(device->name));
+    device_string(cl, CL_DRIVER_VERSION, version, sizeof(version));
+    if (api->GetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof(platform_name) - 1, platform_name, NULL) != CL_SUCCESS)
         platform_name[0] = '\0';
     snprintf(device->driver, sizeof(device->driver), "%s %s", platform_name, version);
     sscanf(version, "%u.%u.%u", &device->key.version[0], &device->key.version[1], &device->key.version[2]);
     if (!ncl_has_extension(cl, "cl_khr_device_uuid") ||
-        ncl.GetDeviceInfo(id, NCL_DEVICE_UUID, sizeof(device->uuid), device->uuid, NULL) != CL_SUCCESS)
+        cl->api->GetDeviceInfo(cl->id, NCL_DEVICE_UUID, sizeof(device->uuid), device->uuid, NULL) != CL_SUCCESS)
         hashed_uuid(device, index);
     device->caps.api = NORMA_DRIVER_OPENCL;
-    device->caps.kind = kind_of(id);
+    device->caps.kind = kind_of(cl);
     add(user, device);
     return NORMA_OK;
 }
@@ -120,25 +121,26 @@ norma_status ncl_enumerate(norma_context *context, void (*add)(void *user, struc
     uint32_t index = 0;
     norma_status status = NORMA_OK;
     const norma_opencl_objects *given = norma_context_opencl(context);
+    const struct ncl_api *api = &ncl;
     *instance = NULL;
     if (!ncl_load())
         return given ? norma_fail(NORMA_ERROR_UNSUPPORTED, "opencl: libOpenCL is not found") : NORMA_OK;
     if (given)
-        return ncl_enumerate_given(context, given, add, user);
+        return ncl_enumerate_given(context, api, given, add, user);
     // The loader's own code for "no driver" (cl_khr_icd) is no error here.
-    if (ncl.GetPlatformIDs(16, platforms, &platform_count) != CL_SUCCESS)
+    if (api->GetPlatformIDs(16, platforms, &platform_count) != CL_SUCCESS)
         return NORMA_OK;
     for (cl_uint p = 0; p < platform_count && p < 16; p++) {
         cl_device_id ids[16];
         cl_uint count = 0;
-        const cl_int code = ncl.GetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, 16, ids, &count);
+        const cl_int code = api->GetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, 16, ids, &count);
         if (code != CL_SUCCESS) {
             if (code != CL_DEVICE_NOT_FOUND)
                 norma_log(context, 1, "OpenCL platform %u lists no devices: clGetDeviceIDs: %d", p, code);
             continue;
         }
         for (cl_uint d = 0; d < count && d < 16 && status == NORMA_OK; d++)
-            status = ncl_add_device(context, platforms[p], ids[d], index++, add, user);
+            status = ncl_add_device(context, api, platforms[p], ids[d], index++, add, user);
     }
     return status;
 }
@@ -155,15 +157,15 @@ static void fill_subgroups(const struct ncl_device *cl, struct norma_caps *caps)
     size_t sizes[16] = {0}, bytes = 0;
     cl_uint width = 0;
     if (ncl_has_extension(cl, "cl_intel_required_subgroup_size") &&
-        ncl.GetDeviceInfo(cl->id, NCL_DEVICE_SUB_GROUP_SIZES, sizeof(sizes), sizes, &bytes) == CL_SUCCESS) {
+        cl->api->GetDeviceInfo(cl->id, NCL_DEVICE_SUB_GROUP_SIZES, sizeof(sizes), sizes, &bytes) == CL_SUCCESS) {
         for (size_t i = 0; i < bytes / sizeof(sizes[0]) && i < 16; i++)
             if (sizes[i] >= 8 && sizes[i] <= 64 && (caps->subgroup_size == 0 || sizes[i] == 16))
                 caps->subgroup_size = (uint32_t)sizes[i];
     } else if (ncl_has_extension(cl, "cl_nv_device_attribute_query") &&
-               ncl.GetDeviceInfo(cl->id, NCL_DEVICE_WARP_SIZE, sizeof(width), &width, NULL) == CL_SUCCESS) {
+               cl->api->GetDeviceInfo(cl->id, NCL_DEVICE_WARP_SIZE, sizeof(width), &width, NULL) == CL_SUCCESS) {
         caps->subgroup_size = width;
     } else if (ncl_has_extension(cl, "cl_amd_device_attribute_query") &&
-               ncl.GetDeviceInfo(cl->id, NCL_DEVICE_WAVEFRONT_WIDTH, sizeof(width), &width, NULL) == CL_SUCCESS) {
+               cl->api->GetDeviceInfo(cl->id, NCL_DEVICE_WAVEFRONT_WIDTH, sizeof(width), &width, NULL) == CL_SUCCESS) {
         caps->subgroup_size = width;
     }
     const bool shuffles =
@@ -177,11 +179,12 @@ static void fill_identity(const struct ncl_device *cl, struct norma_caps *caps)
     cl_bool valid = CL_FALSE;
     if (!ncl_has_extension(cl, "cl_khr_device_uuid"))
         return;
-    if (ncl.GetDeviceInfo(cl->id, NCL_DRIVER_UUID, sizeof(caps->driver_uuid), caps->driver_uuid, NULL) != CL_SUCCESS)
+    if (cl->api->GetDeviceInfo(cl->id, NCL_DRIVER_UUID, sizeof(caps->driver_uuid), caps->driver_uuid, NULL) !=
+        CL_SUCCESS)
         memset(caps->driver_uuid, 0, sizeof(caps->driver_uuid));
-    caps->has_luid = ncl.GetDeviceInfo(cl->id, NCL_DEVICE_LUID_VALID, sizeof(valid), &valid, NULL) == CL_SUCCESS &&
-                     valid &&
-                     ncl.GetDeviceInfo(cl->id, NCL_DEVICE_LUID, sizeof(caps->luid), caps->luid, NULL) == CL_SUCCESS;
+    caps->has_luid =
+        cl->api->GetDeviceInfo(cl->id, NCL_DEVICE_LUID_VALID, sizeof(valid), &valid, NULL) == CL_SUCCESS && valid &&
+        cl->api->GetDeviceInfo(cl->id, NCL_DEVICE_LUID, sizeof(caps->luid), caps->luid, NULL) == CL_SUCCESS;
 }
 
 static norma_status fill_caps(struct norma_device *device, struct ncl_device *cl)
@@ -192,12 +195,12 @@ static norma_status fill_caps(struct norma_device *device, struct ncl_device *cl
     size_t group = 1;
     cl_device_fp_config config = 0;
     norma_status status = NORMA_OK;
-    CL(GetDeviceInfo(cl->id, CL_DEVICE_GLOBAL_MEM_SIZE, sizeof(memory), &memory, NULL));
-    CL(GetDeviceInfo(cl->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof(alloc), &alloc, NULL));
-    CL(GetDeviceInfo(cl->id, CL_DEVICE_LOCAL_MEM_SIZE, sizeof(local), &local, NULL));
-    CL(GetDeviceInfo(cl->id, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof(units), &units, NULL));
-    CL(GetDeviceInfo(cl->id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof(group), &group, NULL));
-    CL(GetDeviceInfo(cl->id, CL_DEVICE_SINGLE_FP_CONFIG, sizeof(config), &config, NULL));
+    CL(cl->api, GetDeviceInfo(cl->id, CL_DEVICE_GLOBAL_MEM_SIZE, sizeof(memory), &memory, NULL));
+    CL(cl->api, GetDeviceInfo(cl->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof(alloc), &alloc, NULL));
+    CL(cl->api, GetDeviceInfo(cl->id, CL_DEVICE_LOCAL_MEM_SIZE, sizeof(local), &local, NULL));
+    CL(cl->api, GetDeviceInfo(cl->id, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof(units), &units, NULL));
+    CL(cl->api, GetDeviceInfo(cl->id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof(group), &group, NULL));
+    CL(cl->api, GetDeviceInfo(cl->id, CL_DEVICE_SINGLE_FP_CONFIG, sizeof(config), &config, NULL));
     *caps = (struct norma_caps){
         .api = NORMA_DRIVER_OPENCL,
         .kind = caps->kind,
@@ -241,11 +244,11 @@ norma_status ncl_open(struct norma_device *device)
         return status;
     cl->pid = getpid();
     cl->opened = true;
-    cl->context = cl->given ? cl->given : ncl.CreateContext(properties, 1, &cl->id, NULL, NULL, &code);
+    cl->context = cl->given ? cl->given : cl->api->CreateContext(properties, 1, &cl->id, NULL, NULL, &code);
     if (!cl->context)
         return ncl_check(code ? code : CL_OUT_OF_RESOURCES, "CreateContext");
     for (int i = 0; i < NCL_STREAMS; i++) {
-        cl->queue[i] = ncl.CreateCommandQueue(cl->context, cl->id, CL_QUEUE_PROFILING_ENABLE, &code);
+        cl->queue[i] = cl->api->CreateCommandQueue(cl->context, cl->id, CL_QUEUE_PROFILING_ENABLE, &code);
         if (!cl->queue[i])
             return ncl_check(code ? code : CL_OUT_OF_RESOURCES, "CreateCommandQueue");
     }
@@ -261,13 +264,13 @@ void ncl_close(struct norma_device *device)
     if (!ncl_forked(device)) {
         for (int i = 0; i < NCL_STREAMS; i++)
             if (cl->queue[i])
-                ncl.Finish(cl->queue[i]);
+                cl->api->Finish(cl->queue[i]);
         ncl_programs_finish(cl);
         for (int i = 0; i < NCL_STREAMS; i++)
             if (cl->queue[i])
-                ncl.ReleaseCommandQueue(cl->queue[i]);
+                cl->api->ReleaseCommandQueue(cl->queue[i]);
         if (cl->context && !cl->given)
-            ncl.ReleaseContext(cl->context);
+            cl->api->ReleaseContext(cl->context);
     }
     pthread_mutex_destroy(&cl->submit);
     pthread_mutex_destroy(&cl->lock);

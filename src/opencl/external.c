@@ -17,9 +17,9 @@ const char *ncl_handle_extension(norma_handle_type type)
 }
 
 // An extension's function; of the platform, since the loader knows none.
-static bool find_function(cl_platform_id platform, const char *name, void *function)
+static bool find_function(const struct ncl_device *cl, const char *name, void *function)
 {
-    void *symbol = ncl.GetExtensionFunctionAddressForPlatform(platform, name);
+    void *symbol = cl->api->GetExtensionFunctionAddressForPlatform(cl->platform, name);
     memcpy(function, &symbol, sizeof(symbol)); // ISO C has no cast from an object to a function pointer
     return symbol != NULL;
 }
@@ -29,10 +29,10 @@ void ncl_external_caps(struct ncl_device *cl, struct norma_caps *caps)
     cl_uint types[16];
     size_t bytes = 0;
     caps->imports = 0;
-    if (!ncl_has_extension(cl, "cl_khr_external_memory") || !ncl.CreateBufferWithProperties ||
-        !find_function(cl->platform, "clEnqueueAcquireExternalMemObjectsKHR", &cl->acquire) ||
-        !find_function(cl->platform, "clEnqueueReleaseExternalMemObjectsKHR", &cl->release) ||
-        ncl.GetDeviceInfo(cl->id, NCL_DEVICE_IMPORT_HANDLE_TYPES, sizeof(types), types, &bytes) != CL_SUCCESS)
+    if (!ncl_has_extension(cl, "cl_khr_external_memory") || !cl->api->CreateBufferWithProperties ||
+        !find_function(cl, "clEnqueueAcquireExternalMemObjectsKHR", &cl->acquire) ||
+        !find_function(cl, "clEnqueueReleaseExternalMemObjectsKHR", &cl->release) ||
+        cl->api->GetDeviceInfo(cl->id, NCL_DEVICE_IMPORT_HANDLE_TYPES, sizeof(types), types, &bytes) != CL_SUCCESS)
         return;
     for (size_t i = 0; i < bytes / sizeof(types[0]); i++)
         caps->imports |= types[i] == NCL_HANDLE_OPAQUE_FD ? NORMA_HANDLE_OPAQUE_FD
@@ -66,7 +66,7 @@ norma_status ncl_buffer_take(struct norma_device *device, const norma_memory_han
                                              NCL_MEM_DEVICE_HANDLE_LIST_END,
                                              0};
     impl->memory =
-        ncl.CreateBufferWithProperties(cl->context, properties, CL_MEM_READ_WRITE, handle->bytes, NULL, &code);
+        cl->api->CreateBufferWithProperties(cl->context, properties, CL_MEM_READ_WRITE, handle->bytes, NULL, &code);
     if (!impl->memory) {
         norma_fd_drop(fd, handle->fd);
         norma_free(impl);

@@ -9,15 +9,15 @@ static norma_status check(const norma_opencl_objects *o)
     return NORMA_OK;
 }
 
-static norma_status check_device(const norma_opencl_objects *o, cl_platform_id *platform)
+static norma_status check_device(const struct ncl_api *api, const norma_opencl_objects *o, cl_platform_id *platform)
 {
     cl_device_id ids[64];
     size_t bytes = 0;
     norma_status status = NORMA_OK;
-    CL(GetContextInfo(o->context, CL_CONTEXT_DEVICES, sizeof(ids), ids, &bytes));
+    CL(api, GetContextInfo(o->context, CL_CONTEXT_DEVICES, sizeof(ids), ids, &bytes));
     for (size_t i = 0; i < bytes / sizeof(ids[0]); i++)
         if (ids[i] == o->device) {
-            CL(GetDeviceInfo(o->device, CL_DEVICE_PLATFORM, sizeof(*platform), platform, NULL));
+            CL(api, GetDeviceInfo(o->device, CL_DEVICE_PLATFORM, sizeof(*platform), platform, NULL));
             return NORMA_OK;
         }
     status = norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "opencl: device is not of the context");
@@ -25,7 +25,7 @@ error:
     return status;
 }
 
-norma_status ncl_enumerate_given(norma_context *context, const norma_opencl_objects *given,
+norma_status ncl_enumerate_given(norma_context *context, const struct ncl_api *api, const norma_opencl_objects *given,
                                  void (*add)(void *user, struct norma_device *device), void *user)
 {
     cl_platform_id platform = NULL;
@@ -35,8 +35,8 @@ norma_status ncl_enumerate_given(norma_context *context, const norma_opencl_obje
     if (status == NORMA_OK)
         status = check(o);
     if (status == NORMA_OK)
-        status = check_device(o, &platform);
-    return status == NORMA_OK ? ncl_add_device(context, platform, o->device, 0, add, user) : status;
+        status = check_device(api, o, &platform);
+    return status == NORMA_OK ? ncl_add_device(context, api, platform, o->device, 0, add, user) : status;
 }
 
 norma_status norma_opencl_buffer_wrap(norma_device *device, cl_mem memory, norma_buffer **out)
@@ -54,8 +54,8 @@ norma_status norma_opencl_buffer_wrap(norma_device *device, cl_mem memory, norma
                           "device: not one of a context that was made on OpenCL objects of the caller's");
     if (!memory)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "memory: NULL");
-    CL(GetMemObjectInfo(memory, CL_MEM_CONTEXT, sizeof(context), &context, NULL));
-    CL(GetMemObjectInfo(memory, CL_MEM_SIZE, sizeof(size), &size, NULL));
+    CL(ncl_device(device)->api, GetMemObjectInfo(memory, CL_MEM_CONTEXT, sizeof(context), &context, NULL));
+    CL(ncl_device(device)->api, GetMemObjectInfo(memory, CL_MEM_SIZE, sizeof(size), &size, NULL));
     if (context != ncl_device(device)->given)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "memory: of another context than the device");
     impl = norma_zalloc(device->allocator, 1, sizeof(*impl));

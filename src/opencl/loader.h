@@ -70,11 +70,11 @@ bool ncl_load(void);
 // NORMA_OK for CL_SUCCESS, else norma_fail with the call's name (call may have its arguments behind it) and code.
 norma_status ncl_check(cl_int code, const char *call);
 
-// A driver call that returns its code. Needs a `status` and an `error:` label.
-#define CL(call)                                               \
-    do {                                                       \
-        if ((status = ncl_check(ncl.call, #call)) != NORMA_OK) \
-            goto error;                                        \
+// A driver call of the table `api` that returns its code. Needs a `status` and an `error:` label.
+#define CL(api, call)                                             \
+    do {                                                          \
+        if ((status = ncl_check((api)->call, #call)) != NORMA_OK) \
+            goto error;                                           \
     } while (0)
 
 #endif

@@ -29,6 +29,7 @@ typedef cl_int(CL_API_CALL *ncl_enqueue_external)(cl_command_queue queue, cl_uin
 
 struct ncl_device {
     const norma_allocator *allocator; // the context's
+    const struct ncl_api *api;
     cl_platform_id platform;
     cl_device_id id;
     pid_t pid; // of the process that opened it
@@ -73,9 +74,9 @@ bool ncl_forked(const struct norma_device *device);
 
 norma_status ncl_enumerate(norma_context *context, void (*add)(void *user, struct norma_device *device), void *user,
                            void **instance);
-norma_status ncl_add_device(norma_context *context, cl_platform_id platform, cl_device_id id, uint32_t index,
-                            void (*add)(void *user, struct norma_device *device), void *user);
-norma_status ncl_enumerate_given(norma_context *context, const norma_opencl_objects *objects,
+norma_status ncl_add_device(norma_context *context, const struct ncl_api *api, cl_platform_id platform, cl_device_id id,
+                            uint32_t index, void (*add)(void *user, struct norma_device *device), void *user);
+norma_status ncl_enumerate_given(norma_context *context, const struct ncl_api *api, const norma_opencl_objects *objects,
                                  void (*add)(void *user, struct norma_device *device), void *user);
 void ncl_finish(void *instance);
 norma_status ncl_open(struct norma_device *device);

@@ -63,14 +63,14 @@ static struct ncl_program *find(struct ncl_device *cl, const norma_dispatch *dis
     return NULL;
 }
 
-static void program_destroy(struct ncl_program *program)
+static void program_destroy(const struct ncl_device *cl, struct ncl_program *program)
 {
     if (!program)
         return;
     if (program->kernel)
-        ncl.ReleaseKernel(program->kernel);
+        cl->api->ReleaseKernel(program->kernel);
     if (program->program)
-        ncl.ReleaseProgram(program->program);
+        cl->api->ReleaseProgram(program->program);
     norma_free(program);
 }
 
@@ -80,10 +80,11 @@ static norma_status build_failed(const struct ncl_device *cl, const struct ncl_p
     char log[400] = "";
     size_t size = 0;
     char *text = NULL;
-    if (ncl.GetProgramBuildInfo(program->program, cl->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size) == CL_SUCCESS && size)
+    if (cl->api->GetProgramBuildInfo(program->program, cl->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size) == CL_SUCCESS &&
+        size)
         text = norma_zalloc(cl->allocator, 1, size + 1);
     if (text &&
-        ncl.GetProgramBuildInfo(program->program, cl->id, CL_PROGRAM_BUILD_LOG, size, text, NULL) == CL_SUCCESS) {
+        cl->api->GetProgramBuildInfo(program->program, cl->id, CL_PROGRAM_BUILD_LOG, size, text, NULL) == CL_SUCCESS) {
         const char *line = text + strspn(text, " \r\n\t");
         snprintf(log, sizeof(log), "%.*s", (int)strcspn(line, "\r\n"), line);
     }
@@ -131,13 +132,13 @@ static norma_status build(const struct ncl_device *cl, const norma_dispatch *dis
     if (made != NORMA_OK)
         return made;
     cl_int code = CL_SUCCESS;
-    program->program = ncl.CreateProgramWithSource(cl->context, 1, &source, &source_size, &code);
+    program->program = cl->api->CreateProgramWithSource(cl->context, 1, &source, &source_size, &code);
     if (!program->program)
         return ncl_check(code ? code : CL_OUT_OF_RESOURCES, "CreateProgramWithSource");
-    code = ncl.BuildProgram(program->program, 1, &cl->id, options, NULL, NULL);
+    code = cl->api->BuildProgram(program->program, 1, &cl->id, options, NULL, NULL);
     if (code != CL_SUCCESS)
         return build_failed(cl, program, code);
-    program->kernel = ncl.CreateKernel(program->program, dispatch->kernel, &code);
+    program->kernel = cl->api->CreateKernel(program->program, dispatch->kernel, &code);
     if (!program->kernel) {
         const norma_status status = ncl_check(code ? code : CL_OUT_OF_RESOURCES, "CreateKernel");
         if (status != NORMA_ERROR_DEVICE)
@@ -145,7 +146,8 @@ static norma_status build(const struct ncl_device *cl, const norma_dispatch *dis
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "clCreateKernel of %s: %d", dispatch->kernel, code);
     }
     // Registers may leave room for fewer work-items than the device allows.
-    code = ncl.GetKernelWorkGroupInfo(program->kernel, cl->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof(limit), &limit, NULL);
+    code = cl->api->GetKernelWorkGroupInfo(program->kernel, cl->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof(limit), &limit,
+                                           NULL);
     const size_t local = (size_t)dispatch->local[0] * dispatch->local[1] * dispatch->local[2];
     if (code == CL_SUCCESS && local > limit)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: workgroups of %zu, the driver allows %zu", dispatch->kernel,
@@ -169,7 +171,7 @@ norma_status ncl_program_get(struct norma_device *device, const norma_dispatch *
         memcpy(made->constants, dispatch->constants, sizeof(made->constants));
         const norma_status status = build(cl, dispatch, made);
         if (status != NORMA_OK) {
-            program_destroy(made);
+            program_destroy(cl, made);
             return status;
         }
         pthread_mutex_lock(&cl->lock);
@@ -182,7 +184,7 @@ norma_status ncl_program_get(struct norma_device *device, const norma_dispatch *
             device->programs++;
         }
         pthread_mutex_unlock(&cl->lock);
-        program_destroy(made);
+        program_destroy(cl, made);
     }
     if (program)
         *program = found;
@@ -211,7 +213,7 @@ void ncl_programs_finish(struct ncl_device *cl)
         while (cl->programs[i]) {
             struct ncl_program *program = cl->programs[i];
             cl->programs[i] = program->next;
-            program_destroy(program);
+            program_destroy(cl, program);
         }
     }
 }

@@ -24,14 +24,15 @@ void ncl_recorder_finish(struct norma_device *device, void *recorder)
 static norma_status enqueue(struct norma_device *device, cl_command_queue queue, const struct norma_command *c,
                             cl_uint wait_count, const cl_event *waits, cl_event *event)
 {
+    const struct ncl_api *api = ncl_device(device)->api;
     const struct ncl_buffer *b = c->buffer ? ncl_buffer(c->buffer) : NULL, *to = c->other ? ncl_buffer(c->other) : NULL;
     norma_status status = NORMA_OK;
     if (c->kind == NORMA_COMMAND_FILL)
-        CL(EnqueueFillBuffer(queue, b->memory, c->value.bytes, c->value.size, b->before + c->offset, c->row_bytes,
-                             wait_count, waits, event));
+        CL(api, EnqueueFillBuffer(queue, b->memory, c->value.bytes, c->value.size, b->before + c->offset, c->row_bytes,
+                                  wait_count, waits, event));
     else if (c->kind == NORMA_COMMAND_COPY)
-        CL(EnqueueCopyBuffer(queue, b->memory, to->memory, b->before + c->offset, to->before + c->other_offset,
-                             c->row_bytes, wait_count, waits, event));
+        CL(api, EnqueueCopyBuffer(queue, b->memory, to->memory, b->before + c->offset, to->before + c->other_offset,
+                                  c->row_bytes, wait_count, waits, event));
     else
         status = ncl_enqueue(device, queue, c, wait_count, waits, event);
 error:
@@ -43,6 +44,7 @@ error:
 static norma_status enqueue_all(struct norma_device *device, const norma_opencl_enqueue_params *params, bool in_order,
                                 const struct norma_command *commands, size_t count)
 {
+    const struct ncl_api *api = ncl_device(device)->api;
     cl_event before = NULL;
     norma_status status = NORMA_OK;
     for (size_t i = 0; i < count && status == NORMA_OK; i++) {
@@ -52,21 +54,21 @@ static norma_status enqueue_all(struct norma_device *device, const norma_opencl_
         const cl_uint wait_count = i == 0 ? params->wait_count : before ? 1 : 0;
         status = enqueue(device, params->queue, &commands[i], wait_count, wait_count ? waits : NULL, out);
         if (before)
-            ncl.ReleaseEvent(before);
+            api->ReleaseEvent(before);
         before = done;
     }
     if (before)
-        ncl.ReleaseEvent(before);
+        api->ReleaseEvent(before);
     return status;
 }
 
 // Nothing to compute: the event is that of the wait list.
-static norma_status mark(const norma_opencl_enqueue_params *params)
+static norma_status mark(const struct ncl_api *api, const norma_opencl_enqueue_params *params)
 {
     norma_status status = NORMA_OK;
     if (params->event)
-        CL(EnqueueMarkerWithWaitList(params->queue, params->wait_count, params->wait_count ? params->wait_list : NULL,
-                                     params->event));
+        CL(api, EnqueueMarkerWithWaitList(params->queue, params->wait_count,
+                                          params->wait_count ? params->wait_list : NULL, params->event));
 error:
     return status;
 }
@@ -84,15 +86,15 @@ norma_status ncl_record(struct norma_device *device, void *recorder, const struc
     if (status != NORMA_OK)
         return status;
     const cl_command_queue queue = params->queue;
-    if (ncl.GetCommandQueueInfo(queue, CL_QUEUE_CONTEXT, sizeof(context), &context, NULL) != CL_SUCCESS ||
-        ncl.GetCommandQueueInfo(queue, CL_QUEUE_DEVICE, sizeof(id), &id, NULL) != CL_SUCCESS ||
-        ncl.GetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof(properties), &properties, NULL) != CL_SUCCESS ||
+    if (cl->api->GetCommandQueueInfo(queue, CL_QUEUE_CONTEXT, sizeof(context), &context, NULL) != CL_SUCCESS ||
+        cl->api->GetCommandQueueInfo(queue, CL_QUEUE_DEVICE, sizeof(id), &id, NULL) != CL_SUCCESS ||
+        cl->api->GetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof(properties), &properties, NULL) != CL_SUCCESS ||
         context != cl->context || id != cl->id)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "queue: not one of %s and its context", device->id);
     for (size_t i = 0; i < count && status == NORMA_OK; i++) // before anything is enqueued
         status = commands[i].dispatch ? ncl_program_find(device, commands[i].dispatch) : NORMA_OK;
     if (status != NORMA_OK || count == 0)
-        return status == NORMA_OK ? mark(params) : status;
+        return status == NORMA_OK ? mark(cl->api, params) : status;
     pthread_mutex_lock(&cl->submit);
     status = enqueue_all(device, params, !(properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE), commands, count);
     pthread_mutex_unlock(&cl->submit);

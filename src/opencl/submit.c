@@ -4,6 +4,7 @@
 // What one ncl_submit has under way.
 struct submission {
     struct norma_device *device;
+    const struct ncl_api *api; // the device's
     cl_command_queue queue;
     cl_event *waits; // of the first command; the queue orders the rest
     cl_uint wait_count;
@@ -17,7 +18,7 @@ static cl_event *next_event(struct submission *s)
 {
     struct ncl_event *event = s->event;
     if (event->last && event->last != event->first)
-        ncl.ReleaseEvent(event->last);
+        s->api->ReleaseEvent(event->last);
     event->last = NULL;
     return &event->last;
 }
@@ -43,17 +44,17 @@ static norma_status transfer_rows(struct submission *s, const struct norma_comma
     if (rows == 1 || pitch == c->row_bytes) {
         const size_t bytes = c->row_bytes * rows;
         if (c->kind == NORMA_COMMAND_WRITE)
-            CL(EnqueueWriteBuffer(s->queue, memory, CL_FALSE, at, bytes, host, WAITS(s), event));
+            CL(s->api, EnqueueWriteBuffer(s->queue, memory, CL_FALSE, at, bytes, host, WAITS(s), event));
         else
-            CL(EnqueueReadBuffer(s->queue, memory, CL_FALSE, at, bytes, host, WAITS(s), event));
+            CL(s->api, EnqueueReadBuffer(s->queue, memory, CL_FALSE, at, bytes, host, WAITS(s), event));
     } else {
         const size_t from[3] = {at, 0, 0}, zero[3] = {0, 0, 0}, region[3] = {c->row_bytes, rows, 1};
         if (c->kind == NORMA_COMMAND_WRITE)
-            CL(EnqueueWriteBufferRect(s->queue, memory, CL_FALSE, from, zero, region, c->row_bytes, 0, pitch, 0, host,
-                                      WAITS(s), event));
+            CL(s->api, EnqueueWriteBufferRect(s->queue, memory, CL_FALSE, from, zero, region, c->row_bytes, 0, pitch, 0,
+                                              host, WAITS(s), event));
         else
-            CL(EnqueueReadBufferRect(s->queue, memory, CL_FALSE, from, zero, region, c->row_bytes, 0, pitch, 0, host,
-                                     WAITS(s), event));
+            CL(s->api, EnqueueReadBufferRect(s->queue, memory, CL_FALSE, from, zero, region, c->row_bytes, 0, pitch, 0,
+                                             host, WAITS(s), event));
     }
     enqueued(s);
 error:
@@ -78,8 +79,8 @@ static norma_status copy(struct submission *s, const struct norma_command *c)
     const struct ncl_buffer *from = ncl_buffer(c->buffer), *to = ncl_buffer(c->other);
     norma_status status = NORMA_OK;
     cl_event *event = next_event(s);
-    CL(EnqueueCopyBuffer(s->queue, from->memory, to->memory, from->before + c->offset, to->before + c->other_offset,
-                         c->row_bytes, WAITS(s), event));
+    CL(s->api, EnqueueCopyBuffer(s->queue, from->memory, to->memory, from->before + c->offset,
+                                 to->before + c->other_offset, c->row_bytes, WAITS(s), event));
     enqueued(s);
 error:
     return status;
@@ -94,6 +95,7 @@ norma_status ncl_enqueue(struct norma_device *device, cl_command_queue queue, co
     uint64_t offsets[NCL_BINDINGS] = {0};
     size_t global[3], local[3];
     cl_uint index = 0;
+    const struct ncl_api *api = ncl_device(device)->api;
     norma_status status = ncl_program_get(device, d, &program);
     if (status != NORMA_OK)
         return status;
@@ -101,17 +103,17 @@ norma_status ncl_enqueue(struct norma_device *device, cl_command_queue queue, co
         const struct norma_buffer *bound = c->bound[index] ? c->bound[index] : c->bound[0];
         const struct ncl_buffer *buffer = ncl_buffer(bound);
         offsets[index] = buffer->before + (c->bound[index] ? c->bound_offset[index] : 0);
-        CL(SetKernelArg(program->kernel, index, sizeof(cl_mem), &buffer->memory));
+        CL(api, SetKernelArg(program->kernel, index, sizeof(cl_mem), &buffer->memory));
     }
-    CL(SetKernelArg(program->kernel, index, d->table ? d->table_size : d->args_size,
-                    d->table ? (const void *)d->table : (const void *)d->args));
-    CL(SetKernelArg(program->kernel, index + 1, d->binding_count * sizeof(*offsets), offsets));
+    CL(api, SetKernelArg(program->kernel, index, d->table ? d->table_size : d->args_size,
+                         d->table ? (const void *)d->table : (const void *)d->args));
+    CL(api, SetKernelArg(program->kernel, index + 1, d->binding_count * sizeof(*offsets), offsets));
     for (int i = 0; i < 3; i++) {
         local[i] = d->local[i];
         global[i] = (size_t)d->groups[i] * d->local[i];
     }
-    CL(EnqueueNDRangeKernel(queue, program->kernel, global[1] * global[2] == 1 ? 1 : 3, NULL, global, local, wait_count,
-                            waits, event));
+    CL(api, EnqueueNDRangeKernel(queue, program->kernel, global[1] * global[2] == 1 ? 1 : 3, NULL, global, local,
+                                 wait_count, waits, event));
 error:
     return status;
 }
@@ -170,14 +172,14 @@ static norma_status hand_back(struct submission *s, const struct norma_buffer *b
     const struct ncl_buffer *buffer = ncl_buffer(bound);
     norma_status status = NORMA_OK;
     cl_int code = CL_SUCCESS;
-    void *mapped = ncl.EnqueueMapBuffer(s->queue, buffer->memory, CL_FALSE, CL_MAP_READ, 0,
-                                        buffer->before + bound->size, 0, NULL, NULL, &code);
+    void *mapped = s->api->EnqueueMapBuffer(s->queue, buffer->memory, CL_FALSE, CL_MAP_READ, 0,
+                                            buffer->before + bound->size, 0, NULL, NULL, &code);
     if (!mapped)
         return ncl_check(code ? code : CL_OUT_OF_RESOURCES, "EnqueueMapBuffer");
     if (s->event->done)
-        ncl.ReleaseEvent(s->event->done);
+        s->api->ReleaseEvent(s->event->done);
     s->event->done = NULL;
-    CL(EnqueueUnmapMemObject(s->queue, buffer->memory, mapped, 0, NULL, &s->event->done));
+    CL(s->api, EnqueueUnmapMemObject(s->queue, buffer->memory, mapped, 0, NULL, &s->event->done));
 error:
     return status;
 }
@@ -196,14 +198,14 @@ static norma_status hand_back_all(struct submission *s, const struct norma_comma
     return status;
 }
 
-static void event_release(struct ncl_event *event)
+static void event_release(const struct ncl_api *api, struct ncl_event *event)
 {
     if (event->done && event->done != event->last)
-        ncl.ReleaseEvent(event->done);
+        api->ReleaseEvent(event->done);
     if (event->last && event->last != event->first)
-        ncl.ReleaseEvent(event->last);
+        api->ReleaseEvent(event->last);
     if (event->first)
-        ncl.ReleaseEvent(event->first);
+        api->ReleaseEvent(event->first);
     *event = (struct ncl_event){0};
 }
 
@@ -216,18 +218,18 @@ static norma_status submit_locked(struct submission *s, const struct norma_comma
         status = hand_back_all(s, commands, count);
     if (status == NORMA_OK && s->enqueued == 0) {
         cl_event *event = next_event(s);
-        CL(EnqueueMarkerWithWaitList(s->queue, WAITS(s), event));
+        CL(s->api, EnqueueMarkerWithWaitList(s->queue, WAITS(s), event));
         enqueued(s);
     }
     if (status == NORMA_OK && !s->event->done)
         s->event->done = s->event->last;
     // Other queues may wait for this one's events: they must be under way.
     if (status == NORMA_OK)
-        CL(Flush(s->queue));
+        CL(s->api, Flush(s->queue));
 error:
     // The caller may free the host memory after a failure, so what was enqueued must be over.
     if (status != NORMA_OK && s->enqueued)
-        ncl.Finish(s->queue);
+        s->api->Finish(s->queue);
     return status;
 }
 
@@ -243,7 +245,8 @@ norma_status ncl_submit(struct norma_device *device, const struct norma_command 
 {
     struct ncl_device *cl = ncl_device(device);
     cl_event few[8], *list = few;
-    struct submission s = {.device = device, .queue = cl->queue[stream_of(commands, count)], .keep_first = timestamps};
+    struct submission s = {
+        .device = device, .api = cl->api, .queue = cl->queue[stream_of(commands, count)], .keep_first = timestamps};
     norma_status status = ncl_check_fork(device);
     // Builds come first: they take long, and the lock is everybody's.
     for (size_t i = 0; i < count && status == NORMA_OK; i++)
@@ -271,7 +274,7 @@ norma_status ncl_submit(struct norma_device *device, const struct norma_command 
     }
 error:
     if (s.event)
-        event_release(s.event);
+        event_release(cl->api, s.event);
     norma_free(s.event);
     if (list != few)
         norma_free(list);
@@ -286,11 +289,12 @@ norma_status ncl_event_wait(struct norma_event *event)
     norma_status status = ncl_check_fork(event->device);
     if (status != NORMA_OK)
         return status;
-    const cl_int code = ncl.WaitForEvents(1, &impl->done);
+    const struct ncl_api *api = ncl_device(event->device)->api;
+    const cl_int code = api->WaitForEvents(1, &impl->done);
     cl_int execution = CL_COMPLETE;
     // The code says that the command failed, the event says why.
     if (code == CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST &&
-        ncl.GetEventInfo(impl->done, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(execution), &execution, NULL) ==
+        api->GetEventInfo(impl->done, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(execution), &execution, NULL) ==
             CL_SUCCESS &&
         execution < 0)
         return ncl_check(execution, "WaitForEvents");
@@ -306,8 +310,10 @@ norma_status ncl_event_seconds(struct norma_event *event, double *seconds)
         return status;
     if (!impl || !impl->first)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "event: submitted without timestamps");
-    CL(GetEventProfilingInfo(impl->first, CL_PROFILING_COMMAND_START, sizeof(start), &start, NULL));
-    CL(GetEventProfilingInfo(impl->last, CL_PROFILING_COMMAND_END, sizeof(end), &end, NULL));
+    CL(ncl_device(event->device)->api,
+       GetEventProfilingInfo(impl->first, CL_PROFILING_COMMAND_START, sizeof(start), &start, NULL));
+    CL(ncl_device(event->device)->api,
+       GetEventProfilingInfo(impl->last, CL_PROFILING_COMMAND_END, sizeof(end), &end, NULL));
     *seconds = end > start ? (double)(end - start) * 1e-9 : 0;
 error:
     return status;
@@ -319,7 +325,7 @@ void ncl_event_finish(struct norma_event *event)
     if (!impl)
         return;
     if (!ncl_forked(event->device))
-        event_release(impl);
+        event_release(ncl_device(event->device)->api, impl);
     norma_free(impl);
     event->impl = NULL;
 }
