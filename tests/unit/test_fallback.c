@@ -238,14 +238,17 @@ static void check(const struct forbidding *f)
     X(row_whole_subgroup) X(row_stats_subgroup) X(row_merge_subgroup) X(row_apply_subgroup) \
     X(row_whole_lean_subgroup) X(column_stats) X(column_apply) X(plane_stats) X(plane_apply)
 // clang-format on
-#define X(name) extern const uint32_t nvk_##name[];
+#define X(name)                         \
+    extern const uint32_t nvk_##name[]; \
+    extern const size_t nvk_##name##_size;
 MODULES(X)
 #undef X
 static const struct {
     const char *name;
     const uint32_t *code;
+    const size_t *size;
 } modules[] = {
-#define X(name) {#name, nvk_##name},
+#define X(name) {#name, nvk_##name, &nvk_##name##_size},
     MODULES(X)
 #undef X
 };
@@ -254,12 +257,21 @@ static struct nvk_api real;
 static const char *forbidden;
 static bool null_handles, this_one;
 
-static bool is_forbidden(const uint32_t *code)
+// What the backend adds to a module for a driver stands near its beginning.
+static bool has_code(const VkShaderModuleCreateInfo *info, const uint32_t *code, size_t size)
+{
+    const size_t half = size / 8 * 4;
+    return info->codeSize >= size &&
+           memcmp((const char *)info->pCode + info->codeSize - half, (const char *)code + size - half, half) == 0;
+}
+
+static bool is_forbidden(const VkShaderModuleCreateInfo *info)
 {
     if (!forbidden)
         return false;
     for (size_t i = 0; i < sizeof modules / sizeof *modules; i++)
-        if (modules[i].code == code && !strcmp(forbidden, strncmp(modules[i].name, "row_", 4) ? "quads" : "rows"))
+        if (has_code(info, modules[i].code, *modules[i].size) &&
+            !strcmp(forbidden, strncmp(modules[i].name, "row_", 4) ? "quads" : "rows"))
             return true;
     return !strcmp(forbidden, "all");
 }
@@ -267,7 +279,7 @@ static bool is_forbidden(const uint32_t *code)
 static VKAPI_ATTR VkResult VKAPI_CALL note_module(VkDevice device, const VkShaderModuleCreateInfo *info,
                                                   const VkAllocationCallbacks *callbacks, VkShaderModule *module)
 {
-    this_one = is_forbidden(info->pCode); // its pipeline is the next that is made
+    this_one = is_forbidden(info); // its pipeline is the next that is made
     return real.CreateShaderModule(device, info, callbacks, module);
 }
 
