@@ -121,10 +121,15 @@ norma_status ncl_enumerate(norma_context *context, void (*add)(void *user, struc
     uint32_t index = 0;
     norma_status status = NORMA_OK;
     const norma_opencl_objects *given = norma_context_opencl(context);
-    const struct ncl_api *api = &ncl;
+    struct ncl_api *api = norma_zalloc(norma_context_allocator(context), 1, sizeof(*api));
     *instance = NULL;
-    if (!ncl_load())
+    if (!api)
+        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
+    if (!ncl_load(api)) {
+        norma_free(api);
         return given ? norma_fail(NORMA_ERROR_UNSUPPORTED, "opencl: libOpenCL is not found") : NORMA_OK;
+    }
+    *instance = api;
     if (given)
         return ncl_enumerate_given(context, api, given, add, user);
     // The loader's own code for "no driver" (cl_khr_icd) is no error here.
@@ -147,8 +152,7 @@ norma_status ncl_enumerate(norma_context *context, void (*add)(void *user, struc
 
 void ncl_finish(void *instance)
 {
-    // Nothing is kept: the library stays loaded, platforms are the driver's.
-    (void)instance;
+    norma_free(instance); // platforms are the driver's
 }
 
 // Subgroups count where their size is known before a kernel is compiled, and is 8 or more.

@@ -1,37 +1,28 @@
 #include "loader.h"
 #include "backend.h"
-#include <pthread.h>
 #include <string.h>
 
-struct ncl_api ncl;
+void (*ncl_api_hook)(struct ncl_api *api);
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static bool loaded;
-
-static void load(void)
+// The library stays open: drivers keep threads and exit handlers that do not survive being unmapped.
+bool ncl_load(struct ncl_api *api)
 {
     void *library = norma_open_opencl();
     if (!library)
-        return;
-    struct ncl_api api;
+        return false;
     void *symbol;
 // A function pointer does not convert from void * in ISO C; POSIX wants their representations the same.
 #define NCL_LOOK_UP(name)                                      \
     if (!(symbol = norma_library_symbol(library, "cl" #name))) \
-        return;                                                \
-    memcpy(&api.name, &symbol, sizeof(symbol));
+        return false;                                          \
+    memcpy(&api->name, &symbol, sizeof(symbol));
     NCL_FUNCTIONS(NCL_LOOK_UP)
 #undef NCL_LOOK_UP
     symbol = norma_library_symbol(library, "clCreateBufferWithProperties");
-    memcpy(&api.CreateBufferWithProperties, &symbol, sizeof(symbol));
-    ncl = api;
-    loaded = true;
-}
-
-bool ncl_load(void)
-{
-    pthread_once(&once, load);
-    return loaded;
+    memcpy(&api->CreateBufferWithProperties, &symbol, sizeof(symbol));
+    if (ncl_api_hook)
+        ncl_api_hook(api);
+    return true;
 }
 
 static const char *code_name(cl_int code)

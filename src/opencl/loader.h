@@ -1,5 +1,5 @@
-// libOpenCL, opened at run time: one table of function pointers through which every driver call goes, so that a test
-// can replace any of them.
+// libOpenCL, opened at run time: for each context one table of function pointers, through which every driver call goes,
+// so that a test can replace any of them.
 #ifndef NORMA_SRC_OPENCL_LOADER_H
 #define NORMA_SRC_OPENCL_LOADER_H
 
@@ -61,11 +61,11 @@ struct ncl_api {
     ncl_create_with CreateBufferWithProperties; // NULL where the library has none
 };
 
-// Filled by the first ncl_load of the process. Tests write to it; nothing else does.
-extern struct ncl_api ncl;
+// Called whenever a table was filled, so that a test can put its own functions there. NULL outside tests.
+extern void (*ncl_api_hook)(struct ncl_api *api);
 
-// False where the library or one of its functions is missing. Never unloaded: drivers do not survive it. Thread-safe.
-bool ncl_load(void);
+// Fills the table of one context. False where the library or one of its functions is missing. Thread-safe.
+bool ncl_load(struct ncl_api *api);
 
 // NORMA_OK for CL_SUCCESS, else norma_fail with the call's name (call may have its arguments behind it) and code.
 norma_status ncl_check(cl_int code, const char *call);

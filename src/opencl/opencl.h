@@ -29,7 +29,7 @@ typedef cl_int(CL_API_CALL *ncl_enqueue_external)(cl_command_queue queue, cl_uin
 
 struct ncl_device {
     const norma_allocator *allocator; // the context's
-    const struct ncl_api *api;
+    const struct ncl_api *api;        // the context's
     cl_platform_id platform;
     cl_device_id id;
     pid_t pid; // of the process that opened it
@@ -72,6 +72,7 @@ static inline struct ncl_buffer *ncl_buffer(const struct norma_buffer *buffer)
 norma_status ncl_check_fork(const struct norma_device *device);
 bool ncl_forked(const struct norma_device *device);
 
+// *instance is the context's struct ncl_api, which all its devices share; NULL where there is no library.
 norma_status ncl_enumerate(norma_context *context, void (*add)(void *user, struct norma_device *device), void *user,
                            void **instance);
 norma_status ncl_add_device(norma_context *context, const struct ncl_api *api, cl_platform_id platform, cl_device_id id,

@@ -407,18 +407,21 @@ count_context(const cl_context_properties *properties, cl_uint count, const cl_d
     return real_cl.CreateContext(properties, count, ids, notify, user, code);
 }
 
+static void take_claims(struct ncl_api *api)
+{
+    real_cl = *api;
+    api->GetPlatformInfo = claim_platform;
+    api->GetDeviceInfo = claim_device;
+    api->CreateContext = count_context;
+}
+
 static void claim_opencl(const char *platform, const char *name, const char *version)
 {
-    assert_true(ncl_load());
-    if (!real_cl.GetDeviceInfo)
-        real_cl = ncl;
     platform_claim = platform;
     name_claim = name;
     version_claim = version;
     contexts_made = 0;
-    ncl.GetPlatformInfo = claim_platform;
-    ncl.GetDeviceInfo = claim_device;
-    ncl.CreateContext = count_context;
+    ncl_api_hook = take_claims;
 }
 
 static void test_opencl_set_aside(void **state)
@@ -435,7 +438,27 @@ static void test_opencl_set_aside(void **state)
     expect_works(context);
     assert_true(contexts_made > 0);
     norma_context_destroy(&context);
-    ncl = real_cl;
+    ncl_api_hook = NULL;
+}
+
+// A context calls the driver through a table of its own: what another's holds is nothing to it.
+static void test_opencl_tables(void **state)
+{
+    (void)state;
+    norma_context *before = make_context("opencl");
+    claim_opencl("NVIDIA CUDA", NULL, "440.64");
+    norma_context *claimed = make_context("opencl");
+    ncl_api_hook = NULL;
+    norma_context *behind = make_context("opencl");
+    expect_works(before);
+    expect_works(behind);
+    assert_int_equal(contexts_made, 0);
+    norma_context_destroy(&before);
+    expect_works(claimed);
+    assert_int_equal(contexts_made, 1);
+    norma_context_destroy(&claimed);
+    expect_works(behind);
+    norma_context_destroy(&behind);
 }
 
 static void test_opencl_without_import(void **state)
@@ -453,7 +476,7 @@ static void test_opencl_without_import(void **state)
     first_device(context, "opencl", &info);
     assert_int_equal(info.host_memory, 1);
     norma_context_destroy(&context);
-    ncl = real_cl;
+    ncl_api_hook = NULL;
 }
 
 static void test_opencl_without_barriers(void **state)
@@ -468,7 +491,7 @@ static void test_opencl_without_barriers(void **state)
     assert_true(has_variant(device, "serial"));
     expect_works(context);
     norma_context_destroy(&context);
-    ncl = real_cl;
+    ncl_api_hook = NULL;
 }
 #endif
 
@@ -492,6 +515,7 @@ int main(int argc, char **argv)
 #endif
 #ifdef NORMA_HAVE_OPENCL
         cmocka_unit_test(test_opencl_set_aside),
+        cmocka_unit_test(test_opencl_tables),
         cmocka_unit_test(test_opencl_without_import),
         cmocka_unit_test(test_opencl_without_barriers),
 #endif
