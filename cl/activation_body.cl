@@ -62,6 +62,12 @@ static inline struct OF(pair) OF(gelu_tanh_pair)(REAL v)
     return OF(sigmoid_pair)(v * (GELU_TANH_A + GELU_TANH_B * (v * v)));
 }
 
+// v times a share that is 0 far below 0, where v may have become infinite. fmax drops a NaN, which the share has too.
+static inline REAL OF(times_share)(REAL v, REAL share)
+{
+    return fmax(v, (REAL)(-FLT_MAX)) * share;
+}
+
 static inline REAL OF(activation)(uint kind, float slope, REAL v)
 {
     switch (kind) {
@@ -70,11 +76,11 @@ static inline REAL OF(activation)(uint kind, float slope, REAL v)
     case ACTIVATION_LEAKY_RELU:
         return select(v, slope * v, v < 0);
     case ACTIVATION_GELU:
-        return v * OF(normal_pair)(v).x;
+        return OF(times_share)(v, OF(normal_pair)(v).x);
     case ACTIVATION_GELU_TANH:
-        return v * OF(gelu_tanh_pair)(v).x;
+        return OF(times_share)(v, OF(gelu_tanh_pair)(v).x);
     case ACTIVATION_SILU:
-        return v * OF(sigmoid_pair)(v).x;
+        return OF(times_share)(v, OF(sigmoid_pair)(v).x);
     case ACTIVATION_SIGMOID:
         return OF(sigmoid_pair)(v).x;
     default:

@@ -5,6 +5,8 @@
 const uint ACTIVATION_RELU = 1u, ACTIVATION_LEAKY_RELU = 2u, ACTIVATION_GELU = 3u, ACTIVATION_GELU_TANH = 4u,
            ACTIVATION_SILU = 5u, ACTIVATION_SIGMOID = 6u;
 
+const float LEAST = -3.40282347e+38; // -FLT_MAX
+
 bool is_nan(float v)
 {
     return (floatBitsToUint(v) & 0x7fffffffu) > 0x7f800000u;
@@ -73,7 +75,7 @@ vec2 activate_smooth(uint kind, float v)
     precise float widened = density * (1.59576912 + 0.214064449 * square);
     precise float normal = e * 0.39894228;
     density = gelu ? normal : gelu_tanh ? widened : density;
-    precise float value = v * p;
+    precise float value = max(v, LEAST) * p; // far below 0 p is 0, and v may have become infinite
     precise float derivative = p + clamp(v, -200.0, 200.0) * density; // farther out density is 0, v may be infinite
     return kind == ACTIVATION_SIGMOID ? vec2(p, density) : vec2(value, derivative);
 }

@@ -1,6 +1,7 @@
 // Activations and their derivatives, in double by the C library's functions.
 #include "strided.h"
 
+#include <float.h>
 #include <math.h>
 
 static double sigmoid(double v)
@@ -20,20 +21,21 @@ static double tanh_argument(double v)
     return 2 * (M_2_SQRTPI * M_SQRT1_2) * (v + 0.044715 * (v * v * v));
 }
 
-// NaN stays NaN everywhere.
+// NaN stays NaN everywhere. Far below 0 the smooth ones are 0, also where a float64 v has become infinite.
 double nsc_activation(norma_activation activation, double slope, double v)
 {
+    const double finite = fmax(v, -DBL_MAX);
     switch (activation) {
     case NORMA_RELU:
         return v < 0 ? 0 : v;
     case NORMA_LEAKY_RELU:
         return v < 0 ? slope * v : v;
     case NORMA_GELU:
-        return v * normal_cdf(v);
+        return finite * normal_cdf(v);
     case NORMA_GELU_TANH:
-        return v * sigmoid(tanh_argument(v));
+        return finite * sigmoid(tanh_argument(v));
     case NORMA_SILU:
-        return v / (1 + exp(-v));
+        return finite / (1 + exp(-v));
     case NORMA_SIGMOID:
         return sigmoid(v);
     default:

@@ -1,4 +1,4 @@
-// Gradients where float32 has too little room on the way, on every device.
+// Results, most of them gradients, where float32 has too little room on the way, on every device.
 #include "devices.h"
 #include <math.h>
 #include <norma/norma.h>
@@ -210,6 +210,42 @@ static void on_every_device(void (*test)(norma_context *, const char *))
     }
 }
 
+// v = xhat*weight is -3e39, which float32 has no room for; what these make of it is 0.
+static void activations_far_below_zero_vanish(norma_context *context, const char *device)
+{
+    static const int64_t shape[] = {2, 2, 4}, channels[] = {2};
+    float x[16], y[16], mean[] = {0, 0}, variance[] = {1, 1}, weight[] = {3e38f, 1};
+    for (int i = 0; i < 16; i++)
+        x[i] = i % 8 < 4 ? -10 : 0;
+    const norma_tensor tx = norma_tensor_host(NORMA_FLOAT32, 3, shape, x);
+    const norma_tensor ty = norma_tensor_host(NORMA_FLOAT32, 3, shape, y);
+    const norma_tensor tmean = norma_tensor_host(NORMA_FLOAT32, 1, channels, mean);
+    const norma_tensor tvariance = norma_tensor_host(NORMA_FLOAT32, 1, channels, variance);
+    const norma_tensor tweight = norma_tensor_host(NORMA_FLOAT32, 1, channels, weight);
+    static const norma_activation kinds[] = {NORMA_GELU, NORMA_GELU_TANH, NORMA_SILU, NORMA_SIGMOID};
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        norma_problem p = norma_problem_defaults(NORMA_BATCH_NORM);
+        p.eps = 0;
+        p.activation = kinds[k];
+        p.x = &tx;
+        p.y = &ty;
+        p.running_mean = &tmean;
+        p.running_var = &tvariance;
+        p.weight = &tweight;
+        if (norma_run(context, &p) != NORMA_OK)
+            fail_msg("%s: %s", device, norma_last_error());
+        for (int i = 0; i < 16; i++)
+            if (y[i] != (i % 8 >= 4 && kinds[k] == NORMA_SIGMOID ? 0.5f : 0.0f))
+                fail_msg("%s, activation %d: y[%d] is %g", device, (int)kinds[k], i, (double)y[i]);
+    }
+}
+
+static void test_activations(void **state)
+{
+    (void)state;
+    on_every_device(activations_far_below_zero_vanish);
+}
+
 static void test_normalize(void **state)
 {
     (void)state;
@@ -237,9 +273,8 @@ static void test_spoilt_gradients(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_normalize),
-        cmocka_unit_test(test_powers_of_two),
-        cmocka_unit_test(test_equal_elements),
+        cmocka_unit_test(test_activations),      cmocka_unit_test(test_normalize),
+        cmocka_unit_test(test_powers_of_two),    cmocka_unit_test(test_equal_elements),
         cmocka_unit_test(test_spoilt_gradients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
