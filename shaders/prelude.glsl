@@ -170,104 +170,151 @@ bool aligned()
     return LEAN == 1u || (args.flags & FLAG_ALIGNED) != 0u;
 }
 
+// Words, pairs and quads of words of the tensors that are read, and words of those that are written. A constant slot
+// leaves one access; a function for each tensor would repeat all that comes behind it.
+#define FETCH(result, suffix) \
+    result fetch_##suffix(const uint slot, uint at) \
+    { \
+        switch (slot) { \
+        case WEIGHT: return weight_##suffix[at]; \
+        case BIAS: return bias_##suffix[at]; \
+        case RESIDUAL: return residual_##suffix[at]; \
+        case GATE: return gate_##suffix[at]; \
+        case INPUT_BIAS: return input_bias_##suffix[at]; \
+        default: return x_##suffix[at]; \
+        } \
+    }
+
+#define PUT(value, suffix) \
+    void put_##suffix(const uint slot, uint at, value w) \
+    { \
+        if (slot == SUM) \
+            sum_##suffix[at] = w; \
+        else \
+            y_##suffix[at] = w; \
+    }
+
 #ifdef LEAN_MODULE
 // Texels are quads: 128 bits of float32, 64 of a 16-bit type. A driver on a CPU reads a storage buffer lane by lane, but a
 // texel buffer with a few wide loads.
-#define LOAD(name, slot) \
-    layout(set = 1, binding = slot) uniform usamplerBuffer name##_texels; \
-    vec4 load_##name(uint base, int i, uint count, uint type, const bool whole) \
-    { \
-        uvec4 w = texelFetch(name##_texels, int((base + uint(i)) >> 2u)); \
-        if (type != 0u) \
-            w = uvec4(w.x & 0xffffu, w.x >> 16u, w.y & 0xffffu, w.y >> 16u); \
-        return decode(w, type); \
+layout(set = 1, binding = 0) uniform usamplerBuffer x_texels;
+layout(set = 1, binding = 2) uniform usamplerBuffer weight_texels;
+layout(set = 1, binding = 3) uniform usamplerBuffer bias_texels;
+layout(set = 1, binding = 4) uniform usamplerBuffer residual_texels;
+layout(set = 1, binding = 5) uniform usamplerBuffer gate_texels;
+layout(set = 1, binding = 6) uniform usamplerBuffer input_bias_texels;
+
+uvec4 fetch_texel(const uint slot, int at)
+{
+    switch (slot) {
+    case WEIGHT: return texelFetch(weight_texels, at);
+    case BIAS: return texelFetch(bias_texels, at);
+    case RESIDUAL: return texelFetch(residual_texels, at);
+    case GATE: return texelFetch(gate_texels, at);
+    case INPUT_BIAS: return texelFetch(input_bias_texels, at);
+    default: return texelFetch(x_texels, at);
     }
+}
+
+vec4 load(const uint slot, uint base, int i, uint count, uint type, const bool whole)
+{
+    uvec4 w = fetch_texel(slot, int((base + uint(i)) >> 2u));
+    if (type != 0u)
+        w = uvec4(w.x & 0xffffu, w.x >> 16u, w.y & 0xffffu, w.y >> 16u);
+    return decode(w, type);
+}
 #else
+FETCH(uint, words)
+FETCH(uvec2, pairs)
+FETCH(uvec4, quads)
+
 // Elements i .. i+3 of the row that begins at `base`; places outside 0 .. count-1 repeat the nearest one. whole: the row
 // begins at a multiple of 4 elements, i is one, and all four are there: the code for the rest, which unrolled loops would
 // have many times over, is left out.
-#define LOAD(name, slot) \
-    vec4 load_##name(uint base, int i, uint count, uint type, const bool whole) \
-    { \
-        if (whole || (WIDE && aligned() && uint(i) + 4u <= count)) { \
-            uint at = (base + uint(i)) >> 2u; \
-            if (type == 0u) \
-                return uintBitsToFloat(name##_quads[at]); \
-            uvec2 pair = name##_pairs[at]; \
-            return decode(uvec4(pair.x & 0xffffu, pair.x >> 16u, pair.y & 0xffffu, pair.y >> 16u), type); \
-        } \
-        uvec4 e = base + uvec4(clamp(i + ivec4(0, 1, 2, 3), ivec4(0), ivec4(int(count) - 1))); \
-        uvec4 at = type == 0u ? e : e >> 1u; \
-        uvec4 w = uvec4(name##_words[at.x], name##_words[at.y], name##_words[at.z], name##_words[at.w]); \
-        return decode(type == 0u ? w : w >> ((e & 1u) << 4u) & 0xffffu, type); \
+vec4 load(const uint slot, uint base, int i, uint count, uint type, const bool whole)
+{
+    if (whole || (WIDE && aligned() && uint(i) + 4u <= count)) {
+        uint at = (base + uint(i)) >> 2u;
+        if (type == 0u)
+            return uintBitsToFloat(fetch_quads(slot, at));
+        uvec2 pair = fetch_pairs(slot, at);
+        return decode(uvec4(pair.x & 0xffffu, pair.x >> 16u, pair.y & 0xffffu, pair.y >> 16u), type);
     }
+    uvec4 e = base + uvec4(clamp(i + ivec4(0, 1, 2, 3), ivec4(0), ivec4(int(count) - 1)));
+    uvec4 at = type == 0u ? e : e >> 1u;
+    uvec4 w = uvec4(fetch_words(slot, at.x), fetch_words(slot, at.y), fetch_words(slot, at.z), fetch_words(slot, at.w));
+    return decode(type == 0u ? w : w >> ((e & 1u) << 4u) & 0xffffu, type);
+}
 #endif
 
-LOAD(x, 0)
-LOAD(weight, 2)
-LOAD(bias, 3)
-LOAD(residual, 4)
-LOAD(gate, 5)
-LOAD(input_bias, 6)
-
+PUT(uint, words)
+PUT(uvec2, pairs)
 #ifdef LEAN_MODULE
-#define STORE_QUAD(name, at, w) name##_longs[at] = u64vec2(packUint2x32(w.xy), packUint2x32(w.zw));
+PUT(u64vec2, longs)
 #else
-#define STORE_QUAD(name, at, w) name##_quads[at] = w;
+PUT(uvec4, quads)
 #endif
 
 // A half of a word whose other half may be somebody else's.
-#define STORE(name) \
-    void store_half_##name(uint e, uint bits) \
-    { \
-        uint shift = (e & 1u) << 4u; \
-        atomicAnd(name##_words[e >> 1u], ~(0xffffu << shift)); \
-        atomicOr(name##_words[e >> 1u], bits << shift); \
-    } \
-    void store_pair_##name(uint e, uint type, uvec2 w, bvec2 inside) \
-    { \
-        bool together = type != 0u && all(inside) && (e & 1u) == 0u; \
-        if (together || (type == 0u && inside.x)) \
-            name##_words[together ? e >> 1u : e] = together ? w.x | w.y << 16u : w.x; \
-        if (type == 0u && inside.y) \
-            name##_words[e + 1u] = w.y; \
-        if (type != 0u && !together && inside.x) \
-            store_half_##name(e, w.x); \
-        if (type != 0u && !together && inside.y) \
-            store_half_##name(e + 1u, w.y); \
-    } \
-    /* Elements i .. i+3 of a row that begins at a multiple of 4 elements. */ \
-    void store_quad_##name(uint base, uint i, uint type, vec4 v) \
-    { \
-        uvec4 w = encode(v, type); \
-        uint e = base + i; \
-        if (WIDE && type == 0u) { \
-            STORE_QUAD(name, e >> 2u, w) \
-        } else if (WIDE) { \
-            name##_pairs[e >> 2u] = uvec2(w.x | w.y << 16u, w.z | w.w << 16u); \
-        } else { \
-            uint at = type == 0u ? e : e >> 1u; \
-            name##_words[at] = type == 0u ? w.x : w.x | w.y << 16u; \
-            name##_words[at + 1u] = type == 0u ? w.y : w.z | w.w << 16u; \
-            if (type == 0u) { \
-                name##_words[at + 2u] = w.z; \
-                name##_words[at + 3u] = w.w; \
-            } \
-        } \
-    } \
-    /* Those of i .. i+3 that lie in begin .. end-1, at any offset. */ \
-    void store_##name(uint base, int i, uint begin, uint end, uint type, vec4 v) \
-    { \
-        uvec4 w = encode(v, type); \
-        ivec4 place = i + ivec4(0, 1, 2, 3); \
-        bvec4 inside = lessThan(uvec4(place - int(begin)), uvec4(end - begin)); \
-        uint e = base + uint(i); \
-        store_pair_##name(e, type, w.xy, inside.xy); \
-        store_pair_##name(e + 2u, type, w.zw, inside.zw); \
+void store_half(const uint slot, uint e, uint bits)
+{
+    uint shift = (e & 1u) << 4u;
+    if (slot == SUM) {
+        atomicAnd(sum_words[e >> 1u], ~(0xffffu << shift));
+        atomicOr(sum_words[e >> 1u], bits << shift);
+    } else {
+        atomicAnd(y_words[e >> 1u], ~(0xffffu << shift));
+        atomicOr(y_words[e >> 1u], bits << shift);
     }
+}
 
-STORE(y)
-STORE(sum)
+void store_pair(const uint slot, uint e, uint type, uvec2 w, bvec2 inside)
+{
+    bool together = type != 0u && all(inside) && (e & 1u) == 0u;
+    if (together || (type == 0u && inside.x))
+        put_words(slot, together ? e >> 1u : e, together ? w.x | w.y << 16u : w.x);
+    if (type == 0u && inside.y)
+        put_words(slot, e + 1u, w.y);
+    if (type != 0u && !together && inside.x)
+        store_half(slot, e, w.x);
+    if (type != 0u && !together && inside.y)
+        store_half(slot, e + 1u, w.y);
+}
+
+// Elements i .. i+3 of a row that begins at a multiple of 4 elements.
+void store_quad(const uint slot, uint base, uint i, uint type, vec4 v)
+{
+    uvec4 w = encode(v, type);
+    uint e = base + i;
+    if (WIDE && type == 0u) {
+#ifdef LEAN_MODULE
+        put_longs(slot, e >> 2u, u64vec2(packUint2x32(w.xy), packUint2x32(w.zw)));
+#else
+        put_quads(slot, e >> 2u, w);
+#endif
+    } else if (WIDE) {
+        put_pairs(slot, e >> 2u, uvec2(w.x | w.y << 16u, w.z | w.w << 16u));
+    } else {
+        uint at = type == 0u ? e : e >> 1u;
+        put_words(slot, at, type == 0u ? w.x : w.x | w.y << 16u);
+        put_words(slot, at + 1u, type == 0u ? w.y : w.z | w.w << 16u);
+        if (type == 0u) {
+            put_words(slot, at + 2u, w.z);
+            put_words(slot, at + 3u, w.w);
+        }
+    }
+}
+
+// Those of i .. i+3 that lie in begin .. end-1, at any offset.
+void store(const uint slot, uint base, int i, uint begin, uint end, uint type, vec4 v)
+{
+    uvec4 w = encode(v, type);
+    ivec4 place = i + ivec4(0, 1, 2, 3);
+    bvec4 inside = lessThan(uvec4(place - int(begin)), uvec4(end - begin));
+    uint e = base + uint(i);
+    store_pair(slot, e, type, w.xy, inside.xy);
+    store_pair(slot, e + 2u, type, w.zw, inside.zw);
+}
 
 // Teams: TEAM consecutive invocations that share a row, a chunk or a merge; clusters: 8 within a team.
 uint team_lane()

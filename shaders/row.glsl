@@ -22,14 +22,14 @@ vec4 held[16];
 // h of elements i .. i+3 of the part; whole: as the loads take it.
 vec4 load_h(int i, const bool whole)
 {
-    precise vec4 u = load_x(base_x, i, args.part, X_TYPE, whole);
+    precise vec4 u = load(X, base_x, i, args.part, X_TYPE, whole);
     if (PROLOGUE == 1u) {
         if (present(INPUT_BIAS))
-            u = u + load_input_bias(args.off_input_bias, i, args.part, type_of(INPUT_BIAS), whole);
+            u = u + load(INPUT_BIAS, args.off_input_bias, i, args.part, type_of(INPUT_BIAS), whole);
         if (present(GATE))
-            u = load_gate(base_gate, i, args.part, type_of(GATE), whole) * u;
+            u = load(GATE, base_gate, i, args.part, type_of(GATE), whole) * u;
         if (present(RESIDUAL))
-            u = load_residual(base_residual, i, args.part, type_of(RESIDUAL), whole) + u;
+            u = load(RESIDUAL, base_residual, i, args.part, type_of(RESIDUAL), whole) + u;
     }
     return u;
 }
@@ -375,18 +375,18 @@ vec4 normalise(vec4 h, int i, vec4 stat, bool scaled, const bool whole)
 #ifdef LEAN_MODULE
     // Loaded whether they are there or not: a branch costs more.
     int weight_at = present(WEIGHT) ? i : 0, bias_at = present(BIAS) ? i : 0;
-    precise vec4 factor = args.weight_offset + load_weight(args.off_weight, weight_at, args.n, PARAM_TYPE, whole);
+    precise vec4 factor = args.weight_offset + load(WEIGHT, args.off_weight, weight_at, args.n, PARAM_TYPE, whole);
     precise vec4 weighted = v * factor;
     v = mix(v, weighted, bvec4(present(WEIGHT)));
-    precise vec4 shifted = v + load_bias(args.off_bias, bias_at, args.n, PARAM_TYPE, whole);
+    precise vec4 shifted = v + load(BIAS, args.off_bias, bias_at, args.n, PARAM_TYPE, whole);
     return mix(v, shifted, bvec4(present(BIAS)));
 #else
     if (present(WEIGHT)) {
-        precise vec4 factor = args.weight_offset + load_weight(args.off_weight, i, args.part, type_of(WEIGHT), whole);
+        precise vec4 factor = args.weight_offset + load(WEIGHT, args.off_weight, i, args.part, type_of(WEIGHT), whole);
         v = v * factor;
     }
     if (present(BIAS))
-        v = v + load_bias(args.off_bias, i, args.part, type_of(BIAS), whole);
+        v = v + load(BIAS, args.off_bias, i, args.part, type_of(BIAS), whole);
     return v;
 #endif
 }
@@ -394,16 +394,16 @@ vec4 normalise(vec4 h, int i, vec4 stat, bool scaled, const bool whole)
 void put_quad(uint i, vec4 h, vec4 stat, bool scaled)
 {
     if (PROLOGUE == 1u && present(SUM))
-        store_quad_sum(base_sum, i, type_of(SUM), h);
-    store_quad_y(base_y, i, type_of(Y), normalise(h, int(i), stat, scaled, WIDE));
+        store_quad(SUM, base_sum, i, type_of(SUM), h);
+    store_quad(Y, base_y, i, type_of(Y), normalise(h, int(i), stat, scaled, WIDE));
 }
 
 void put(int i, uint begin, uint end, vec4 h, vec4 stat)
 {
     vec4 v = normalise(h, i, stat, true, false);
     if (PROLOGUE == 1u && present(SUM))
-        store_sum(base_sum, i, begin, end, type_of(SUM), h);
-    store_y(base_y, i, begin, end, type_of(Y), v);
+        store(SUM, base_sum, i, begin, end, type_of(SUM), h);
+    store(Y, base_y, i, begin, end, type_of(Y), v);
 }
 
 // Writes elements from .. end-1 one quad at a time, whatever their offsets; begin is where this unit's elements begin.
