@@ -61,8 +61,10 @@ struct strided_case {
     bool uploaded;  // level 2: the plan holds the parameters
     bool for_slice; // level 2: the plan is made for another shape than it runs
     struct strided_tensor tensor[NORMA_ARG_COUNT];
-    int32_t sliced; // the axis along which it is a slice of another case; -1: it is whole
-    int64_t spoilt; // the group with NaN or infinity; -1: none
+    int32_t sliced;       // the axis along which it is a slice of another case; -1: it is whole
+    int64_t spoilt;       // the group with NaN or infinity of x's, or of its parts'; -1: none
+    norma_arg spoilt_arg; // another input that has NaN or infinity in one place, by the form's name; X: none
+    int64_t spoilt_at;    // elements from its first
     uint64_t arena_size;
     unsigned char *arena; // as it is before the operator runs: canaries, inputs, outputs of NaN bytes
 };

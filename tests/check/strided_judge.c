@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 // Outputs that are compared: all, or of a slice those that differ along its axis.
 static bool is_compared(const struct strided_case *c, norma_arg arg)
@@ -60,6 +61,53 @@ static bool mark_spoilt(const struct strided_case *c, struct strided_expected *e
     return expected->spoilt != NULL;
 }
 
+enum { ANY = 2 }; // in strided_expected.spoilt
+
+static void mark(const struct strided_case *c, struct strided_expected *e, norma_arg arg, int64_t at, bool is_nan)
+{
+    const struct strided_tensor *t = &c->tensor[e->form.arg[arg].source];
+    e->spoilt[t->begin + (uint64_t)at * norma_dtype_size(t->dtype)] = is_nan ? 1 : ANY;
+}
+
+// What is written for the elements that read the spoilt place may be spoilt even where the formula does not need it.
+static void mark_readers(const struct strided_case *c, struct strided_expected *e, bool is_nan)
+{
+    const struct norma_form *f = &e->form;
+    for (int64_t i = 0; i < f->groups * f->n; i++) {
+        const int64_t group = i / f->n, element = i % f->n;
+        if (form_offset(f, c->spoilt_arg, group, element) != c->spoilt_at)
+            continue;
+        for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
+            if (e->out[arg].value && f->arg[arg].rows == 1 && !form_arg_has_kinds(arg))
+                mark(c, e, (norma_arg)arg, form_offset(f, (norma_arg)arg, group, element), is_nan);
+    }
+}
+
+// Outputs that a NaN or infinity of another input than x reaches, as few as the formulas allow: those that read it, and
+// what a NaN in its place makes NaN. An infinity may leave anything there (gelu of -infinity is 0, or NaN); all others
+// are as right as ever.
+static bool mark_reached(const struct strided_case *c, const void *const data[NORMA_ARG_COUNT],
+                         struct strided_expected *e)
+{
+    struct form_reference_output out[NORMA_ARG_COUNT];
+    const struct strided_tensor *t = &c->tensor[e->form.arg[c->spoilt_arg].source];
+    const size_t bytes = norma_dtype_size(t->dtype);
+    unsigned char *place = c->arena + t->begin + (uint64_t)c->spoilt_at * bytes, kept[8];
+    memcpy(kept, place, bytes);
+    strided_store(t->dtype, place, (double)NAN);
+    const bool is_nan = memcmp(kept, place, bytes) == 0, ok = form_reference(&e->form, data, out);
+    memcpy(place, kept, bytes);
+    if (!ok)
+        return false;
+    mark_readers(c, e, is_nan);
+    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
+        for (int64_t i = 0; out[arg].value && i < form_output_count(&e->form, (norma_arg)arg); i++)
+            if (!isfinite(e->out[arg].value[i]) || !isfinite(out[arg].value[i]) || !isfinite(out[arg].bound[i]))
+                mark(c, e, (norma_arg)arg, form_output_offset(&e->form, (norma_arg)arg, i), is_nan);
+    form_reference_finish(out);
+    return true;
+}
+
 bool strided_expect(const struct strided_case *c, struct strided_expected *expected)
 {
     const void *data[NORMA_ARG_COUNT] = {0};
@@ -69,7 +117,8 @@ bool strided_expect(const struct strided_case *c, struct strided_expected *expec
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
         if (expected->form.arg[arg].present)
             data[arg] = c->arena + c->tensor[expected->form.arg[arg].source].begin;
-    return form_reference(&expected->form, data, expected->out) && mark_spoilt(c, expected);
+    return form_reference(&expected->form, data, expected->out) && mark_spoilt(c, expected) &&
+           (c->spoilt_arg == NORMA_ARG_X || mark_reached(c, data, expected));
 }
 
 void strided_expected_finish(struct strided_expected *expected)
@@ -102,7 +151,7 @@ static double error_of(const struct strided_expected *e, norma_arg arg, int64_t 
     // mean is spoilt for good, and is the infinity that PyTorch makes of one.
     if (arg == NORMA_ARG_RUNNING_MEAN && e->spoilt[place] && isinf(expected))
         return value == expected ? 0 : (double)INFINITY;
-    if (isinf(bound) || (e->spoilt[place] && !isnan(expected)))
+    if (isinf(bound) || e->spoilt[place] == ANY || (e->spoilt[place] && !isnan(expected)))
         return 0;
     // The bound may be wider than the type's range, on both sides of 0: then either infinity is within it.
     if (isinf(value) && isfinite(expected))

@@ -9,7 +9,8 @@
 struct strided_expected {
     struct norma_form form;
     struct form_reference_output out[NORMA_ARG_COUNT]; // by the form's names of the tensors
-    // A mark an output's element in the arena that the group with a NaN or infinity is a part of.
+    // A mark an output's element in the arena that the group with a NaN or infinity is a part of, or that one of
+    // another input reaches.
     unsigned char *spoilt;
 };
 

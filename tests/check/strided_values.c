@@ -279,17 +279,39 @@ static bool make_stats(const struct strided_case *c, const struct norma_form *of
     return true;
 }
 
-// One element of one group of x, or the mean of a part.
+// What is spoilt: as often as not x, else another input; of the form's, so that scale is weight.
+static norma_arg pick_spoilt(const struct norma_form *form, uint64_t *s)
+{
+    static const norma_arg others[] = {NORMA_ARG_WEIGHT, NORMA_ARG_BIAS,       NORMA_ARG_RESIDUAL,
+                                       NORMA_ARG_GATE,   NORMA_ARG_INPUT_BIAS, NORMA_ARG_Z,
+                                       NORMA_ARG_ADDEND, NORMA_ARG_DY,         NORMA_ARG_DSUM};
+    norma_arg found[sizeof others / sizeof *others];
+    int count = 0;
+    if (form->statistic == FORM_PARTS)
+        return NORMA_ARG_PARTS;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (form->arg[others[i]].present)
+            found[count++] = others[i];
+    return count && check_pick(s, 2) ? found[check_pick(s, count)] : NORMA_ARG_X;
+}
+
+// One element of one group of x or of another input, or the mean of a part.
 static void spoil(struct strided_case *c, const struct norma_form *form)
 {
     static const double values[] = {(double)NAN, (double)INFINITY, -(double)INFINITY};
     uint64_t s = c->seed + c->index;
-    const norma_arg arg = form->statistic == FORM_PARTS ? NORMA_ARG_PARTS : NORMA_ARG_X;
-    const struct strided_tensor *x = &c->tensor[arg];
-    c->spoilt = check_pick(&s, form->groups);
-    const int64_t at = form_offset(form, arg, c->spoilt, check_pick(&s, form->n)) +
+    const norma_arg arg = pick_spoilt(form, &s);
+    const struct strided_tensor *t = &c->tensor[form->arg[arg].source];
+    const int64_t group = check_pick(&s, form->groups);
+    const int64_t at = form_offset(form, arg, group, check_pick(&s, form->n)) +
                        (form->arg[arg].rows == FORM_STATS_ROWS ? FORM_MEAN * form->arg[arg].row : 0);
-    strided_store(x->dtype, c->arena + x->begin + (uint64_t)at * norma_dtype_size(x->dtype), values[check_pick(&s, 3)]);
+    strided_store(t->dtype, c->arena + t->begin + (uint64_t)at * norma_dtype_size(t->dtype), values[check_pick(&s, 3)]);
+    if (arg == NORMA_ARG_X || arg == NORMA_ARG_PARTS) {
+        c->spoilt = group;
+    } else {
+        c->spoilt_arg = arg;
+        c->spoilt_at = at;
+    }
 }
 
 // Backward reads what forward left: the statistics, rounded. The mean is now and then off by a unit in the last place,
