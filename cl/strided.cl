@@ -435,23 +435,25 @@ STRIDED(strided_window)
     uint end = min(channel + word(&view, ST_AFTER) + 1, word(&view, ST_N));
     float own = load(&view, ST_X, &index), largest = 0, squares = 0;
     struct index near = index;
-    if (real(&view, ST_ALPHA) == 0)
-        end = first;
     for (uint i = first; i < end; i++) {
         set_element(&view, i, &near);
         largest = fmax(largest, fabs(load(&view, ST_X, &near)));
     }
-    // Squares of large values overflow: they are taken of x * 2^-72 instead, whose sum over 65,536 channels does not.
-    float a = largest > 0x1p60f ? 0x1p-72f : 1.0f;
+    // Sums of large squares overflow: they are taken of x * 2^-72 instead, whose sum over 65,536 channels does not.
+    float a = largest > 0x1p48f ? 0x1p-72f : 1.0f;
     for (uint i = first; i < end; i++) {
         set_element(&view, i, &near);
         float scaled = load(&view, ST_X, &near) * a;
         squares = squares + scaled * scaled;
     }
-    float inside = (real(&view, ST_K) * a) * a + real(&view, ST_ALPHA) * squares;
+    float k = real(&view, ST_K), alpha = real(&view, ST_ALPHA), part = alpha * squares;
+    // Where little is left of large squares k counts, whose digits 2^-144 takes: alpha * 2^72 is finite there, and the
+    // sum below 2^124 needs no scale. 0 * infinity stays NaN.
+    bool scaled = a != 1.0f && !(fabs(part) < 0x1p-20f);
+    float inside = scaled ? (k * a) * a + part : k + (a == 1.0f ? part : ((alpha * 0x1p72f) * squares) * 0x1p72f);
     // The root of the power twice: the power itself may be a denormal where y is none;
     // and so may be x times the root alone.
-    float root = inverse_power(inside, a == 1.0f ? 0 : 144, 0.5f * real(&view, ST_BETA));
+    float root = inverse_power(inside, scaled ? 144 : 0, 0.5f * real(&view, ST_BETA));
     bool tiny = fabs(own) < 0x1p-60f;
     float y = (own * (tiny ? 0x1p72f : 1.0f) * root) * root;
     y = y * (tiny ? 0x1p-72f : 1.0f);

@@ -7,7 +7,7 @@
 OUTPUT(to, ST_TO)
 #include "quantise.glsl"
 
-const float LARGE = 1.152921504606847e18;   // 2^60: squares are taken of x * SMALL instead
+const float LARGE = 2.81474976710656e14;    // 2^48: squares, whose sum may overflow, are taken of x * SMALL instead
 const float SMALL = 2.117582368135751e-22;  // 2^-72: the sum of 65,536 of them does not overflow
 const int EXPONENT = 144;                   // what a sum of such squares is to be multiplied by, as a power of two
 
@@ -45,7 +45,6 @@ void main()
     uint end = min(channel + table[ST_AFTER] + 1u, table[ST_N]);
     uint stride = table_stride(ST_X, group_rank);
     take_blocks_of_x();
-    end = table_float(ST_ALPHA) == 0.0 ? first : end;
     float largest = 0.0;
     for (uint i = first; i < end; ++i)
         largest = max(largest, abs(x_of(i, stride)));
@@ -55,14 +54,20 @@ void main()
         precise float scaled = x_of(i, stride) * a;
         squares = squares + scaled * scaled;
     }
-    precise float inside = (table_float(ST_K) * a) * a + table_float(ST_ALPHA) * squares;
+    float k = table_float(ST_K), alpha = table_float(ST_ALPHA);
+    precise float part = alpha * squares, lifted_part = ((alpha * (1.0 / SMALL)) * squares) * (1.0 / SMALL);
+    // Where little is left of large squares k counts, whose digits 2^-144 takes: alpha * 2^72 is finite there, and the
+    // sum below 2^124 needs no scale. 0 * infinity stays NaN.
+    bool scaled = a != 1.0 && !(abs(part) < 9.5367431640625e-7);
+    precise float scaled_inside = (k * a) * a + part, plain_inside = k + (a == 1.0 ? part : lifted_part);
+    float inside = scaled ? scaled_inside : plain_inside;
     // The root of the power twice: the power itself may be a denormal where y is none;
     // and so may be x times the root alone.
     precise float half_beta = 0.5 * table_float(ST_BETA);
-    float root = inverse_power(inside, a == 1.0 ? 0 : EXPONENT, half_beta);
+    float root = inverse_power(inside, scaled ? EXPONENT : 0, half_beta);
     take_elements(channel);
     float own = load_x();
-    bool tiny = abs(own) < 1.0 / LARGE;
+    bool tiny = abs(own) < 8.673617379884035e-19; // 2^-60
     precise float lifted = own * (tiny ? 1.0 / SMALL : 1.0);
     precise float y = (lifted * root) * root;
     y = y * (tiny ? SMALL : 1.0);

@@ -44,14 +44,19 @@ static double respond(const struct norma_form *f, const double *x, int64_t i)
     for (int64_t j = begin; j < end; j++)
         largest = fmax(largest, fabs(x[j]));
     // Squares that are no double are taken of x * 2^-600; those of float32 all are.
-    const double scale = largest > 0x1p+480 ? 0x1p-600 : 1;
+    double scale = largest > 0x1p+480 ? 0x1p-600 : 1;
     for (int64_t j = begin; j < end; j++)
         squares += (x[j] * scale) * (x[j] * scale);
     const bool wide = f->float64;
     const double alpha = wide ? f->alpha : (double)(float)f->alpha, beta = wide ? f->beta : (double)(float)f->beta;
-    const double inside = (wide ? f->k : (double)(float)f->k) * scale * scale + alpha * squares;
+    const double k = wide ? f->k : (double)(float)f->k, part = alpha * squares;
     if (scale == 1)
-        return x[i] * pow(inside, -beta);
+        return x[i] * pow(k + part, -beta);
+    double inside = k * scale * scale + part;
+    if (fabs(part) < 0x1p-200) { // of a small alpha: k * 2^-1200 may be no double, and the sum is one as it stands
+        inside = k + alpha * 0x1p+600 * squares * 0x1p+600;
+        scale = 1;
+    }
     // Half the power twice: the whole may be no double where y is one.
     const double half = pow(inside, -0.5 * beta) * pow(scale, beta);
     return x[i] * half * half;

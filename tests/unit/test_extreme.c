@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -240,6 +241,79 @@ static void activations_far_below_zero_vanish(norma_context *context, const char
     }
 }
 
+enum { CHANNELS = 400 };
+
+struct window {
+    norma_dtype type;
+    int power; // x[0] is 2^power
+    double spoilt, alpha, k;
+    int channels; // that are as large; the others are 1
+};
+
+// The formula in long double; the bound is the reference's: 8u of v0 for the sum and the power, and what beta makes of
+// the sum's.
+static void check_window(const struct window *w, const char *device, const double *x, const double *y)
+{
+    const bool wide = w->type == NORMA_FLOAT64;
+    const long double alpha = wide ? w->alpha / CHANNELS : (float)(w->alpha / CHANNELS);
+    const long double k = wide ? w->k : (float)w->k, beta = 0.75L;
+    for (int i = 0; i < CHANNELS; i++) {
+        long double squares = 0;
+        for (int j = i > CHANNELS / 2 ? i - CHANNELS / 2 : 0; j < CHANNELS && j <= i + (CHANNELS - 1) / 2; j++)
+            squares += (long double)x[j] * x[j];
+        const long double want = x[i] * powl(k + alpha * squares, -beta);
+        const long double bound = 8 * (wide ? 0x1p-53L : 0x1p-24L) * fabsl(want) * (1 + beta);
+        if (isnan(want) ? !isnan(y[i]) : !(fabsl(y[i] - want) <= bound))
+            fail_msg("%s, 2^%d, alpha %g: y[%d] is %.9g, not %.9g", device, w->power, w->alpha, i, y[i], (double)want);
+    }
+}
+
+// Local response norm: NaN and infinity spoil their windows without alpha too, and k counts beside large elements.
+static void windows_of_large_elements(norma_context *context, const char *device)
+{
+    static const struct window windows[] = {
+        {NORMA_FLOAT32, 0, INFINITY, 0, 1, 1},          {NORMA_FLOAT32, 0, NAN, 0, 1, 1},
+        {NORMA_FLOAT32, 0, INFINITY, 1e-4, 1, 1},       {NORMA_FLOAT32, 62, 1, 1e-37 * CHANNELS, 1.1, 1},
+        {NORMA_FLOAT32, 60, 1, 0, 1.1, CHANNELS},       {NORMA_FLOAT32, 60, 1, 1e-4, 1, CHANNELS},
+        {NORMA_FLOAT32, 127, 1, 0, 1.1, CHANNELS},      {NORMA_FLOAT32, 100, 1, 1e-30, 3e38, 3},
+        {NORMA_FLOAT32, 49, 1, 1e-44 * CHANNELS, 3, 1}, {NORMA_FLOAT64, 500, 1, 0, 1.1, 1},
+        {NORMA_FLOAT64, 500, 1, 1e-300, 1.1, CHANNELS}, {NORMA_FLOAT64, 1023, 1, 1e-4, 1.1, CHANNELS},
+        {NORMA_FLOAT64, 500, INFINITY, 0, 1.1, 1},      {NORMA_FLOAT64, 482, 1, 1e-320 * CHANNELS, 2, 1},
+    };
+    static const int64_t shape[] = {1, CHANNELS, 1};
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
+        const struct window *w = &windows[i];
+        double x[CHANNELS], y[CHANNELS];
+        float narrow_x[CHANNELS], narrow_y[CHANNELS] = {0};
+        const bool wide = w->type == NORMA_FLOAT64;
+        if (wide && strcmp(device, "scalar") != 0)
+            continue;
+        for (int j = 0; j < CHANNELS; j++) {
+            x[j] = j < w->channels ? ldexp(1, w->power) : 1;
+            x[j] = j == 3 && !isfinite(w->spoilt) ? w->spoilt : x[j];
+            narrow_x[j] = (float)x[j];
+        }
+        const norma_tensor tx = norma_tensor_host(w->type, 3, shape, wide ? (void *)x : narrow_x);
+        const norma_tensor ty = norma_tensor_host(w->type, 3, shape, wide ? (void *)y : narrow_y);
+        norma_problem p = norma_problem_defaults(NORMA_LOCAL_RESPONSE_NORM);
+        p.local_size = CHANNELS;
+        p.alpha = w->alpha;
+        p.k = w->k;
+        p.x = &tx;
+        p.y = &ty;
+        assert_int_equal(norma_run(context, &p), NORMA_OK);
+        for (int j = 0; j < CHANNELS && !wide; j++)
+            y[j] = narrow_y[j];
+        check_window(w, device, x, y);
+    }
+}
+
+static void test_windows(void **state)
+{
+    (void)state;
+    on_every_device(windows_of_large_elements);
+}
+
 static void test_activations(void **state)
 {
     (void)state;
@@ -275,7 +349,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_activations),      cmocka_unit_test(test_normalize),
         cmocka_unit_test(test_powers_of_two),    cmocka_unit_test(test_equal_elements),
-        cmocka_unit_test(test_spoilt_gradients),
+        cmocka_unit_test(test_spoilt_gradients), cmocka_unit_test(test_windows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
