@@ -1,6 +1,8 @@
 #include "recorder.h"
 #include "context.h"
+#include "overlap.h"
 #include "planned.h"
+#include "problem.h"
 #include "sized.h"
 #include "walk.h"
 #include <string.h>
@@ -52,6 +54,7 @@ norma_status norma_recorder_create(norma_device *device, const norma_recorder_pa
     status = allocate(r, dispatches);
     if (status == NORMA_OK)
         status = device->backend->recorder_create(device, dispatches, &r->impl);
+    norma_device_failed(device, status);
     if (status != NORMA_OK)
         norma_recorder_destroy(&r);
     *out = r;
@@ -116,6 +119,12 @@ static size_t fill_outputs(const norma_problem *problem, struct norma_command *c
     return count;
 }
 
+// As those that are not empty are refused, by the schedule.
+static norma_status check_empty(const struct norma_work *work)
+{
+    return work->form.float64 ? norma_fail(NORMA_ERROR_UNSUPPORTED, "x: float64 is for the scalar path") : NORMA_OK;
+}
+
 norma_status norma_plan_get_needs(norma_plan *plan, const norma_problem *problem, norma_needs *needs)
 {
     struct norma_planned run;
@@ -129,8 +138,8 @@ norma_status norma_plan_get_needs(norma_plan *plan, const norma_problem *problem
     const struct norma_plan_options options = norma_plan_schedule_options(plan);
     status = norma_plan_resolve(plan, problem, NORMA_PLACE_NONE, &run);
     const bool empty = status == NORMA_OK && (run.work.n == 0 || run.work.groups == 0);
-    if (status == NORMA_OK && !empty)
-        status = norma_schedule_work(&run.work, caps, &options, &schedule);
+    if (status == NORMA_OK)
+        status = empty ? check_empty(&run.work) : norma_schedule_work(&run.work, caps, &options, &schedule);
     if (status == NORMA_OK) {
         const bool counted = norma_schedule_may_count(&run.work, caps, &schedule);
         const norma_needs all = {
@@ -167,12 +176,41 @@ static norma_status check_workspace(const struct norma_device *device, const str
     return NORMA_OK;
 }
 
-static norma_status record_empty(norma_recorder *r, const norma_plan *plan, const norma_problem *problem,
+static norma_status not_counted(void)
+{
+    return norma_fail(NORMA_ERROR_UNSUPPORTED,
+                      "row_count: this problem's rows are not counted on the device (norma_needs)");
+}
+
+// Nothing that is read or written during a run may lie in the workspace.
+static norma_status check_apart(const norma_problem *problem, const struct norma_record_target *target, uint64_t size)
+{
+    const struct norma_place_in_buffer *count = &target->row_count, *at = &target->workspace;
+    if (size == 0)
+        return NORMA_OK;
+    const int64_t bytes = (int64_t)size;
+    const norma_tensor scratch = norma_tensor_buffer(NORMA_INT8, 1, &bytes, at->buffer, at->offset);
+    for (int a = 0; a < NORMA_ARG_COUNT; a++) {
+        const norma_tensor *t = norma_problem_tensor(problem, a);
+        if (t && norma_shares_elements(t, &scratch))
+            return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "workspace: shares memory with %s", norma_arg_name(a));
+    }
+    if (count->buffer == at->buffer && count->offset < at->offset + size &&
+        at->offset < count->offset + sizeof(uint32_t))
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "workspace: shares memory with row_count");
+    return NORMA_OK;
+}
+
+static norma_status record_empty(norma_recorder *r, const norma_plan *plan, const struct norma_planned *run,
                                  const struct norma_record_target *target)
 {
     struct norma_place_in_buffer places[NORMA_ARG_COUNT] = {{0}};
-    const norma_status status = norma_plan_places(plan, problem, places);
-    const size_t count = status == NORMA_OK ? fill_outputs(problem, r->commands, r->room.capacity) : 0;
+    norma_status status = check_empty(&run->work);
+    if (status == NORMA_OK && target->row_count.buffer)
+        status = not_counted();
+    if (status == NORMA_OK)
+        status = norma_plan_places(plan, &run->problem, places);
+    const size_t count = status == NORMA_OK ? fill_outputs(&run->problem, r->commands, r->room.capacity) : 0;
     if (count > r->room.capacity)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "recorder: room for %zu dispatches, %zu are needed",
                           r->room.capacity, count);
@@ -211,8 +249,7 @@ static norma_status check_count(const struct norma_device *device, const struct 
                                 const struct norma_schedule *schedule, const struct norma_place_in_buffer *count)
 {
     if (!norma_schedule_may_count(&run->work, &device->caps, schedule))
-        return norma_fail(NORMA_ERROR_UNSUPPORTED,
-                          "row_count: this problem's rows are not counted on the device (norma_needs)");
+        return not_counted();
     if (count->buffer->device != device)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "row_count: lies on %s, the plan is for %s",
                           count->buffer->device->id, device->id);
@@ -223,8 +260,9 @@ static norma_status check_count(const struct norma_device *device, const struct 
     return NORMA_OK;
 }
 
-static norma_status place(norma_recorder *r, const struct norma_place_in_buffer places[NORMA_ARG_COUNT],
-                          struct norma_schedule *schedule, const struct norma_record_target *target)
+static norma_status place(norma_recorder *r, const norma_problem *problem,
+                          const struct norma_place_in_buffer places[NORMA_ARG_COUNT], struct norma_schedule *schedule,
+                          const struct norma_record_target *target)
 {
     const struct norma_caps *caps = &r->device->caps;
     const bool counted = target->row_count.buffer != NULL;
@@ -237,7 +275,9 @@ static norma_status place(norma_recorder *r, const struct norma_place_in_buffer 
         else
             place_count(caps, target, &count, next++);
     }
-    const norma_status status = check_workspace(r->device, &target->workspace, schedule->workspace);
+    norma_status status = check_workspace(r->device, &target->workspace, schedule->workspace);
+    if (status == NORMA_OK)
+        status = check_apart(problem, target, schedule->workspace);
     if (status != NORMA_OK)
         return status;
     for (size_t i = 0; i < schedule->dispatch_count; i++, next++) {
@@ -260,7 +300,7 @@ static norma_status record(norma_recorder *r, const norma_plan *plan, const stru
         status = norma_schedule_work(&run->work, &r->device->caps, &options, &schedule);
     if (status == NORMA_OK && target->row_count.buffer)
         status = check_count(r->device, run, &schedule, &target->row_count);
-    return status == NORMA_OK ? place(r, places, &schedule, target) : status;
+    return status == NORMA_OK ? place(r, &run->problem, places, &schedule, target) : status;
 }
 
 norma_status norma_recorder_record(norma_recorder *recorder, norma_plan *plan, const norma_problem *problem,
@@ -279,7 +319,8 @@ norma_status norma_recorder_record(norma_recorder *recorder, norma_plan *plan, c
     norma_status status = norma_plan_resolve(plan, problem, NORMA_PLACE_BUFFER, &run);
     if (status != NORMA_OK)
         return status;
-    if (run.work.n == 0 || run.work.groups == 0)
-        return record_empty(recorder, plan, &run.problem, target);
-    return record(recorder, plan, &run, target);
+    const bool empty = run.work.n == 0 || run.work.groups == 0;
+    status = empty ? record_empty(recorder, plan, &run, target) : record(recorder, plan, &run, target);
+    norma_device_failed(device, status);
+    return status;
 }

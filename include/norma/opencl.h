@@ -36,7 +36,8 @@ typedef struct norma_opencl_enqueue_params {
     cl_command_queue queue;    // of the device, in its context; in order or out of order
     norma_recorder *recorder;  // of the plan's device
     norma_buffer *workspace;   // where norma_plan_get_needs asks for one: as many bytes behind the offset, that
-                               // no tensor shares
+                               // no tensor and no row count share (NORMA_ERROR_INVALID_ARGUMENT). Runs that share
+                               // a workspace must not execute at once.
     uint64_t workspace_offset; // bytes, a multiple of needs.alignment
     const cl_event *wait_list; // what the first kernel waits for
     uint32_t wait_count;

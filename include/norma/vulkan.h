@@ -33,7 +33,7 @@ typedef struct norma_vulkan_objects {
     // VK_KHR_shader_float_controls: without it some drivers take denormals for 0.
     const char *const *extensions;
     uint32_t extension_count;
-    // Features that were enabled, NULL for none. Norma needs none.
+    // Reserved: features that were enabled, NULL for none. Norma needs none and reads none yet.
     const VkPhysicalDeviceFeatures2 *features;
     VkPipelineCache pipeline_cache; // used by every compilation, from any thread (not externally synchronised); or null
     const VkAllocationCallbacks *allocation; // of every object that Norma makes, copied; may be NULL
@@ -63,7 +63,7 @@ typedef struct norma_vulkan_record_params {
     VkCommandBuffer command_buffer; // recording, outside a render pass, of the objects' queue family
     norma_recorder *recorder;       // of the plan's device
     norma_buffer *workspace; // where norma_plan_get_needs asks for one: as many bytes behind the offset, that no tensor
-                             // and no row count share
+                             // and no row count share (NORMA_ERROR_INVALID_ARGUMENT)
     uint64_t workspace_offset; // bytes, a multiple of needs.alignment
     // Where the number of rows is known on the device alone: a uint32_t in this buffer, read whenever the command
     // buffer executes, which then dispatches indirectly. The problem's rows are the most that there can be; what lies

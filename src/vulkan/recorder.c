@@ -157,15 +157,16 @@ norma_status nvk_record(struct norma_device *device, void *recorder, const struc
 {
     struct nvk_recorder *r = recorder;
     const norma_vulkan_record_params *params = target;
-    if (count > 0 && commands[0].kind == NORMA_COMMAND_FILL) {
-        r->tape.command = params->command_buffer;
-        record_fills(nvk_device_of(device), &r->tape, commands, count);
-        return NORMA_OK;
-    }
     if (count > r->tape.most - r->tape.used)
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "recorder: room for %u dispatches, %zu more are needed",
                           r->tape.most - r->tape.used, count);
     norma_status status = NORMA_OK;
+    if (count > 0 && commands[0].kind == NORMA_COMMAND_FILL) {
+        r->tape.command = params->command_buffer;
+        r->tape.used += (uint32_t)count; // a set each, which is not used: the recorder's room is in dispatches
+        record_fills(nvk_device_of(device), &r->tape, commands, count);
+        return status;
+    }
     for (size_t i = 0; i < count && status == NORMA_OK; i++) // before anything is recorded
         status = nvk_pipeline_find(device, commands[i].dispatch, &r->pipelines[i]);
     r->tape.command = params->command_buffer;

@@ -234,6 +234,61 @@ static void refused(norma_status status, norma_status wanted, const char *name)
         fail_msg("\"%s\", not of %s", norma_last_error(), name);
 }
 
+// A device that is lost stays lost, also where it was recording that noticed.
+#ifdef NORMA_HAVE_VULKAN
+static VkResult VKAPI_CALL lost_pool(VkDevice device, const VkDescriptorPoolCreateInfo *info,
+                                     const VkAllocationCallbacks *allocation, VkDescriptorPool *pool)
+{
+    (void)device, (void)info, (void)allocation, (void)pool;
+    return VK_ERROR_DEVICE_LOST;
+}
+
+static void test_vulkan_lost(void **state)
+{
+    struct scene s;
+    norma_recorder *recorder = NULL;
+    (void)state;
+    nvk_api_hook = keep_vulkan_table;
+    open_scene(&s, check_guest_vulkan);
+    nvk_api_hook = NULL;
+    take(record(&s, 0));
+    const PFN_vkCreateDescriptorPool real = vulkan_table->CreateDescriptorPool;
+    vulkan_table->CreateDescriptorPool = lost_pool;
+    assert_int_equal(norma_recorder_create(s.device, NULL, &recorder), NORMA_ERROR_DEVICE_LOST);
+    assert_null(recorder);
+    vulkan_table->CreateDescriptorPool = real;
+    refused(record(&s, 0), NORMA_ERROR_DEVICE_LOST, "device: vulkan:0 is lost");
+    close_scene(&s);
+}
+#endif
+
+#ifdef NORMA_HAVE_OPENCL
+static cl_int CL_API_CALL lost_kernel(cl_command_queue queue, cl_kernel kernel, cl_uint rank, const size_t *first,
+                                      const size_t *global, const size_t *local, cl_uint wait_count,
+                                      const cl_event *waits, cl_event *event)
+{
+    (void)queue, (void)kernel, (void)rank, (void)first, (void)global, (void)local, (void)wait_count, (void)waits;
+    (void)event;
+    return -9999;
+}
+
+static void test_opencl_lost(void **state)
+{
+    struct scene s;
+    (void)state;
+    ncl_api_hook = keep_opencl_table;
+    open_scene(&s, check_guest_opencl);
+    ncl_api_hook = NULL;
+    take(record(&s, 0));
+    const struct ncl_api real = *opencl_table;
+    opencl_table->EnqueueNDRangeKernel = lost_kernel;
+    assert_int_equal(record(&s, 0), NORMA_ERROR_DEVICE_LOST);
+    *opencl_table = real;
+    refused(record(&s, 0), NORMA_ERROR_DEVICE_LOST, "device: opencl:0 is lost");
+    close_scene(&s);
+}
+#endif
+
 // A variant that another plan's compilation loses is not lost for a plan that has it compiled.
 static void check_dropped(norma_status (*open)(struct check_guest **guest))
 {
@@ -279,6 +334,29 @@ static void check_refusals(norma_status (*open)(struct check_guest **guest))
     norma_buffer_destroy(&foreign);
     norma_recorder_destroy(&small);
     norma_context_destroy(&other);
+    close_scene(&s);
+}
+
+// The workspace is written during the run, before the last tensor is read.
+static void check_workspace_refusals(norma_status (*open)(struct check_guest **guest))
+{
+    struct scene s;
+    norma_needs needs = {.size = sizeof(needs)};
+    open_scene(&s, open);
+    take(norma_plan_get_needs(s.plan[1], &s.problem[1], &needs));
+    assert_true(needs.workspace > 0);
+    refused(s.guest->run(s.guest, s.plan[1], &s.problem[1], s.recorder, s.buffer, 0), NORMA_ERROR_INVALID_ARGUMENT,
+            "workspace: shares memory with x");
+    take(norma_plan_get_needs(s.plan[0], &s.problem[0], &needs));
+    assert_true(needs.counted_workspace > 0);
+    norma_buffer_destroy(&s.workspace);
+    take(check_guest_buffer(s.guest, s.device, needs.counted_workspace + 4, &s.workspace));
+    s.guest->row_count = s.workspace;
+    s.guest->row_count_offset = (needs.counted_workspace - 1) / 4 * 4;
+    refused(s.guest->run(s.guest, s.plan[0], &s.problem[0], s.recorder, s.workspace, 0), NORMA_ERROR_INVALID_ARGUMENT,
+            "workspace: shares memory with row_count");
+    s.guest->row_count_offset = (needs.counted_workspace + 3) / 4 * 4;
+    take(s.guest->run(s.guest, s.plan[0], &s.problem[0], s.recorder, s.workspace, 0));
     close_scene(&s);
 }
 
@@ -385,6 +463,7 @@ static void test_vulkan_refusals(void **state)
 {
     (void)state;
     check_refusals(check_guest_vulkan);
+    check_workspace_refusals(check_guest_vulkan);
 }
 
 static norma_status create_with(norma_vulkan_objects objects)
@@ -489,6 +568,7 @@ static void test_opencl_refusals(void **state)
 {
     (void)state;
     check_refusals(check_guest_opencl);
+    check_workspace_refusals(check_guest_opencl);
 }
 #endif
 
@@ -499,10 +579,12 @@ int main(void)
         cmocka_unit_test(test_vulkan_calls),    cmocka_unit_test(test_vulkan_dropped),
         cmocka_unit_test(test_vulkan_refusals), cmocka_unit_test(test_vulkan_objects),
         cmocka_unit_test(test_vulkan_address),  cmocka_unit_test(test_vulkan_row_count),
+        cmocka_unit_test(test_vulkan_lost),
 #endif
 #ifdef NORMA_HAVE_OPENCL
         cmocka_unit_test(test_opencl_calls),    cmocka_unit_test(test_opencl_dropped),
         cmocka_unit_test(test_opencl_refusals), cmocka_unit_test(test_opencl_row_count),
+        cmocka_unit_test(test_opencl_lost),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,12 +101,60 @@ static void check(norma_status (*open)(struct check_guest **guest), int kind)
     check_guest_close(&guest);
 }
 
+// What is refused of problems with elements is refused of empty ones too; and fills take their room in a recorder.
+static void check_limits(norma_status (*open)(struct check_guest **guest), bool charged)
+{
+    struct check_guest *guest = NULL;
+    norma_context_params params = NORMA_CONTEXT_DEFAULTS;
+    norma_context *context = NULL;
+    norma_buffer *buffer = NULL;
+    norma_recorder *recorder = NULL;
+    norma_plan *plan = NULL, *wide = NULL;
+    norma_needs needs = {.size = sizeof needs};
+    const norma_recorder_params most = {sizeof most, 34 + 33};
+    static const int64_t shape[] = {3, 0}, rows[] = {3};
+    struct outputs o;
+    assert_int_equal(open(&guest), NORMA_OK);
+    params.cache_dir = "";
+    guest->objects(guest, &params);
+    take(norma_context_create(&params, &context));
+    norma_device *device = norma_context_device(context, 0);
+    take(guest->buffer(guest, device, BYTES, &buffer));
+    take(norma_recorder_create(device, &most, &recorder));
+    make(&o, 2, buffer, NULL);
+    take(norma_plan_create(device, &o.problem, NULL, &plan));
+    take(guest->run(guest, plan, &o.problem, recorder, NULL, 0));
+    if (charged)
+        refused(guest->run(guest, plan, &o.problem, recorder, NULL, 0), NORMA_ERROR_OUT_OF_MEMORY, "recorder:", "34");
+    take(norma_recorder_reset(recorder));
+    take(guest->run(guest, plan, &o.problem, recorder, NULL, 0));
+    take(norma_recorder_reset(recorder));
+    guest->row_count = buffer;
+    refused(guest->run(guest, plan, &o.problem, recorder, NULL, 0), NORMA_ERROR_UNSUPPORTED, "row_count:", "rows");
+    guest->row_count = NULL;
+    const norma_tensor x = norma_tensor_host(NORMA_FLOAT64, 2, shape, NULL);
+    const norma_tensor rstd = norma_tensor_buffer(NORMA_FLOAT64, 1, rows, buffer, 0);
+    norma_problem p = NORMA_RMS_NORM_DEFAULTS;
+    p.x = p.y = &x;
+    p.rstd = &rstd;
+    take(norma_plan_create(device, &p, NULL, &wide));
+    refused(norma_plan_get_needs(wide, &p, &needs), NORMA_ERROR_UNSUPPORTED, "x:", "float64");
+    refused(guest->run(guest, wide, &p, recorder, NULL, 0), NORMA_ERROR_UNSUPPORTED, "x:", "float64");
+    norma_plan_destroy(&wide);
+    norma_plan_destroy(&plan);
+    norma_recorder_destroy(&recorder);
+    norma_buffer_destroy(&buffer);
+    norma_context_destroy(&context);
+    check_guest_close(&guest);
+}
+
 #ifdef NORMA_HAVE_VULKAN
 static void test_vulkan(void **state)
 {
     (void)state;
     for (int kind = 0; kind < 3; kind++)
         check(check_guest_vulkan, kind);
+    check_limits(check_guest_vulkan, true);
 }
 #endif
 
@@ -116,6 +164,7 @@ static void test_opencl(void **state)
     (void)state;
     for (int kind = 0; kind < 3; kind++)
         check(check_guest_opencl, kind);
+    check_limits(check_guest_opencl, false); // nothing of a queue's is the recorder's
 }
 #endif
 
