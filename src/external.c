@@ -93,7 +93,8 @@ norma_status norma_buffer_from_host(norma_device *device, void *host, uint64_t s
     const bool may = align && (uintptr_t)host % align == 0 && (align <= NORMA_HOST_ALIGN || size % align == 0);
     norma_status status =
         may ? device->backend->buffer_import(device, host, size, buffer) : (norma_status)NORMA_ERROR_UNSUPPORTED;
-    if (status == NORMA_ERROR_UNSUPPORTED)
+    // The memory is the caller's, so what there is not enough of is the driver's to take it in: a copy may do.
+    if (status == NORMA_ERROR_UNSUPPORTED || status == NORMA_ERROR_OUT_OF_MEMORY)
         status = device->backend->buffer_create(device, size, buffer);
     buffer->mirror = host;
     return hand_out(status, buffer, out);

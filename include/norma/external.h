@@ -36,8 +36,8 @@ typedef enum norma_handle_type {
     NORMA_HANDLE_DMA_BUF = 2
 } norma_handle_type;
 
-// What names the memory of a buffer elsewhere. Plain data: another process gets the struct as bytes, and fd through a
-// socket (SCM_RIGHTS), which gives it a number of its own there.
+// What names the memory of a buffer elsewhere. Plain data: another process, of the same word size, gets the struct as
+// bytes, and fd through a socket (SCM_RIGHTS), which gives it a number of its own there.
 typedef struct norma_memory_handle {
     size_t size;            // sizeof(norma_memory_handle)
     norma_handle_type type; // one
@@ -45,7 +45,8 @@ typedef struct norma_memory_handle {
     uint64_t bytes;        // of the buffer
     uint64_t allocation;   // bytes of the memory behind it, from the buffer's first on; 0: as many as the buffer takes
     uint32_t memory_types; // Vulkan's memory type i will do where bit i is set; 0: any that the importer has for it
-    int32_t dedicated;     // 1: the memory was allocated for one buffer alone (VkMemoryDedicatedAllocateInfo)
+    int32_t dedicated;     // 1: the memory was allocated for one buffer alone (VkMemoryDedicatedAllocateInfo); 0 is
+                           // NORMA_ERROR_INVALID_ARGUMENT where the driver takes in no other
     // 1: to be refused by a device whose UUIDs are others than these two, or whose LUID is another where both have one.
     // norma_buffer_export sets it for opaque descriptors, which mean nothing to another driver; an importer may set or
     // clear it. VkPhysicalDeviceIDProperties; cl_khr_device_uuid.

@@ -13,7 +13,8 @@ extern "C" {
 // If a device fails, the next one does the work (device "auto"), and the log says so once.
 NORMA_API norma_status norma_run(norma_context *context, const norma_problem *problem);
 
-// One device as the scheduler sees it for a problem.
+// One device as the scheduler sees it for a problem. Arrays of these have no size field: members are added with a new
+// soname alone.
 typedef struct norma_prediction {
     norma_device *device;
     double seconds;      // predicted; infinite where the device cannot do it

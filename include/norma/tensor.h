@@ -39,6 +39,7 @@ struct norma_buffer;
 // W, 4] in memory, has the shape [N, 10, H, W], the strides [12*H*W, 1, 4*W, 4], channel_block 4 and block_stride
 // 4*H*W: norma_tensor_pack() makes that of a contiguous view. Where p does not divide C, the memory of the last block
 // is all there, but its elements from C on are neither read nor written. channel_block 0 and 1: not packed.
+// The struct has no size field: members are added with a new soname alone.
 typedef struct norma_tensor {
     norma_dtype dtype;
     int32_t rank;                    // 0 to NORMA_MAX_RANK

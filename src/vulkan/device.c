@@ -47,8 +47,10 @@ static norma_status find_extensions(struct nvk_device *d, const norma_vulkan_obj
     if (!(list = norma_zalloc(d->allocator, count + 1u, sizeof(*list))))
         return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "out of host memory");
     const VkResult result = d->api->EnumerateDeviceExtensionProperties(d->physical, NULL, &count, list);
-    if (result != VK_INCOMPLETE)
-        NVK(result);
+    if (result != VK_SUCCESS && result != VK_INCOMPLETE) {
+        status = nvk_fail("api->EnumerateDeviceExtensionProperties", result);
+        goto error;
+    }
     for (uint32_t i = 0; i < count; i++) {
         if (!strcmp(list[i].extensionName, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME))
             d->host_import = d->api->GetMemoryHostPointerPropertiesEXT != NULL &&

@@ -80,7 +80,6 @@ static bool choose_type(const struct nvk_device *d, uint32_t usable, uint32_t *t
 
 static norma_status allocate(struct nvk_device *d, struct nvk_buffer *b, const void *next, uint64_t size, uint32_t type)
 {
-    norma_status status = NORMA_OK;
     const VkMemoryDedicatedAllocateInfo dedicated = {
         .sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO, .pNext = next, .buffer = b->handle};
     const VkMemoryAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
@@ -90,11 +89,11 @@ static norma_status allocate(struct nvk_device *d, struct nvk_buffer *b, const v
     const VkResult result = d->api->AllocateMemory(d->handle, &info, d->allocation, &b->memory);
     if (result == VK_ERROR_INVALID_EXTERNAL_HANDLE)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "fd: names no memory of that type and size");
-    NVK(result);
+    if (result != VK_SUCCESS)
+        return nvk_fail("api->AllocateMemory", result);
     b->allocation = size;
     b->type = type;
-error:
-    return status;
+    return NORMA_OK;
 }
 
 static norma_status finish(struct norma_device *device, struct nvk_buffer *b, uint64_t size,
@@ -104,8 +103,13 @@ static norma_status finish(struct norma_device *device, struct nvk_buffer *b, ui
     norma_status status = NORMA_OK;
     void *host = NULL;
     NVK(d->api->BindBufferMemory(d->handle, b->handle, b->memory, 0));
-    if (device->caps.kind != NORMA_DEVICE_DISCRETE && nvk_mappable(d, b->type))
-        NVK(d->api->MapMemory(d->handle, b->memory, 0, VK_WHOLE_SIZE, 0, &host));
+    if (device->caps.kind != NORMA_DEVICE_DISCRETE && nvk_mappable(d, b->type)) {
+        const VkResult result = d->api->MapMemory(d->handle, b->memory, 0, VK_WHOLE_SIZE, 0, &host);
+        if (result == VK_ERROR_OUT_OF_HOST_MEMORY || result == VK_ERROR_OUT_OF_DEVICE_MEMORY)
+            status = nvk_fail("api->MapMemory", result);
+        else if (result != VK_SUCCESS) // memory that a driver does not map is read and written by copies
+            host = NULL;
+    }
     *buffer = (struct norma_buffer){.device = device, .size = size, .host = host, .impl = b};
 error:
     return status;
@@ -155,19 +159,18 @@ error:
 // The memory types that the buffer, the handle and, for a dma_buf, the driver agree on.
 static norma_status usable_types(struct nvk_device *d, const norma_memory_handle *handle, int fd, uint32_t *usable)
 {
-    norma_status status = NORMA_OK;
     if (handle->type == NORMA_HANDLE_DMA_BUF) { // of an opaque descriptor the driver must not be asked
         VkMemoryFdPropertiesKHR properties = {.sType = VK_STRUCTURE_TYPE_MEMORY_FD_PROPERTIES_KHR};
         const VkResult result = d->api->GetMemoryFdPropertiesKHR(d->handle, bit_of(handle->type), fd, &properties);
         if (result == VK_ERROR_INVALID_EXTERNAL_HANDLE)
             return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "fd: names no memory of that type");
-        NVK(result);
+        if (result != VK_SUCCESS)
+            return nvk_fail("api->GetMemoryFdPropertiesKHR", result);
         *usable &= properties.memoryTypeBits;
     }
     if (handle->memory_types)
         *usable &= handle->memory_types;
-error:
-    return status;
+    return NORMA_OK;
 }
 
 // The driver owns fd where b->memory is made.
@@ -202,6 +205,11 @@ norma_status nvk_buffer_take(struct norma_device *device, const norma_memory_han
     norma_status status = begin(device, handle->bytes, handle->type, &b, &needs);
     if (status != NORMA_OK)
         return status;
+    if ((d->dedicated_only & (uint32_t)handle->type) && !handle->dedicated) {
+        nvk_buffer_release(d, b);
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT,
+                          "dedicated: 0; %s takes in memory of that type that is one buffer's alone", device->id);
+    }
     b->dedicated = handle->dedicated != 0; // the exporter's word: it must be as there
     b->foreign = handle->type == NORMA_HANDLE_DMA_BUF && d->queue_foreign;
     const int fd = norma_fd_copy(handle->fd, &open);

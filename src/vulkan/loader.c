@@ -133,8 +133,13 @@ norma_status nvk_enumerate(norma_context *context, void (*add)(void *user, struc
     for (uint32_t i = 0, index = 0; i < count && status == NORMA_OK; i++) {
         VkPhysicalDeviceProperties properties;
         instance->api.GetPhysicalDeviceProperties(physical[i], &properties);
-        if (properties.apiVersion >= VK_API_VERSION_1_1)
-            status = nvk_add_device(context, instance, physical[i], index++, add, user);
+        if (properties.apiVersion < VK_API_VERSION_1_1)
+            continue;
+        status = nvk_add_device(context, instance, physical[i], index++, add, user);
+        if (status != NORMA_OK && status != NORMA_ERROR_OUT_OF_MEMORY) { // it is set aside: others may be well
+            norma_log(context, 1, "vulkan:%u is set aside: %s", index - 1, norma_last_error());
+            status = NORMA_OK;
+        }
     }
 error:
     norma_free(physical);

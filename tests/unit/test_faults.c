@@ -350,6 +350,56 @@ static void test_vulkan_versions(void **state)
     }
 }
 
+// The one device stands for two, of which the first does not say what extensions it has.
+static int extension_queries;
+
+static VKAPI_ATTR VkResult VKAPI_CALL list_twice(VkInstance instance, uint32_t *count, VkPhysicalDevice *devices)
+{
+    uint32_t one = 1;
+    *count = 2;
+    if (!devices)
+        return VK_SUCCESS;
+    const VkResult result = real.EnumeratePhysicalDevices(instance, &one, devices);
+    devices[1] = devices[0];
+    return result;
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL fail_first(VkPhysicalDevice physical, const char *layer, uint32_t *count,
+                                                 VkExtensionProperties *list)
+{
+    return extension_queries++ ? real.EnumerateDeviceExtensionProperties(physical, layer, count, list)
+                               : VK_ERROR_INITIALIZATION_FAILED;
+}
+
+static void take_lists(struct nvk_api *api)
+{
+    if (!api->EnumeratePhysicalDevices)
+        return;
+    real = *api;
+    api->EnumeratePhysicalDevices = list_twice;
+    api->EnumerateDeviceExtensionProperties = fail_first;
+}
+
+static void test_vulkan_beside_broken(void **state)
+{
+    (void)state;
+    norma_device_info info = {.size = sizeof info};
+    extension_queries = 0;
+    nvk_api_hook = take_lists;
+    norma_context *context = make_context("vulkan:1");
+    nvk_api_hook = NULL;
+    assert_true(extension_queries > 1);
+    int usable[2] = {-1, -1};
+    for (size_t i = 0; i < norma_context_device_count(context); i++) {
+        assert_int_equal(norma_device_get_info(norma_context_device(context, i), &info), NORMA_OK);
+        if (!strncmp(info.id, "vulkan:", 7))
+            usable[info.id[7] == '1'] = info.usable;
+    }
+    assert_int_equal(usable[0], 0);
+    assert_int_equal(usable[1], 1);
+    norma_context_destroy(&context);
+}
+
 // lavapipe's limit comes from the table alone.
 static void test_vulkan_iterations(void **state)
 {
@@ -511,6 +561,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_vulkan_set_aside),
         cmocka_unit_test(test_vulkan_without_shuffles),
         cmocka_unit_test(test_vulkan_versions),
+        cmocka_unit_test(test_vulkan_beside_broken),
         cmocka_unit_test(test_vulkan_iterations),
 #endif
 #ifdef NORMA_HAVE_OPENCL

@@ -17,7 +17,8 @@ static struct {
     uint32_t dma_types;            // and says of a dma_buf's memory types; 0: all
     bool fail_memory,
         fail_closing; // AllocateMemory; closing the descriptor as some drivers do, and the standard says not
-    bool fail_bind, fail_export;
+    bool fail_bind, fail_export, fail_map;
+    VkResult fail_allocation; // of memory that others have too
 } fake;
 static struct {
     uint32_t extensions; // enabled, of those that are for handles
@@ -111,7 +112,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL allocate_memory(VkDevice device, const VkM
     VkExportMemoryAllocateInfo export;
     VkImportMemoryFdInfoKHR import;
     VkMemoryAllocateInfo plain = *info;
-    bool shared = false;
+    bool shared = false, of_host = false;
     plain.pNext = NULL;
     for (const VkBaseInStructure *at = info->pNext; at; at = at->pNext) {
         if (at->sType == VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO) {
@@ -131,8 +132,12 @@ static VKAPI_ATTR VkResult VKAPI_CALL allocate_memory(VkDevice device, const VkM
             import.pNext = NULL;
             plain.pNext = &import;
             shared = true;
+        } else if (at->sType == VK_STRUCTURE_TYPE_IMPORT_MEMORY_HOST_POINTER_INFO_EXT) {
+            of_host = true;
         }
     }
+    if (fake.fail_allocation && (shared || of_host))
+        return fake.fail_allocation;
     if (!shared)
         return real.AllocateMemory(device, info, allocator, memory);
     seen.size = info->allocationSize;
@@ -157,6 +162,12 @@ static VKAPI_ATTR VkResult VKAPI_CALL bind_memory(VkDevice device, VkBuffer buff
                                                   VkDeviceSize offset)
 {
     return fake.fail_bind ? VK_ERROR_OUT_OF_DEVICE_MEMORY : real.BindBufferMemory(device, buffer, memory, offset);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL map_memory(VkDevice device, VkDeviceMemory memory, VkDeviceSize offset,
+                                                 VkDeviceSize size, VkMemoryMapFlags flags, void **host)
+{
+    return fake.fail_map ? VK_ERROR_MEMORY_MAP_FAILED : real.MapMemory(device, memory, offset, size, flags, host);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL get_fd(VkDevice device, const VkMemoryGetFdInfoKHR *info, int *fd)
@@ -202,6 +213,7 @@ static void stand_between(struct nvk_api *api)
     api->AllocateMemory = allocate_memory;
     api->FreeMemory = free_memory;
     api->BindBufferMemory = bind_memory;
+    api->MapMemory = map_memory;
     api->GetMemoryFdKHR = get_fd;
     api->GetMemoryFdPropertiesKHR = fd_properties;
     api->CmdPipelineBarrier = barrier;
@@ -251,6 +263,10 @@ static void round_trip(norma_handle_type type, VkExternalMemoryHandleTypeFlags b
     assert_int_equal(seen.to, others);
     assert_int_not_equal(seen.from, others);
     const VkBuffer first = seen.dedicated;
+    norma_memory_handle undedicated = handle;
+    undedicated.dedicated = 0;
+    if (fake.dedicated)
+        refused(norma_buffer_import(device, &undedicated, &twin), NORMA_ERROR_INVALID_ARGUMENT, "dedicated:", "alone");
     take(norma_buffer_import(device, &handle, &twin));
     assert_int_equal(seen.imported, bit);
     assert_int_equal(seen.size, handle.allocation);
@@ -321,6 +337,47 @@ static void test_failures(void **state)
     assert_int_equal(fcntl(handle.fd, F_GETFD), -1);
     norma_buffer_destroy(&twin);
     norma_buffer_destroy(&buffer);
+    close_fake(&context);
+}
+
+// Memory of the caller's that the driver has no room to take in is copied; what it does not map is staged.
+static void test_fallbacks(void **state)
+{
+    (void)state;
+    norma_context *context;
+    norma_device *device = open_fake(&context);
+    norma_buffer *buffer = NULL, *twin = NULL, *copy = NULL;
+    norma_buffer_info info = {.size = sizeof info};
+    norma_memory_handle handle = NORMA_MEMORY_HANDLE_DEFAULTS;
+    float got[COUNT];
+    float *values = aligned_alloc(PAGE, PAGE);
+    assert_non_null(values);
+    external_fill(values, 6);
+    fake.fail_allocation = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    refused(norma_buffer_create_shared(device, PAGE, NORMA_HANDLE_OPAQUE_FD, &buffer), NORMA_ERROR_OUT_OF_MEMORY,
+            "vkAllocateMemory:", "out of memory");
+    take(norma_buffer_from_host(device, values, PAGE, &copy));
+    fake.fail_allocation = VK_SUCCESS;
+    take(norma_buffer_get_info(copy, &info));
+    assert_int_equal(info.zero_copy, 0);
+    take(norma_buffer_acquire(copy));
+    take(norma_buffer_read(copy, 0, got, PAGE));
+    assert_memory_equal(got, values, sizeof got);
+    take(norma_buffer_create_shared(device, PAGE, NORMA_HANDLE_OPAQUE_FD, &buffer));
+    take(norma_buffer_export(buffer, &handle));
+    take(norma_buffer_write(buffer, 0, values, PAGE));
+    take(norma_buffer_release(buffer));
+    fake.fail_map = true;
+    take(norma_buffer_import(device, &handle, &twin));
+    fake.fail_map = false;
+    take(norma_buffer_acquire(twin));
+    memset(got, 0, sizeof got);
+    take(norma_buffer_read(twin, 0, got, PAGE));
+    assert_memory_equal(got, values, sizeof got);
+    norma_buffer_destroy(&twin);
+    norma_buffer_destroy(&buffer);
+    norma_buffer_destroy(&copy);
+    free(values);
     close_fake(&context);
 }
 
@@ -482,8 +539,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #ifdef NORMA_HAVE_VULKAN
-        cmocka_unit_test(test_types),  cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_hidden), cmocka_unit_test(external_given),
+        cmocka_unit_test(test_types),     cmocka_unit_test(test_failures),  cmocka_unit_test(test_hidden),
+        cmocka_unit_test(external_given), cmocka_unit_test(test_fallbacks),
 #endif
 #ifdef NORMA_HAVE_OPENCL
         cmocka_unit_test(test_opencl),
