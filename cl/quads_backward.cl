@@ -24,13 +24,25 @@ static inline struct gradient4 gradient4_of(const struct view *view, float4 x, f
     return d;
 }
 
-// What the lanes add to the two sums of ST_OUTPUT, but for ST_SUM_ABOUT_MEAN.
+// is_lost() of each lane.
+static inline int4 lost4(float4 product, float4 a, float4 b)
+{
+    return !isfinite(product) | ((fabs(product) < 0x1p-100f) & (a != 0) & (b != 0));
+}
+
+// What the lanes add to the two sums of ST_OUTPUT, but for ST_SUM_ABOUT_MEAN. NaN for what lost something on the way:
+// strided_rescue.
 static inline struct sums4 terms4(const struct view *view, const struct gradient4 *d)
 {
     uint output = word(view, ST_OUTPUT);
-    if (output == ST_SUM_STATISTICS)
-        return (struct sums4){d->g, d->g * d->xhat};
-    return (struct sums4){output == ST_SUM_DWEIGHT ? d->dv2 * d->xhat : d->dv2, 0};
+    bool two = output == ST_SUM_STATISTICS;
+    float4 g = two ? d->g : d->dv2, product = output == ST_SUM_DBIAS ? g : g * d->xhat;
+    if (any(fmin(fmin(fabs(product), fabs(g)), fabs(d->dv2)) < 0x1p-100f)) { // what overflowed makes the sums NaN itself
+        int4 lost = lost4(d->dv2, d->dy, d->slope) | lost4(g, d->dv2, d->factor) | lost4(product, g, d->xhat);
+        g = select(g, (float4)NAN, lost);
+        product = select(product, (float4)NAN, lost);
+    }
+    return two ? (struct sums4){g, product} : (struct sums4){product, 0};
 }
 
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_column_grad) || defined(NORMA_ONLY_plane_grad)
@@ -38,9 +50,10 @@ static inline struct sums4 terms4(const struct view *view, const struct gradient
 static inline float rescued(float dx, float xhat, float t, float dv2, float g, float dy, float slope, float factor,
                             stat cell, stat c)
 {
-    bool lost = is_lost(dv2, dy, slope) || is_lost(g, dv2, factor) || dt_is_lost(dx, g, c);
+    if (!is_lost(dv2, dy, slope) && !is_lost(g, dv2, factor) && !dt_is_lost(dx, g, c))
+        return dx;
     struct wide wide = wide_mul(wide_mul(wide_of(dy), wide_of(slope)), wide_of(factor));
-    return lost ? wide_float(wide_dt(wide, xhat, t, cell, c)) : dx;
+    return wide_float(wide_dt(wide, xhat, t, cell, c));
 }
 
 #define RESCUE_LANE(i)                                                                                                  \
@@ -52,6 +65,10 @@ static inline float4 dx4(const struct gradient4 *d, const struct cells4 *cell, c
     float4 dx = (((d->g - c->m) - d->xhat * c->r) * cell->s) * cell->a - sign(d->t) * c->s;
     float4 least = fmin(fmin(fabs(dx), fabs(d->g)), fabs(d->dv2));
     if (all((least >= 0x1p-100f) & isfinite(dx) & (c->a == 0)))
+        return dx;
+    // Zeros are ordinary: those whose factors are 0.
+    float4 any_g = fabs(d->g) + fabs(c->m) + fabs(c->r);
+    if (!any(lost4(d->dv2, d->dy, d->slope) | lost4(d->g, d->dv2, d->factor) | lost4(dx, 1.0f, any_g) | (c->a != 0)))
         return dx;
     RESCUE_LANE(x);
     RESCUE_LANE(y);

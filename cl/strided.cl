@@ -16,6 +16,7 @@ static inline float2 statistics_term(const struct view *view, const struct index
     return (float2)(d, d * d);
 }
 
+// NaN for what lost something on the way: strided_rescue.
 static inline float2 sums_term(const struct view *view, const struct index *index)
 {
     uint output = word(view, ST_OUTPUT);
@@ -25,16 +26,23 @@ static inline float2 sums_term(const struct view *view, const struct index *inde
     stat cell = cell_at(view, index);
     struct value v = value_at(view, index, &e, cell);
     struct gradient d = gradient_at(view, index, &e, &v);
-    if (output == ST_SUM_STATISTICS)
-        return (float2)(d.g, d.g * v.xhat);
-    if (output == ST_SUM_DWEIGHT)
-        return (float2)(d.dv1 * v.normalised, 0);
-    if (output == ST_SUM_DBIAS)
-        return (float2)(d.dv1, 0);
-    stat c = coefficients_at(view, index);
-    float dt = dt_at(&e, &v, d.g, cell, c), dh = dh_of(view, index, &e, dt);
-    bool lost = d.lost || dt_is_lost(dt, d.g, c) || is_lost(dh, dt, e.before);
-    return (float2)(lost ? NAN : dh * (output == ST_SUM_DGATE ? e.biased : e.gate), 0); // NaN: strided_rescue
+    float gradient = d.dv1, factor = 1.0f;
+    if (output == ST_SUM_STATISTICS) {
+        gradient = d.g;
+        factor = v.xhat;
+    } else if (output == ST_SUM_DWEIGHT) {
+        factor = v.normalised;
+    } else if (output != ST_SUM_DBIAS) {
+        stat c = coefficients_at(view, index);
+        float dt = dt_at(&e, &v, d.g, cell, c);
+        gradient = dh_of(view, index, &e, dt);
+        factor = output == ST_SUM_DGATE ? e.biased : e.gate;
+        d.lost = d.lost || dt_is_lost(dt, d.g, c) || is_lost(gradient, dt, e.before);
+    }
+    float product = gradient * factor;
+    if (d.lost || is_lost(product, gradient, factor))
+        return NAN;
+    return output == ST_SUM_STATISTICS ? (float2)(gradient, product) : (float2)(product, 0);
 }
 
 // A lane's 16 steps in a block, from the group's element i on.

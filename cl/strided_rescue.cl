@@ -1,5 +1,5 @@
-// Sums of backward that overflowed, or are so small that their terms may have lost digits: once more, the terms in wide
-// floats, at the power of two that the largest of the chunk asks for. Included by strided.cl.
+// Sums of backward that overflowed or have a term that lost something (a NaN): once more, the terms in wide floats, at
+// the power of two that the largest of the chunk asks for. Included by strided.cl.
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_rescue)
 struct wide_pair {
     struct wide first, second;
@@ -77,10 +77,9 @@ static inline float2 wide_chunk_sums(const struct view *view, struct index *inde
     return ((T[0] + T[4]) + (T[2] + T[6])) + ((T[1] + T[5]) + (T[3] + T[7]));
 }
 
-static inline bool sums_are_lost(const struct view *view, stat sums)
+static inline bool sums_are_lost(stat sums)
 {
-    bool small = fabs(sums.x) < 0x1p-60f && fabs(sums.y) < 0x1p-60f && word(view, ST_OUTPUT) != ST_SUM_ABOUT_MEAN;
-    return small || !isfinite(sums.x) || !isfinite(sums.y);
+    return !isfinite(sums.x) || !isfinite(sums.y);
 }
 
 // Where nothing was lost, whatever was found in float stays.
@@ -92,7 +91,7 @@ STRIDED(strided_rescue)
     if (unit >= word(&view, ST_CHUNKS) * word(&view, ST_GROUPS))
         return;
     struct chunk chunk = chunk_of(&view, unit);
-    if (!sums_are_lost(&view, cells(&view)[chunk.out]))
+    if (!sums_are_lost(cells(&view)[chunk.out]))
         return;
     set_group(&view, chunk.group, &index);
     int2 e = largest_exponents(&view, &index, chunk.begin, chunk.end);

@@ -42,13 +42,30 @@ struct sums4 {
     vec4 first, second;
 };
 
-// What the lanes add to the two sums of ST_OUTPUT, but for ST_SUM_ABOUT_MEAN.
+// is_lost() of each lane.
+bvec4 lost4(vec4 product, vec4 a, vec4 b)
+{
+    return bvec4(is_lost(product.x, a.x, b.x), is_lost(product.y, a.y, b.y), is_lost(product.z, a.z, b.z),
+                 is_lost(product.w, a.w, b.w));
+}
+
+// What the lanes add to the two sums of ST_OUTPUT, but for ST_SUM_ABOUT_MEAN. NaN for what lost something on the way:
+// strided_rescue.
 sums4 terms4(gradient4 d)
 {
-    precise vec4 gx = d.g * d.xhat, dvx = d.dv2 * d.xhat;
-    if (output_kind == ST_SUM_STATISTICS)
-        return sums4(d.g, gx);
-    return sums4(output_kind == ST_SUM_DWEIGHT ? dvx : d.dv2, vec4(0.0));
+    bool two = output_kind == ST_SUM_STATISTICS;
+    vec4 g = two ? d.g : d.dv2;
+    precise vec4 gx = g * d.xhat;
+    vec4 product = output_kind == ST_SUM_DBIAS ? g : gx;
+    vec4 least = min(min(abs(product), abs(g)), abs(d.dv2));
+    // 2^-100; what overflowed makes the sums NaN itself. A loop, as above.
+    for (bool small = any(lessThan(least, vec4(7.888609052210118e-31))); small; small = false) {
+        vec4 lost = vec4(lost4(d.dv2, d.dy, d.slope)) + vec4(lost4(g, d.dv2, d.factor)) + vec4(lost4(product, g, d.xhat));
+        bvec4 spoilt = greaterThan(lost, vec4(0.0));
+        g = mix(g, vec4(uintBitsToFloat(0x7fc00000u)), spoilt);
+        product = mix(product, vec4(uintBitsToFloat(0x7fc00000u)), spoilt);
+    }
+    return two ? sums4(g, product) : sums4(product, vec4(0.0));
 }
 
 // dx of one lane, in wide floats if it may have lost something.
@@ -70,7 +87,13 @@ vec4 dx4(gradient4 d, cells4 cell, cells4 c)
     vec4 least = min(min(abs(dx), abs(d.g)), abs(d.dv2)), most = abs(dx) + c.a;
     bool fine = all(greaterThanEqual(least, vec4(7.888609052210118e-31))) && all(lessThan(most, vec4(3e38))) &&
                 c.a == vec4(0.0); // 2^-100
-    // A loop, since lavapipe jumps over one that has no iteration but goes through both sides of a branch.
+    // Zeros are ordinary: those whose factors are 0. Loops, since lavapipe jumps over one that has no iteration but goes
+    // through both sides of a branch.
+    for (bool once = !fine; once; once = false) {
+        precise vec4 any_g = abs(d.g) + abs(c.m) + abs(c.r);
+        fine = !any(lost4(d.dv2, d.dy, d.slope)) && !any(lost4(d.g, d.dv2, d.factor)) &&
+               !any(lost4(dx, vec4(1.0), any_g)) && c.a == vec4(0.0);
+    }
     for (uint i = fine ? 4u : 0u; i < 4u; ++i)
         dx[i & 3u] = rescued(dx[i & 3u], d, i & 3u, vec4(cell.m[i & 3u], cell.r[i & 3u], cell.s[i & 3u], cell.a[i & 3u]),
                              vec4(c.m[i & 3u], c.r[i & 3u], c.s[i & 3u], c.a[i & 3u]));

@@ -1,6 +1,6 @@
-// Sums of backward that overflowed, or are so small that their terms may have lost digits: once more, the terms in wide
-// floats, at the power of two that the largest of the chunk asks for; an invocation a chunk. Where nothing was lost,
-// whatever was found in float stays.
+// Sums of backward that overflowed or have a term that lost something (a NaN): once more, the terms in wide floats, at
+// the power of two that the largest of the chunk asks for; an invocation a chunk. Where nothing was lost, whatever was
+// found in float stays.
 #version 450
 #define QUADS
 #include "strided.glsl"
@@ -55,9 +55,7 @@ vec2 terms()
 
 bool sums_are_lost(vec4 sums)
 {
-    bool small = abs(sums.x) < 8.673617379884035e-19 && abs(sums.y) < 8.673617379884035e-19 &&
-                 table[ST_OUTPUT] != ST_SUM_ABOUT_MEAN; // 2^-60
-    return small || !finite(sums.x) || !finite(sums.y);
+    return !finite(sums.x) || !finite(sums.y);
 }
 
 void main()

@@ -6,7 +6,7 @@
 INPUT(dsum, ST_SUM)
 INPUT(mean, ST_TO)
 
-// Sums of backward proper.
+// Sums of backward proper. NaN for what lost something on the way: strided_rescue.
 vec2 gradient_terms(element e)
 {
     bool to_h = output_kind == ST_SUM_DINPUT_BIAS || output_kind == ST_SUM_DGATE;
@@ -14,21 +14,20 @@ vec2 gradient_terms(element e)
     vec4 cell = workspace[cells_begin + at];
     normalise(e, cell);
     gradient d = load_gradient(e);
-    d.h = 0.0;
+    float value = d.v0, factor = 1.0;
     if (to_h) {
         through_statistics(d, e, cell, workspace[coefficients_begin + at]);
         precise float dh = d.h;
         if (present(ST_SUM))
             dh = dh + load_dsum();
-        d.h = d.lost ? uintBitsToFloat(0x7fc00000u) : dh; // NaN: strided_rescue
+        value = dh;
+        factor = output_kind == ST_SUM_DGATE ? e.u : e.gate;
     }
-    precise float projected = d.xhat * e.xhat;
-    precise float weighted = d.v0 * e.normalised;
-    precise float gated = d.h * e.gate;
-    precise float ungated = d.h * e.u;
-    float single = output_kind == ST_SUM_DWEIGHT ? weighted : output_kind == ST_SUM_DBIAS ? d.v0 : ungated;
-    single = output_kind == ST_SUM_DINPUT_BIAS ? gated : single;
-    return output_kind == ST_SUM_STATISTICS ? vec2(d.xhat, projected) : vec2(single, 0.0);
+    value = output_kind == ST_SUM_STATISTICS ? d.xhat : value;
+    factor = output_kind == ST_SUM_STATISTICS ? e.xhat : output_kind == ST_SUM_DWEIGHT ? e.normalised : factor;
+    precise float product = value * factor;
+    vec2 result = output_kind == ST_SUM_STATISTICS ? vec2(value, product) : vec2(product, 0.0);
+    return d.lost || is_lost(product, value, factor) ? vec2(uintBitsToFloat(0x7fc00000u)) : result;
 }
 
 vec2 terms()
