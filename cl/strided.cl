@@ -471,25 +471,26 @@ STRIDED(strided_window)
 #endif
 
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_coefficients)
-// Sgx / (norm / (norm + eps)), or of a deviation: 1/s, norm + eps, may overflow. Where eps is much larger than the norm
-// few digits of the part are left, and the term counts as little. Equal elements: the term, 0/0, is taken to be 0.
-static inline float beside_eps(float Sgx, float eps, float s)
+// Sgx / (norm / (norm + eps)), or of a deviation: 1/s, norm + eps, may overflow, and so may s = cell.z*cell.w. Where eps
+// is much larger than the norm few digits of the part are left, and the term counts as little. Equal elements: the term,
+// 0/0, is taken to be 0.
+static inline float beside_eps(float Sgx, float eps, stat cell)
 {
-    float part = 1.0f - eps * s;
+    float part = 1.0f - (eps * cell.w) * cell.z;
     return part > 0 ? Sgx / part : 0.0f;
 }
 
-// (c0, c1, c2) of normalize: s (true) is the group's factor, Sgx the sum of g*xhat. wide: c2 is without s.
-static inline stat norm_coefficients(const struct view *view, float s, float Sgx, bool wide)
+// (c0, c1, c2) of normalize: s is the group's factor, Sgx the sum of g*xhat. wide: c2 is without s.
+static inline stat norm_coefficients(const struct view *view, stat cell, float Sgx, bool wide)
 {
     uint scale = word(view, ST_SCALE);
-    float eps = real(view, ST_EPS);
+    float eps = real(view, ST_EPS), s = cell.z * cell.w;
     // norm <= eps: the factor is constant. One that was saved may be a few units in the last place off.
-    if (scale == FORM_MAX && !(s < (1.0f / eps) * (1.0f - 0x1p-22f)) && !isnan(s))
+    if (scale == FORM_MAX && !(cell.z < (1.0f / (eps * cell.w)) * (1.0f - 0x1p-22f)) && !isnan(s))
         return (stat)(0);
     if (word(view, ST_STATISTIC) == FORM_ABSOLUTES)
         return (stat)(0, 0, wide ? Sgx : s * Sgx, 0);
-    return (stat)(0, scale == FORM_ADD ? beside_eps(Sgx, eps, s) : Sgx, 0, 0);
+    return (stat)(0, scale == FORM_ADD ? beside_eps(Sgx, eps, cell) : Sgx, 0, 0);
 }
 
 STRIDED(strided_coefficients)
@@ -505,17 +506,19 @@ STRIDED(strided_coefficients)
     bool norm = statistic != FORM_GIVEN && scale != FORM_VARIANCE && scale != FORM_DEVIATION;
     bool wide = statistic != FORM_GIVEN && (sums.z != 0 || sums.w != 0 || (norm && is_lost(s * sums.y, s, sums.y)));
     int e = 0;
-    if (wide) { // both at the larger one's exponent
+    if (wide) { // both at the larger one's exponent; the sum of g counts about a mean alone
         struct wide first = wide_first(sums), second = wide_second(sums);
+        if (statistic != FORM_MOMENTS)
+            first = wide_of(0);
         e = clamp(max(first.e, second.e), -2000, 2000);
         first.e = first.e - e;
         second.e = second.e - e;
         sums = (stat)(wide_float(first), wide_float(second), 0, 0);
     }
     if (scale == FORM_DEVIATION)
-        c = (stat)(sums.x / n, beside_eps(sums.y, real(&view, ST_EPS), s) / n, 0, 0);
+        c = (stat)(sums.x / n, beside_eps(sums.y, real(&view, ST_EPS), cell) / n, 0, 0);
     else if (norm)
-        c = norm_coefficients(&view, s, sums.y, wide);
+        c = norm_coefficients(&view, cell, sums.y, wide);
     else if (statistic != FORM_GIVEN)
         c = (stat)(statistic == FORM_MOMENTS ? sums.x / n : 0.0f, sums.y / n, 0, 0);
     c.w = wide ? (float)(e + WIDE_COEFFICIENTS) : 0.0f;

@@ -96,6 +96,6 @@ static inline struct wide wide_dt(struct wide g, float xhat, float t, float4 cel
     struct wide loss = wide_mul(wide_of(xhat), wide_scaled(c.y, e));
     struct wide rest = wide_sub(wide_sub(g, wide_scaled(c.x, e)), loss), c2 = wide_scaled(c.z, e);
     struct wide s = wide_mul(wide_of(cell.z), wide_of(cell.w));
-    c2.m = sign(t) * c2.m;
+    c2 = wide_scaled(sign(t) * c2.m, c2.e); // where it is 0, so is its exponent
     return wide_sub(wide_mul(rest, s), c.w != 0 ? wide_mul(c2, s) : c2);
 }

@@ -4,12 +4,12 @@
 #include "strided.glsl"
 #include "wide.glsl"
 
-// projection / (norm / (norm + eps)), or of a deviation: 1 / rstd, norm + eps, may overflow. Where eps is much larger
-// than the norm few digits of the part are left, and the term counts as little. Equal elements: the term, 0/0, is taken
-// to be 0.
-float beside_eps(float projection, float eps, float rstd)
+// projection / (norm / (norm + eps)), or of a deviation: 1 / rstd, norm + eps, may overflow, and so may rstd =
+// cell.z * cell.w. Where eps is much larger than the norm few digits of the part are left, and the term counts as little.
+// Equal elements: the term, 0/0, is taken to be 0.
+float beside_eps(float projection, float eps, vec4 cell)
 {
-    precise float part = 1.0 - eps * rstd;
+    precise float part = 1.0 - (eps * cell.w) * cell.z;
     precise float grown = part > 0.0 ? projection / part : 0.0;
     return grown;
 }
@@ -22,11 +22,11 @@ vec2 of_norm(float projection, vec4 cell, bool apart)
     uint scale = table[ST_SCALE];
     precise float rstd = cell.z * cell.w;
     precise float absolute = (apart ? 1.0 : rstd) * projection;
-    float squares = scale == SCALE_ADD ? beside_eps(projection, eps, rstd) : projection;
+    float squares = scale == SCALE_ADD ? beside_eps(projection, eps, cell) : projection;
     // SCALE_MAX where eps is the larger: a constant, without gradient. A saved one may be a few units in the last place
     // off.
     precise float limit = (1.0 / (eps * cell.w)) * (1.0 - 2.384185791015625e-07); // 2^-22
-    bool held = scale == SCALE_MAX && !(cell.z < limit);
+    bool held = scale == SCALE_MAX && cell.z >= limit;
     return held ? vec2(0.0) : absolutes ? vec2(0.0, absolute) : vec2(squares, 0.0);
 }
 
@@ -42,14 +42,14 @@ void main()
     precise float rstd = cell.z * cell.w;
     precise float absolute = rstd * sums.y;
     bool apart = statistic != GIVEN && (sums.z != 0.0 || sums.w != 0.0 || (norm && is_lost(absolute, rstd, sums.y)));
-    // Both at the larger one's exponent.
-    wide first = wide_first(sums), second = wide_second(sums);
+    // Both at the larger one's exponent; the sum of g counts about a mean alone.
+    wide first = wide_scaled(statistic == MOMENTS ? sums.x : 0.0, int(sums.z)), second = wide_second(sums);
     int e = clamp(max(first.e, second.e), -2000, 2000);
     vec2 taken = vec2(wide_float(wide(first.m, first.e - e)), wide_float(wide(second.m, second.e - e)));
     sums.xy = apart ? taken : sums.xy;
     precise vec2 means = sums.xy / float(table[ST_N]);
     vec3 result = vec3(0.0);
-    precise float of_deviation = beside_eps(sums.y, table_float(ST_EPS), rstd) / float(table[ST_N]);
+    precise float of_deviation = beside_eps(sums.y, table_float(ST_EPS), cell) / float(table[ST_N]);
     if (table[ST_SCALE] == SCALE_DEVIATION)
         result.xy = vec2(means.x, of_deviation);
     else if (norm)

@@ -91,7 +91,7 @@ wide wide_dt(wide g, float xhat, float t, vec4 cell, vec4 c)
     wide loss = wide_mul(wide_of(xhat), wide_scaled(c.y, e));
     wide rest = wide_sub(wide_sub(g, wide_scaled(c.x, e)), loss), c2 = wide_scaled(c.z, e);
     wide s = wide_mul(wide_of(cell.z), wide_of(cell.w));
-    c2.m = (t > 0.0 ? 1.0 : t < 0.0 ? -1.0 : 0.0) * c2.m;
+    c2 = wide_scaled((t > 0.0 ? 1.0 : t < 0.0 ? -1.0 : 0.0) * c2.m, c2.e); // where it is 0, so is its exponent
     wide grown = wide_mul(c2, s);
     if (c.w != 0.0)
         c2 = grown;

@@ -50,16 +50,18 @@ static void gradients_of_normalize_stay_finite(norma_context *context, const cha
             check(context, device, order, (norma_eps_mode)mode);
 }
 
-// Exponents of powers of two that dy, weight and x are multiplied by.
+// Exponents of powers of two that dy, weight, x and z are multiplied by.
 struct powers {
-    int dy, weight, x;
+    int dy, weight, x, z;
 };
+
+enum kind { PLAIN, Z_FIRST, LEAKY, LEAKY_Z }; // LEAKY: leaky_relu; with z: relu of it behind the norm
 
 struct gradients {
     float dx[ROWS][N], dz[ROWS][N], dweight[N], dbias[N];
 };
 
-static struct gradients gradients_of(norma_context *context, norma_op op, bool with_z, const struct powers *power)
+static struct gradients gradients_of(norma_context *context, norma_op op, enum kind kind, const struct powers *power)
 {
     static const int64_t shape[] = {ROWS, N};
     struct gradients out = {0};
@@ -68,7 +70,7 @@ static struct gradients gradients_of(norma_context *context, norma_op op, bool w
         for (int j = 0; j < N; j++) {
             x[i][j] = ldexpf((float)((i * 7 + j * j * 5) % 23 - 9), power->x);
             dy[i][j] = ldexpf((float)((i * 5 + j * 3) % 7 - 3) / 4, power->dy); // below 1
-            z[i][j] = (float)((i + 3 * j) % 9 - 3) / 2;
+            z[i][j] = ldexpf((float)((i + 3 * j) % 9 - 3) / 2, power->z);
             weight[j] = ldexpf((float)(j % 5 - 2) + 0.5f, power->weight);
         }
     const norma_tensor tx = norma_tensor_host(NORMA_FLOAT32, 2, shape, x);
@@ -90,10 +92,12 @@ static struct gradients gradients_of(norma_context *context, norma_op op, bool w
     p.dx = &tdx;
     p.dweight = &tdweight;
     p.dbias = &tdbias;
-    p.z_first = with_z;
-    p.z_activation = NORMA_SILU;
-    p.z = with_z ? &tz : NULL;
-    p.dz = with_z ? &tdz : NULL;
+    p.activation = kind >= LEAKY ? NORMA_LEAKY_RELU : NORMA_ACTIVATION_NONE;
+    p.activation_slope = 0.3;
+    p.z_first = kind == Z_FIRST;
+    p.z_activation = kind == Z_FIRST ? NORMA_SILU : NORMA_RELU;
+    p.z = kind == Z_FIRST || kind == LEAKY_Z ? &tz : NULL;
+    p.dz = p.z ? &tdz : NULL;
     assert_int_equal(norma_run(context, &p), NORMA_OK);
     return out;
 }
@@ -110,27 +114,36 @@ static void expect_scaled(const char *what, const float *got, const float *base,
 static void powers_of_two_come_out(norma_context *context, const char *device)
 {
     static const struct powers powers[] = {
-        {127, -127, 0}, {-120, 120, 0}, {127, 0, 100}, {-100, -40, -100}, {-100, 0, -140}, {0, 125, 120}, {124, 0, 20},
+        {127, -127, 0, 0}, {-120, 120, 0, 0}, {127, 0, 100, 0},  {-100, -40, -100, 0}, {-100, 0, -140, 0},
+        {0, 125, 120, 0},  {124, 0, 20, 0},   {-137, 100, 0, 0}, {-137, 0, 0, 100},
     };
     static const struct powers none;
+    static const char *names[] = {"", ", z", ", leaky", ", leaky and z"};
     static const struct {
         norma_op op;
-        bool with_z;
-    } ops[] = {{NORMA_LAYER_NORM, false}, {NORMA_RMS_NORM, true}, {NORMA_BATCH_NORM, false}, {NORMA_RMS_NORM, false}};
+        enum kind kind;
+    } ops[] = {{NORMA_LAYER_NORM, PLAIN}, {NORMA_RMS_NORM, Z_FIRST}, {NORMA_BATCH_NORM, PLAIN},
+               {NORMA_RMS_NORM, PLAIN},   {NORMA_LAYER_NORM, LEAKY}, {NORMA_LAYER_NORM, LEAKY_Z},
+               {NORMA_BATCH_NORM, LEAKY}};
     for (size_t k = 0; k < sizeof ops / sizeof *ops; k++) {
-        const struct gradients base = gradients_of(context, ops[k].op, ops[k].with_z, &none);
+        const struct gradients base = gradients_of(context, ops[k].op, ops[k].kind, &none);
         for (size_t i = 0; i < sizeof powers / sizeof *powers; i++) {
             const struct powers p = powers[i];
-            if (ops[k].with_z && p.x == -140) // h * act_z(z), rounded among the denormals, is no power of another
+            const int z = ops[k].kind == LEAKY_Z ? p.z : 0;
+            if (ops[k].kind == Z_FIRST && p.z != 0) // silu is no power's
                 continue;
-            const struct gradients got = gradients_of(context, ops[k].op, ops[k].with_z, &p);
+            if (ops[k].kind == Z_FIRST &&
+                p.x == -140) // h * act_z(z), rounded among the denormals, is no power of another
+                continue;
+            const struct gradients got = gradients_of(context, ops[k].op, ops[k].kind, &p);
             char what[100];
-            snprintf(what, sizeof what, "%s, %s%s, case %d", device, norma_op_name(ops[k].op),
-                     ops[k].with_z ? ", z" : "", (int)i);
-            expect_scaled(what, got.dx[0], base.dx[0], ROWS * N, p.dy + p.weight - p.x);
-            expect_scaled(what, got.dz[0], base.dz[0], ROWS * N, p.dy + p.weight);
-            expect_scaled(what, got.dweight, base.dweight, N, p.dy);
-            expect_scaled(what, got.dbias, base.dbias, N, p.dy);
+            snprintf(what, sizeof what, "%s, %s%s, case %d", device, norma_op_name(ops[k].op), names[ops[k].kind],
+                     (int)i);
+            expect_scaled(what, got.dx[0], base.dx[0], ROWS * N, p.dy + p.weight - p.x + z);
+            if (ops[k].kind != LEAKY_Z || p.weight > -120) // v0, what z multiplies, rounds among the denormals too
+                expect_scaled(what, got.dz[0], base.dz[0], ROWS * N, p.dy + p.weight);
+            expect_scaled(what, got.dweight, base.dweight, N, p.dy + z);
+            expect_scaled(what, got.dbias, base.dbias, N, p.dy + z);
         }
     }
 }
@@ -314,6 +327,97 @@ static void test_windows(void **state)
     on_every_device(windows_of_large_elements);
 }
 
+// A row of a norm's own gradient, float32's room between its numbers.
+struct row {
+    norma_op op;
+    int32_t order; // of normalize
+    norma_eps_mode mode;
+    double eps;
+    int64_t n;
+    float x[4], dy[4];
+};
+
+// dx from the formulas in double, which has the room, and the size of its terms: dt = s*(g - xhat*ratio*sum(g*xhat)),
+// for the order 1 s*(g - sign(t)*sum(g*xhat)), for mean-variance normalization with the means of g and g*xhat.
+static void expected_row(const struct row *r, double dx[4], double size[4])
+{
+    const bool mvn = r->op != NORMA_NORMALIZE, first = !mvn && r->order == 1;
+    double mean = 0, norm = 0, g = 0, gx = 0, sizes = 0;
+    for (int64_t i = 0; mvn && i < r->n; i++)
+        mean += r->x[i] / (double)r->n;
+    for (int64_t i = 0; i < r->n; i++)
+        norm += first ? fabs((double)r->x[i]) : (r->x[i] - mean) * (r->x[i] - mean);
+    norm = first ? norm : sqrt(mvn ? norm / (double)r->n : norm);
+    const bool added = mvn || r->mode == NORMA_EPS_ADD, inside = !added && r->mode == NORMA_EPS_INSIDE;
+    const double s = 1 / (added ? norm + r->eps : inside ? sqrt(norm * norm + r->eps) : fmax(norm, r->eps));
+    const double ratio = added && !first ? (norm + r->eps) / norm : 1, n = mvn ? (double)r->n : 1;
+    for (int64_t i = 0; i < r->n; i++) {
+        g += mvn ? r->dy[i] / n : 0;
+        gx += r->dy[i] * ((r->x[i] - mean) * s) * ratio / n;
+        sizes += fabs(r->dy[i] * ((r->x[i] - mean) * s)) * ratio / n;
+    }
+    for (int64_t i = 0; i < r->n; i++) {
+        const double xhat = first ? (r->x[i] > 0) - (r->x[i] < 0) : (r->x[i] - mean) * s;
+        dx[i] = s * (r->dy[i] - g - xhat * gx);
+        size[i] = s * (fabs((double)r->dy[i]) + fabs(g) + fabs(xhat) * sizes);
+    }
+}
+
+// What is small in a row beside what is large but does not reach it, and a factor that float32 has no room for.
+static void rows_are_right(norma_context *context, const char *device)
+{
+    static const struct row rows[] = {
+#define NORM NORMA_NORMALIZE
+        {NORM, 2, NORMA_EPS_MAX, 1e-12, 3, {3, 4, 0}, {0x1p-110f, 0, 0x1p100f}}, // the sum of g is not g*xhat's
+        {NORM, 2, NORMA_EPS_INSIDE, 1e-12, 3, {3, 4, 0}, {0x1p-110f, 0, 0x1p100f}},
+        {NORM, 2, NORMA_EPS_MAX, 1e-12, 4, {3, 4, 0, 0}, {0x1p-110f, 0, 3e38f, 3e38f}},
+        {NORM, 1, NORMA_EPS_MAX, 1e-12, 4, {3, 4, 0, 0}, {0x1p-110f, 0, 3e38f, 3e38f}},
+        {NORM, 2, NORMA_EPS_MAX, 1e-12, 3, {3e-5f, 4e-5f, 0}, {17 * 0x1p-147f, 0, 0x1p100f}},
+        {NORM, 1, NORMA_EPS_MAX, 1e-12, 3, {1, 0, 1}, {0x1p100f, 0x1p-110f, 0}}, // sign(0)
+        {NORM, 1, NORMA_EPS_MAX, 1e-12, 3, {1, 0, 1}, {3e38f, 0x1p-110f, 3e38f}},
+        {NORM, 2, NORMA_EPS_MAX, 0, 2, {3e-40f, 4e-40f}, {1e-10f, 0}}, // 1/norm is infinite
+        {NORM, 2, NORMA_EPS_ADD, 0, 2, {3e-40f, 4e-40f}, {1e-10f, 0}},
+        {NORM, 2, NORMA_EPS_INSIDE, 0, 2, {3e-40f, 4e-40f}, {1e-10f, 0}},
+        {NORM, 1, NORMA_EPS_MAX, 0, 2, {3e-40f, 4e-40f}, {1e-10f, 0}},
+        {NORM, 2, NORMA_EPS_MAX, 0x1p-149, 2, {3e-40f, 4e-40f}, {1e-10f, 0}},
+        {NORM, 2, NORMA_EPS_ADD, 0x1p-149, 2, {3e-40f, 4e-40f}, {1e-10f, 0}},
+        {NORMA_MEAN_VARIANCE_NORMALIZATION, 0, NORMA_EPS_ADD, 0, 3, {1e-40f, 3e-40f, 7e-40f}, {1e-10f, 0, 0}},
+#undef NORM
+    };
+    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+        struct row r = rows[k];
+        const int64_t shape[] = {1, r.n};
+        float dx[4] = {0};
+        double expected[4], size[4];
+        const norma_tensor tx = norma_tensor_host(NORMA_FLOAT32, 2, shape, r.x);
+        const norma_tensor tdy = norma_tensor_host(NORMA_FLOAT32, 2, shape, r.dy);
+        const norma_tensor tdx = norma_tensor_host(NORMA_FLOAT32, 2, shape, dx);
+        norma_problem p = norma_problem_defaults(r.op);
+        p.direction = NORMA_BACKWARD;
+        p.axes = 2;
+        if (r.op == NORMA_NORMALIZE) {
+            p.norm_order = r.order;
+            p.eps_mode = r.mode;
+        }
+        p.eps = r.eps;
+        p.x = &tx;
+        p.dy = &tdy;
+        p.dx = &tdx;
+        if (norma_run(context, &p) != NORMA_OK)
+            fail_msg("%s, row %d: %s", device, (int)k, norma_last_error());
+        expected_row(&r, expected, size);
+        for (int64_t i = 0; i < r.n; i++) // 16u, as anywhere, and half a denormal's step
+            if (!(fabs(dx[i] - expected[i]) <= 0x1p-20 * size[i] + 0x1p-149))
+                fail_msg("%s, row %d: dx[%d] is %g, not %g", device, (int)k, (int)i, (double)dx[i], expected[i]);
+    }
+}
+
+static void test_rows(void **state)
+{
+    (void)state;
+    on_every_device(rows_are_right);
+}
+
 static void test_activations(void **state)
 {
     (void)state;
@@ -347,9 +451,13 @@ static void test_spoilt_gradients(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_activations),      cmocka_unit_test(test_normalize),
-        cmocka_unit_test(test_powers_of_two),    cmocka_unit_test(test_equal_elements),
-        cmocka_unit_test(test_spoilt_gradients), cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_normalize),
+        cmocka_unit_test(test_powers_of_two),
+        cmocka_unit_test(test_equal_elements),
+        cmocka_unit_test(test_spoilt_gradients),
+        cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
