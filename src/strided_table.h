@@ -30,7 +30,8 @@
 #define ST_LEVEL 19 // merge, add: chunks that one input stands for: 1, 64, 4096, ...
 // Places in the workspace, in cells of four floats: a list of INPUTS (of chunks, or of the level below) for each group
 // of the whole problem, cell IN + group * INPUTS + i; the outputs likewise at OUT; the finished groups at CELLS: (m, r,
-// s, a) of group g at CELLS + g; the coefficients (c0, c1, c2, 0) of backward at COEFFICIENTS + g.
+// s, a) of group g at CELLS + g; the coefficients (c0, c1, c2, w) of backward at COEFFICIENTS + g, w being 0, or
+// WIDE_COEFFICIENTS and the exponent of all three; backward's two sums as (S1, S2, e1, e2), 2^e times each.
 #define ST_IN 20
 #define ST_INPUTS 21
 #define ST_OUT 22
