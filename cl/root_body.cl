@@ -1,7 +1,8 @@
 // Root and reciprocal to half a unit in the last place, whatever the driver's are, of one value or of a vector: included
-// with REAL, AS_REAL, AS_BITS and NAMED(name), and by a test with an INVERSE(w) that is worse than 1 / w. OpenCL lets a division be 2.5 units off and sqrt 3, Vulkan a division 2.5 and sqrt
-// what 1/inversesqrt makes of it. What is left of the argument is exact but for its last rounding, so that one step of
-// Newton's leaves of an error of a few units 2^-20 of one. A result that was right stays, but for 19 of 2^24 near a tie.
+// with REAL, AS_REAL, AS_BITS and NAMED(name), and by a test with an INVERSE(w) that is worse than 1 / w. OpenCL lets a
+// division be 2.5 units off and sqrt 3, Vulkan a division 2.5 and sqrt what 1/inversesqrt makes of it. What is left of
+// the argument is exact but for its last rounding, so that one step of Newton's leaves of an error of a few units 2^-20
+// of one. A result that was right stays, but for 19 of 2^24 near a tie.
 
 // a * b without rounding: *p + *e. |a|, |b| below 2^100.
 static inline void NAMED(two_product)(REAL a, REAL b, REAL *p, REAL *e)
