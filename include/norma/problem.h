@@ -313,6 +313,10 @@ NORMA_API norma_problem norma_problem_defaults(norma_op op);
 // NORMA_ERROR_INVALID_ARGUMENT where the size is none of a norma_problem.
 NORMA_API norma_status norma_problem_init(norma_problem *problem, norma_op op);
 
+#ifdef __cplusplus // which has no initialisers by name before C++20
+#define NORMA_LAYER_NORM_DEFAULTS norma_problem_defaults(NORMA_LAYER_NORM)
+#define NORMA_RMS_NORM_DEFAULTS norma_problem_defaults(NORMA_RMS_NORM)
+#else
 #define NORMA_LAYER_NORM_DEFAULTS                                                                                     \
     {                                                                                                                 \
         .size = sizeof(norma_problem), .op = NORMA_LAYER_NORM, .normalized_dims = 1, .num_groups = 1,                 \
@@ -325,6 +329,7 @@ NORMA_API norma_status norma_problem_init(norma_problem *problem, norma_op op);
         .use_input_stats = 1, .norm_order = 2, .z_activation = NORMA_SILU, .activation_slope = 0.01, .local_size = 5, \
         .alpha = 1e-4, .beta = 0.75, .k = 1, .momentum = 0.1, .r_max = 3, .d_max = 5, .eps = 1e-6                     \
     }
+#endif
 
 #ifdef __cplusplus
 }

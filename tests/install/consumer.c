@@ -1,4 +1,4 @@
-// A program outside the tree, which knows the installed library alone: consumer VERSION DEVICE...
+// A program outside the tree, in C and in C++, which knows the installed library alone: consumer VERSION DEVICE...
 #include <math.h>
 #include <norma/norma.h>
 #include <stdio.h>
@@ -33,7 +33,7 @@ static int layer_norm(const char *device)
     for (int i = 0; i < ROWS * LENGTH; i++) {
         const double r = i / LENGTH + 1, want = (i % LENGTH - 1.5) * r / sqrt(1.25 * r * r + 1e-5);
         // 8u * (|xhat| + 1) is docs' bound for float32, u = 2^-24; xhat is below 1.5.
-        if (!(fabs(y[i / LENGTH][i % LENGTH] - want) <= 8 * 0x1p-24 * 2.5)) {
+        if (!(fabs(y[i / LENGTH][i % LENGTH] - want) <= 8 * ldexp(1, -24) * 2.5)) {
             fprintf(stderr, "%s: element %d is %g, not %g\n", device, i, (double)y[i / LENGTH][i % LENGTH], want);
             return 1;
         }
