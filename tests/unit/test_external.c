@@ -9,8 +9,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef NORMA_HAVE_VULKAN
 static int peer; // the socket to the second process
 static pid_t peer_pid;
+#endif
 
 static const char *const drivers[] = {
     "scalar",
@@ -154,6 +156,7 @@ static void test_missing(void **state)
     }
 }
 
+#ifdef NORMA_HAVE_VULKAN
 static norma_memory_handle handle_of(norma_buffer *buffer)
 {
     norma_memory_handle handle = NORMA_MEMORY_HANDLE_DEFAULTS;
@@ -164,7 +167,6 @@ static norma_memory_handle handle_of(norma_buffer *buffer)
     return handle;
 }
 
-#ifdef NORMA_HAVE_VULKAN
 // The Vulkan device that Norma finds here can export; the suite's machines have one (lavapipe 22.3 and later).
 static norma_device *exporter(norma_context *context)
 {
