@@ -1,30 +1,51 @@
+#include "buffer.h"
 #include "context.h"
+
+norma_status norma_buffer_check_size(const norma_device *device, const char *name, uint64_t size)
+{
+    if (size == 0)
+        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: 0; a buffer has at least one byte", name);
+    if (size > device->caps.max_alloc) // drivers do not enforce their own limits
+        return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: %llu bytes, the driver's largest allocation is %llu", name,
+                          (unsigned long long)size, (unsigned long long)device->caps.max_alloc);
+    return NORMA_OK;
+}
+
+norma_buffer *norma_buffer_new(norma_device *device, uint64_t size)
+{
+    norma_buffer *buffer = norma_zalloc(device->allocator, 1, sizeof(*buffer));
+    if (buffer)
+        *buffer = (norma_buffer){.device = device, .size = size};
+    else
+        norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "buffer: out of memory");
+    return buffer;
+}
+
+norma_status norma_buffer_hand_out(norma_status status, norma_buffer *buffer, norma_buffer **out)
+{
+    if (status == NORMA_OK) {
+        *out = buffer;
+    } else {
+        norma_device_failed(buffer->device, status);
+        norma_free(buffer);
+    }
+    return status;
+}
 
 norma_status norma_buffer_create(norma_device *device, uint64_t size, norma_buffer **out)
 {
     if (!device || !out)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: NULL", device ? "buffer" : "device");
     *out = NULL;
-    if (size == 0)
-        return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "size: 0; a buffer has at least one byte");
-    norma_status status = norma_device_ready(device);
+    norma_status status = size ? norma_device_ready(device) : NORMA_OK; // no bytes are refused of any device
+    if (status == NORMA_OK)
+        status = norma_buffer_check_size(device, "size", size);
     if (status != NORMA_OK)
         return status;
-    if (size > device->caps.max_alloc) // drivers do not enforce their own limits
-        return norma_fail(NORMA_ERROR_UNSUPPORTED, "size: %llu bytes, the driver's largest allocation is %llu",
-                          (unsigned long long)size, (unsigned long long)device->caps.max_alloc);
-    norma_buffer *buffer = norma_zalloc(device->allocator, 1, sizeof(*buffer));
+    norma_buffer *buffer = norma_buffer_new(device, size);
     if (!buffer)
-        return norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "buffer: out of memory");
-    *buffer = (norma_buffer){.device = device, .size = size};
-    status = device->backend->buffer_create(device, size, buffer);
-    if (status != NORMA_OK) {
-        norma_device_failed(device, status);
-        norma_free(buffer);
-        return status;
-    }
-    *out = buffer;
-    return NORMA_OK;
+        return NORMA_ERROR_OUT_OF_MEMORY;
+    return norma_buffer_hand_out(device->backend->buffer_create(device, size, buffer), buffer, out);
 }
 
 void norma_buffer_destroy(norma_buffer **buffer)

@@ -1,4 +1,5 @@
 // Memory that others have too (norma/external.h): what all backends have in common.
+#include "buffer.h"
 #include "context.h"
 #include "sized.h"
 #include "try.h"
@@ -45,47 +46,15 @@ static norma_status check_new(norma_device *device, const void *memory, const ch
     return norma_device_ready(device);
 }
 
-static norma_status check_size(const norma_device *device, const char *name, uint64_t size)
-{
-    if (size == 0)
-        return BAD("%s: 0; a buffer has at least one byte", name);
-    if (size > device->caps.max_alloc) // drivers do not enforce their own limits
-        return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s: %llu bytes, the driver's largest allocation is %llu", name,
-                          (unsigned long long)size, (unsigned long long)device->caps.max_alloc);
-    return NORMA_OK;
-}
-
-static norma_buffer *new_buffer(norma_device *device, uint64_t size)
-{
-    norma_buffer *buffer = norma_zalloc(device->allocator, 1, sizeof(*buffer));
-    if (buffer)
-        *buffer = (norma_buffer){.device = device, .size = size};
-    else
-        norma_fail(NORMA_ERROR_OUT_OF_MEMORY, "buffer: out of memory");
-    return buffer;
-}
-
-// The buffer where status is NORMA_OK, else nothing.
-static norma_status hand_out(norma_status status, norma_buffer *buffer, norma_buffer **out)
-{
-    if (status == NORMA_OK) {
-        *out = buffer;
-    } else {
-        norma_device_failed(buffer->device, status);
-        norma_free(buffer);
-    }
-    return status;
-}
-
 norma_status norma_buffer_from_host(norma_device *device, void *host, uint64_t size, norma_buffer **out)
 {
     TRY(check_new(device, host, "host", out));
-    TRY(check_size(device, "size", size));
+    TRY(norma_buffer_check_size(device, "size", size));
     if ((uintptr_t)host % NORMA_HOST_ALIGN)
         return BAD("host: %p is no multiple of %d bytes", host, NORMA_HOST_ALIGN);
     if (size > UINTPTR_MAX - (uintptr_t)host)
         return BAD("size: %llu bytes reach past the end of memory", (unsigned long long)size);
-    norma_buffer *buffer = new_buffer(device, size);
+    norma_buffer *buffer = norma_buffer_new(device, size);
     if (!buffer)
         return NORMA_ERROR_OUT_OF_MEMORY;
     const uint64_t align = device->caps.import_align;
@@ -97,7 +66,7 @@ norma_status norma_buffer_from_host(norma_device *device, void *host, uint64_t s
     if (status == NORMA_ERROR_UNSUPPORTED || status == NORMA_ERROR_OUT_OF_MEMORY)
         status = device->backend->buffer_create(device, size, buffer);
     buffer->mirror = host;
-    return hand_out(status, buffer, out);
+    return norma_buffer_hand_out(status, buffer, out);
 }
 
 norma_status norma_buffer_create_shared(norma_device *device, uint64_t size, norma_handle_type type, norma_buffer **out)
@@ -107,13 +76,13 @@ norma_status norma_buffer_create_shared(norma_device *device, uint64_t size, nor
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "type: %s takes memory in and hands out none",
                           device->backend->name);
     TRY(check_type(device, type, device->caps.exports, "export"));
-    TRY(check_size(device, "size", size));
-    norma_buffer *buffer = new_buffer(device, size);
+    TRY(norma_buffer_check_size(device, "size", size));
+    norma_buffer *buffer = norma_buffer_new(device, size);
     if (!buffer)
         return NORMA_ERROR_OUT_OF_MEMORY;
     const norma_status status = device->backend->buffer_create_shared(device, size, type, buffer);
     buffer->shared = (uint32_t)type;
-    return hand_out(status, buffer, out);
+    return norma_buffer_hand_out(status, buffer, out);
 }
 
 norma_status norma_buffer_export(norma_buffer *buffer, norma_memory_handle *out)
@@ -165,16 +134,16 @@ norma_status norma_buffer_import(norma_device *device, const norma_memory_handle
     TRY(check_new(device, given, "handle", out));
     TRY(NORMA_READ(&of_now, given, norma_memory_handle));
     TRY(check_type(device, handle->type, device->caps.imports, "import"));
-    TRY(check_size(device, "bytes", handle->bytes));
+    TRY(norma_buffer_check_size(device, "bytes", handle->bytes));
     if (handle->allocation)
-        TRY(check_size(device, "allocation", handle->allocation));
+        TRY(norma_buffer_check_size(device, "allocation", handle->allocation));
     if (handle->allocation && handle->allocation < handle->bytes)
         return BAD("allocation: %llu bytes are less than the buffer's %llu", (unsigned long long)handle->allocation,
                    (unsigned long long)handle->bytes);
     TRY(check_identity(device, handle));
     if (handle->fd < 0)
         return BAD("fd: %d is no file descriptor", (int)handle->fd);
-    norma_buffer *buffer = new_buffer(device, handle->bytes);
+    norma_buffer *buffer = norma_buffer_new(device, handle->bytes);
     if (!buffer)
         return NORMA_ERROR_OUT_OF_MEMORY;
     const norma_status status = device->backend->buffer_take(device, handle, buffer);
@@ -182,7 +151,7 @@ norma_status norma_buffer_import(norma_device *device, const norma_memory_handle
         norma_fd_close(handle->fd); // the driver has its copy
     buffer->shared = (uint32_t)handle->type;
     buffer->imported = true;
-    return hand_out(status, buffer, out);
+    return norma_buffer_hand_out(status, buffer, out);
 }
 
 // Host memory changes hands by a transfer from or to itself, which copies where the device has memory of its own and is
