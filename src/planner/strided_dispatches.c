@@ -1,5 +1,6 @@
 // Writes one dispatch of a strided kernel: table, bindings, grid.
 #include "backend.h"
+#include "half.h"
 #include "planner.h"
 #include "strided.h"
 #include "strided_table.h"
@@ -9,13 +10,6 @@
 _Static_assert(ST_WORDS <= NST_TABLE_WORDS, "NORMA_TABLE_WORDS");
 
 enum { GPU_LOCAL = 64, CPU_LOCAL = 16, MOST_DISPATCHES = 1 << 18 };
-
-static uint32_t bits_of(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof(bits));
-    return bits;
-}
 
 static uint32_t type_code(norma_dtype dtype)
 {
@@ -42,22 +36,22 @@ static void fill_operator(const struct nst_job *job, uint32_t *w)
     w[ST_ACTIVATION] = f->activation;
     w[ST_Z_ACTIVATION] = f->z_activation;
     w[ST_Z_FIRST] = f->z_first;
-    w[ST_EPS] = bits_of(f->eps);
-    w[ST_WEIGHT_OFFSET] = bits_of(f->weight_offset);
-    w[ST_SLOPE] = bits_of(f->slope);
-    w[ST_MOMENTUM] = bits_of(job->momentum);
+    w[ST_EPS] = norma_float_bits(f->eps);
+    w[ST_WEIGHT_OFFSET] = norma_float_bits(f->weight_offset);
+    w[ST_SLOPE] = norma_float_bits(f->slope);
+    w[ST_MOMENTUM] = norma_float_bits(job->momentum);
     w[ST_UPDATE] = job->update;
-    w[ST_R_MAX] = bits_of(f->r_max);
-    w[ST_D_MAX] = bits_of(f->d_max);
+    w[ST_R_MAX] = norma_float_bits(f->r_max);
+    w[ST_D_MAX] = norma_float_bits(f->d_max);
     w[ST_MEMBER] = job->member;
     w[ST_MEMBERS] = job->members;
     w[ST_OUTPUT] = job->output;
     w[ST_STRETCH] = job->stretch;
     w[ST_BEFORE] = f->window_before;
     w[ST_AFTER] = f->window_after;
-    w[ST_ALPHA] = bits_of((float)f->alpha);
-    w[ST_BETA] = bits_of((float)f->beta);
-    w[ST_K] = bits_of((float)f->k);
+    w[ST_ALPHA] = norma_float_bits((float)f->alpha);
+    w[ST_BETA] = norma_float_bits((float)f->beta);
+    w[ST_K] = norma_float_bits((float)f->k);
     w[ST_MIX] = f->mix;
     w[ST_SAMPLES] = (uint32_t)f->samples;
     w[ST_CHANNELS] = (uint32_t)f->channels;

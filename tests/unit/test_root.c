@@ -1,34 +1,20 @@
 // The kernels' root and reciprocal (cl/root_body.cl, compiled as C) with a sqrt and a division as bad as OpenCL and
 // Vulkan allow: within 0.5 units in the last place and 2^-10 of one, against double; and what was right stays, bit by
 // bit. Every mantissa, with an even and an odd exponent.
+#include "half.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include <cmocka.h>
 
 static int root_error, inverse_error; // of the driver, in units in the last place
 
-static uint32_t bits_of(float v)
-{
-    uint32_t bits;
-    memcpy(&bits, &v, sizeof(bits));
-    return bits;
-}
-
-static float float_of(uint32_t bits)
-{
-    float v;
-    memcpy(&v, &bits, sizeof(v));
-    return v;
-}
-
 static float moved(float v, int units)
 {
-    return v > 0 && isfinite(v) ? float_of(bits_of(v) + (uint32_t)units) : v;
+    return v > 0 && isfinite(v) ? norma_bits_float(norma_float_bits(v) + (uint32_t)units) : v;
 }
 
 static float bad_root(float v)
@@ -43,8 +29,8 @@ static float bad_inverse(float v)
 
 typedef float real;
 #define REAL real
-#define AS_REAL float_of
-#define AS_BITS bits_of
+#define AS_REAL norma_bits_float
+#define AS_BITS norma_float_bits
 #define NAMED(name) name
 #define INVERSE bad_inverse
 #define sqrt bad_root
@@ -64,14 +50,15 @@ static int check(uint32_t step)
     const double most = 0.5 + 0x1p-10;
     int others = 0;
     for (uint32_t mantissa = 0; mantissa < 1u << 24; mantissa += step) {
-        const float v = float_of((126u << 23) + mantissa); // 0.5 to 2
+        const float v = norma_bits_float((126u << 23) + mantissa); // 0.5 to 2
         const float root = root_of(v), inverse = reciprocal_of(v);
         const double true_root = sqrt((double)v), true_inverse = 1 / (double)v;
         if (fabs((double)root - true_root) > most * unit_of(true_root) ||
             fabs((double)inverse - true_inverse) > most * unit_of(true_inverse))
             fail_msg("%a, errors %d and %d: root %a, inverse %a", (double)v, root_error, inverse_error, (double)root,
                      (double)inverse);
-        others += bits_of(root) != bits_of(sqrtf(v)) || bits_of(inverse) != bits_of(1 / v);
+        others += norma_float_bits(root) != norma_float_bits(sqrtf(v)) ||
+                  norma_float_bits(inverse) != norma_float_bits(1 / v);
     }
     return others;
 }

@@ -1,5 +1,6 @@
 // Assumes FLT_EVAL_METHOD 0 and -ffp-contract=off: each C operation is one IEEE binary32 operation.
 #include "tree.h"
+#include "half.h"
 
 #include <assert.h>
 #include <float.h>
@@ -175,24 +176,10 @@ struct tree_stats tree_merge(bool rms, const struct tree_stats *input, const siz
 }
 
 // The kernels' own text, which test_root.c holds against double.
-static uint32_t bits_of(float v)
-{
-    uint32_t bits;
-    memcpy(&bits, &v, sizeof(bits));
-    return bits;
-}
-
-static float float_of(uint32_t bits)
-{
-    float v;
-    memcpy(&v, &bits, sizeof(v));
-    return v;
-}
-
 typedef float real;
 #define REAL real
-#define AS_REAL float_of
-#define AS_BITS bits_of
+#define AS_REAL norma_bits_float
+#define AS_BITS norma_float_bits
 #define NAMED(name) name
 #define INVERSE(w) (1 / (w))
 #define sqrt sqrtf
