@@ -1,5 +1,6 @@
 // Host memory as buffers on every device, and memory that goes between contexts and processes. The second process is
 // forked before the first driver is opened.
+#include "devices.h"
 #include "external.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -13,17 +14,6 @@
 static int peer; // the socket to the second process
 static pid_t peer_pid;
 #endif
-
-static const char *const drivers[] = {
-    "scalar",
-#ifdef NORMA_HAVE_OPENCL
-    "opencl",
-#endif
-#ifdef NORMA_HAVE_VULKAN
-    "vulkan",
-#endif
-};
-enum { DRIVERS = sizeof drivers / sizeof *drivers };
 
 static norma_buffer_info info_of(const norma_buffer *buffer)
 {
@@ -85,9 +75,9 @@ static bool on_host(norma_device *device, size_t skew, float got[COUNT])
 static void test_host(void **state)
 {
     (void)state;
-    for (int i = 0; i < DRIVERS; i++) {
+    for (int i = 0; i < TEST_DEVICES; i++) {
         float whole[COUNT], askew[COUNT];
-        norma_context *context = external_context(drivers[i]);
+        norma_context *context = external_context(test_devices[i]);
         norma_device *device = external_device(context);
         norma_device_info info = {.size = sizeof info};
         take(norma_device_get_info(device, &info));
@@ -133,15 +123,15 @@ static void test_missing(void **state)
     (void)state;
     static const char *const names[] = {"VK_KHR_external_memory_fd", "VK_EXT_external_memory_dma_buf",
                                         "cl_khr_external_memory_opaque_fd", "cl_khr_external_memory_dma_buf"};
-    for (int i = 0; i < DRIVERS; i++) {
-        norma_context *context = external_context(drivers[i]);
+    for (int i = 0; i < TEST_DEVICES; i++) {
+        norma_context *context = external_context(test_devices[i]);
         norma_device *device = external_device(context);
         norma_device_info info = {.size = sizeof info};
         take(norma_device_get_info(device, &info));
         for (int type = NORMA_HANDLE_OPAQUE_FD; type <= NORMA_HANDLE_DMA_BUF; type++) {
             norma_memory_handle handle = NORMA_MEMORY_HANDLE_DEFAULTS;
             norma_buffer *buffer = NULL;
-            const bool vulkan = !strcmp(drivers[i], "vulkan"), scalar = !strcmp(drivers[i], "scalar");
+            const bool vulkan = !strcmp(test_devices[i], "vulkan"), scalar = !strcmp(test_devices[i], "scalar");
             const char *lacks = scalar ? "scalar memory" : names[(vulkan ? 0 : 2) + type - 1];
             handle.type = (norma_handle_type)type;
             handle.bytes = PAGE;
