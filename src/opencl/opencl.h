@@ -107,6 +107,9 @@ void ncl_programs_finish(struct ncl_device *device);
 // One dispatch on a queue of the device's context; event may be NULL. ncl_device.submit is held.
 norma_status ncl_enqueue(struct norma_device *device, cl_command_queue queue, const struct norma_command *command,
                          cl_uint wait_count, const cl_event *waits, cl_event *event);
+// One copy between two buffers, likewise.
+norma_status ncl_enqueue_copy(const struct ncl_api *api, cl_command_queue queue, const struct norma_command *command,
+                              cl_uint wait_count, const cl_event *waits, cl_event *event);
 
 norma_status ncl_recorder_create(struct norma_device *device, uint32_t dispatches, void **recorder);
 void ncl_recorder_reset(void *recorder);

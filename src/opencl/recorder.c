@@ -25,14 +25,13 @@ static norma_status enqueue(struct norma_device *device, cl_command_queue queue,
                             cl_uint wait_count, const cl_event *waits, cl_event *event)
 {
     const struct ncl_api *api = ncl_device(device)->api;
-    const struct ncl_buffer *b = c->buffer ? ncl_buffer(c->buffer) : NULL, *to = c->other ? ncl_buffer(c->other) : NULL;
+    const struct ncl_buffer *b = c->buffer ? ncl_buffer(c->buffer) : NULL;
     norma_status status = NORMA_OK;
     if (c->kind == NORMA_COMMAND_FILL)
         CL(api, EnqueueFillBuffer(queue, b->memory, c->value.bytes, c->value.size, b->before + c->offset, c->row_bytes,
                                   wait_count, waits, event));
     else if (c->kind == NORMA_COMMAND_COPY)
-        CL(api, EnqueueCopyBuffer(queue, b->memory, to->memory, b->before + c->offset, to->before + c->other_offset,
-                                  c->row_bytes, wait_count, waits, event));
+        status = ncl_enqueue_copy(api, queue, c, wait_count, waits, event);
     else
         status = ncl_enqueue(device, queue, c, wait_count, waits, event);
 error:

@@ -74,15 +74,22 @@ static norma_status transfer(struct submission *s, const struct norma_command *c
     return status;
 }
 
-static norma_status copy(struct submission *s, const struct norma_command *c)
+norma_status ncl_enqueue_copy(const struct ncl_api *api, cl_command_queue queue, const struct norma_command *c,
+                              cl_uint wait_count, const cl_event *waits, cl_event *event)
 {
     const struct ncl_buffer *from = ncl_buffer(c->buffer), *to = ncl_buffer(c->other);
     norma_status status = NORMA_OK;
-    cl_event *event = next_event(s);
-    CL(s->api, EnqueueCopyBuffer(s->queue, from->memory, to->memory, from->before + c->offset,
-                                 to->before + c->other_offset, c->row_bytes, WAITS(s), event));
-    enqueued(s);
+    CL(api, EnqueueCopyBuffer(queue, from->memory, to->memory, from->before + c->offset, to->before + c->other_offset,
+                              c->row_bytes, wait_count, waits, event));
 error:
+    return status;
+}
+
+static norma_status copy(struct submission *s, const struct norma_command *c)
+{
+    const norma_status status = ncl_enqueue_copy(s->api, s->queue, c, WAITS(s), next_event(s));
+    if (status == NORMA_OK)
+        enqueued(s);
     return status;
 }
 
