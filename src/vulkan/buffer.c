@@ -126,7 +126,7 @@ error:
 norma_status nvk_buffer_import(struct norma_device *device, void *host, uint64_t size, struct norma_buffer *buffer)
 {
     struct nvk_device *d = nvk_device_of(device);
-    const uint64_t align = d->import_align;
+    const uint64_t align = device->caps.import_align;
     if (!d->host_import || align == 0)
         return norma_fail(NORMA_ERROR_UNSUPPORTED, "%s does not bind host memory", device->id);
     const uint64_t shift = (uintptr_t)host % align;

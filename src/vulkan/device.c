@@ -25,10 +25,8 @@ norma_status nvk_fail(const char *call, VkResult result)
 }
 
 // Those that are for memory which others may have.
-static void find_external(struct nvk_device *d, const norma_vulkan_objects *given, const char *name)
+static void find_external(struct nvk_device *d, const char *name)
 {
-    if (given && !nvk_given_extension(given, name))
-        return;
     if (!strcmp(name, VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME))
         d->memory_fd = d->api->GetMemoryFdKHR && d->api->GetMemoryFdPropertiesKHR;
     if (!strcmp(name, VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME))
@@ -52,16 +50,19 @@ static norma_status find_extensions(struct nvk_device *d, const norma_vulkan_obj
         goto error;
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (!strcmp(list[i].extensionName, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME))
-            d->host_import = d->api->GetMemoryHostPointerPropertiesEXT != NULL &&
-                             (!given || nvk_given_extension(given, list[i].extensionName));
-        find_external(d, given, list[i].extensionName);
-        if (!strcmp(list[i].extensionName, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME))
+        const char *name = list[i].extensionName;
+        // These two say something of the driver, whether or not the caller enabled them.
+        if (!strcmp(name, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME))
             d->driver_properties = true;
-        if (!strcmp(list[i].extensionName, VK_KHR_SHADER_FLOAT_CONTROLS_EXTENSION_NAME))
-            d->has_float_controls = !given || nvk_given_extension(given, list[i].extensionName);
-        if (!strcmp(list[i].extensionName, NVK_PORTABILITY_SUBSET))
+        if (!strcmp(name, NVK_PORTABILITY_SUBSET))
             d->portability = true;
+        if (given && !nvk_given_extension(given, name))
+            continue;
+        if (!strcmp(name, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME))
+            d->host_import = d->api->GetMemoryHostPointerPropertiesEXT != NULL;
+        if (!strcmp(name, VK_KHR_SHADER_FLOAT_CONTROLS_EXTENSION_NAME))
+            d->has_float_controls = true;
+        find_external(d, name);
     }
 error:
     norma_free(list);
@@ -220,8 +221,7 @@ static void fill_caps(struct nvk_device *d, const struct properties *p, struct n
     caps->host_memory = d->host_import;
     caps->record_only = d->given.device && !d->given.queue;
     caps->host_align = caps->offset_align;
-    d->import_align = d->host_import ? p->import.minImportedHostPointerAlignment : 0;
-    caps->import_align = d->import_align;
+    caps->import_align = d->host_import ? p->import.minImportedHostPointerAlignment : 0;
     nvk_external_caps(d, caps);
 }
 

@@ -196,10 +196,9 @@ struct nvk_device {
     bool memory_fd, dma_buf, queue_foreign; // extensions for memory that others may have
     uint32_t dedicated_only;                // norma_handle_type bits
     bool portability;                       // the driver lacks corners of Vulkan, none of which Norma needs
-    bool lean;             // whether lean modules pay, and run: 64-bit integers, any range bound as texels
-    bool lean_dropped;     // the driver does not compile them. Guarded by pipeline_lock
-    bool strided;          // a shader may have as many storage buffers as the strided kernels
-    uint64_t import_align; // bytes, of the host pointer
+    bool lean;         // whether lean modules pay, and run: 64-bit integers, any range bound as texels
+    bool lean_dropped; // the driver does not compile them. Guarded by pipeline_lock
+    bool strided;      // a shader may have as many storage buffers as the strided kernels
     uint32_t memory_type, staging_type;
     double timestamp_period; // nanoseconds
     uint64_t timestamp_mask;
