@@ -45,43 +45,13 @@ static inline float2 sums_term(const struct view *view, const struct index *inde
     return output == ST_SUM_STATISTICS ? (float2)(gradient, product) : (float2)(product, 0);
 }
 
-// A lane's 16 steps in a block, from the group's element i on.
-static inline float2 lane_sums(const struct view *view, struct index *index, bool sums, uint i, uint end, float k,
-                               float a)
-{
-    float2 sum = 0;
-    for (; i < end; i += LANE_GROUP) {
-        float2 d[4];
-        for (uint s = 0; s < 4; s++) {
-            uint at = i + s * LANE_STEP;
-            d[s] = 0;
-            if (at >= end)
-                continue;
-            set_element(view, at, index);
-            d[s] = sums ? sums_term(view, index) : statistics_term(view, index, k, a);
-        }
-        sum = sum + ((d[0] + d[1]) + (d[2] + d[3]));
-    }
-    return sum;
-}
-
-// The tree's S1 and S2 of elements [begin, end), a chunk. One lane after the other: their order is free, that of a
-// lane's additions and of the lanes' sums is not.
-static inline float2 chunk_sums(const struct view *view, struct index *index, bool sums, uint begin, uint end, float k,
-                                float a)
-{
-    float2 T[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-    for (uint block = begin; block < end; block += BLOCK) {
-        uint stop = min(block + BLOCK, end);
-        for (uint t = 0; t < 8; t++) {
-            float2 A[4];
-            for (uint v = 0; v < 4; v++)
-                A[v] = lane_sums(view, index, sums, block + 4 * t + v, stop, k, a);
-            T[t] = T[t] + ((A[0] + A[1]) + (A[2] + A[3]));
-        }
-    }
-    return ((T[0] + T[4]) + (T[2] + T[6])) + ((T[1] + T[5]) + (T[3] + T[7]));
-}
+// What goes into the tree is a statistic's term, or one of backward's sums where sums.
+#define CHUNK_SUMS chunk_sums
+#define LANE_SUMS lane_sums
+#define TERM_PARAMETERS bool sums, float k, float a
+#define TERM_ARGUMENTS sums, k, a
+#define TERM (sums ? sums_term(view, index) : statistics_term(view, index, k, a))
+#include "chunk_sums_body.cl"
 
 // Units of stats and sums: a chunk of a group.
 struct chunk {
@@ -124,12 +94,12 @@ static inline stat chunk_statistics(const struct view *view, struct index *index
     uint statistic = word(view, ST_STATISTIC);
     float a = 1.0f, k = finite_or_0(pivot(view, index, begin, end, a)), c, q, M2;
     for (bool first = true;; first = false) {
-        float2 S = chunk_sums(view, index, false, begin, end, k, a);
+        float2 S = chunk_sums(view, index, begin, end, false, k, a);
         float sum = statistic == FORM_ABSOLUTES ? S.x : S.y, next = first ? rescue(view, sum, k) : 1.0f;
         if (next != 1.0f) {
             a = next;
             k = finite_or_0(pivot(view, index, begin, end, a));
-            S = chunk_sums(view, index, false, begin, end, k, a);
+            S = chunk_sums(view, index, begin, end, false, k, a);
             sum = statistic == FORM_ABSOLUTES ? S.x : S.y;
         }
         if (statistic != FORM_MOMENTS)
@@ -169,7 +139,7 @@ STRIDED(strided_sums)
         return;
     struct chunk chunk = chunk_of(&view, unit);
     set_group(&view, chunk.group, &index);
-    float2 S = chunk_sums(&view, &index, true, chunk.begin, chunk.end, 0, 1.0f);
+    float2 S = chunk_sums(&view, &index, chunk.begin, chunk.end, true, 0, 1.0f);
     cells(&view)[chunk.out] = (stat)(S, 0, 0);
 }
 #endif

@@ -41,41 +41,21 @@ static inline int2 largest_exponents(const struct view *view, struct index *inde
     return most;
 }
 
-static inline float2 wide_lane_sums(const struct view *view, struct index *index, uint i, uint end, int2 e)
+// The terms divided by 2 to the power e.
+static inline float2 wide_sums_float(const struct view *view, const struct index *index, int2 e)
 {
-    float2 sum = 0;
-    for (; i < end; i += LANE_GROUP) {
-        float2 d[4];
-        for (uint s = 0; s < 4; s++) {
-            uint at = i + s * LANE_STEP;
-            d[s] = 0;
-            if (at >= end)
-                continue;
-            set_element(view, at, index);
-            struct wide_pair pair = wide_sums_term(view, index);
-            pair.first.e = pair.first.e - e.x;
-            pair.second.e = pair.second.e - e.y;
-            d[s] = (float2)(wide_float(pair.first), wide_float(pair.second));
-        }
-        sum = sum + ((d[0] + d[1]) + (d[2] + d[3]));
-    }
-    return sum;
+    struct wide_pair pair = wide_sums_term(view, index);
+    pair.first.e = pair.first.e - e.x;
+    pair.second.e = pair.second.e - e.y;
+    return (float2)(wide_float(pair.first), wide_float(pair.second));
 }
 
-static inline float2 wide_chunk_sums(const struct view *view, struct index *index, uint begin, uint end, int2 e)
-{
-    float2 T[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-    for (uint block = begin; block < end; block += BLOCK) {
-        uint stop = min(block + BLOCK, end);
-        for (uint t = 0; t < 8; t++) {
-            float2 A[4];
-            for (uint v = 0; v < 4; v++)
-                A[v] = wide_lane_sums(view, index, block + 4 * t + v, stop, e);
-            T[t] = T[t] + ((A[0] + A[1]) + (A[2] + A[3]));
-        }
-    }
-    return ((T[0] + T[4]) + (T[2] + T[6])) + ((T[1] + T[5]) + (T[3] + T[7]));
-}
+#define CHUNK_SUMS wide_chunk_sums
+#define LANE_SUMS wide_lane_sums
+#define TERM_PARAMETERS int2 e
+#define TERM_ARGUMENTS e
+#define TERM wide_sums_float(view, index, e)
+#include "chunk_sums_body.cl"
 
 static inline bool sums_are_lost(stat sums)
 {
