@@ -50,10 +50,23 @@ static void make(struct outputs *o, int kind, norma_buffer *buffer, char *memory
     o->problem = p;
 }
 
+// A context on objects of the guest's, and a buffer of BYTES on its device, which is returned.
+static norma_device *begin(norma_status (*open)(struct check_guest **guest), struct check_guest **guest,
+                           norma_context **context, norma_buffer **buffer)
+{
+    norma_context_params params = NORMA_CONTEXT_DEFAULTS;
+    assert_int_equal(open(guest), NORMA_OK);
+    params.cache_dir = "";
+    (*guest)->objects(*guest, &params);
+    take(norma_context_create(&params, context));
+    norma_device *device = norma_context_device(*context, 0);
+    take((*guest)->buffer(*guest, device, BYTES, buffer));
+    return device;
+}
+
 static void check(norma_status (*open)(struct check_guest **guest), int kind)
 {
     struct check_guest *guest = NULL;
-    norma_context_params params = NORMA_CONTEXT_DEFAULTS;
     norma_context *context = NULL;
     norma_buffer *buffer = NULL;
     norma_recorder *recorder = NULL, *small = NULL;
@@ -65,12 +78,7 @@ static void check(norma_status (*open)(struct check_guest **guest), int kind)
     char before[BYTES], recorded[BYTES], ran[BYTES], scalar[BYTES];
     memset(before, FILL, sizeof before);
     memcpy(scalar, before, sizeof scalar);
-    assert_int_equal(open(&guest), NORMA_OK);
-    params.cache_dir = "";
-    guest->objects(guest, &params);
-    take(norma_context_create(&params, &context));
-    norma_device *device = norma_context_device(context, 0);
-    take(guest->buffer(guest, device, BYTES, &buffer));
+    norma_device *device = begin(open, &guest, &context, &buffer);
     take(norma_buffer_write(buffer, 0, before, BYTES));
     make(&o, kind, buffer, NULL);
     take(norma_plan_create(device, &o.problem, NULL, &plan));
@@ -105,7 +113,6 @@ static void check(norma_status (*open)(struct check_guest **guest), int kind)
 static void check_limits(norma_status (*open)(struct check_guest **guest), bool charged)
 {
     struct check_guest *guest = NULL;
-    norma_context_params params = NORMA_CONTEXT_DEFAULTS;
     norma_context *context = NULL;
     norma_buffer *buffer = NULL;
     norma_recorder *recorder = NULL;
@@ -114,12 +121,7 @@ static void check_limits(norma_status (*open)(struct check_guest **guest), bool 
     const norma_recorder_params most = {sizeof most, 34 + 33};
     static const int64_t shape[] = {3, 0}, rows[] = {3};
     struct outputs o;
-    assert_int_equal(open(&guest), NORMA_OK);
-    params.cache_dir = "";
-    guest->objects(guest, &params);
-    take(norma_context_create(&params, &context));
-    norma_device *device = norma_context_device(context, 0);
-    take(guest->buffer(guest, device, BYTES, &buffer));
+    norma_device *device = begin(open, &guest, &context, &buffer);
     take(norma_recorder_create(device, &most, &recorder));
     make(&o, 2, buffer, NULL);
     take(norma_plan_create(device, &o.problem, NULL, &plan));
