@@ -100,13 +100,13 @@ void take_arguments()
 // A team of 8 that loops is made for CPU drivers, which load word by word anyway and pay for a branch not taken.
 const bool WIDE = TEAM > 8u || REGISTERS == 1u || LEAN == 1u;
 
-bool present(uint slot)
+bool present(const uint slot)
 {
     return (args.flags >> slot & 1u) != 0u;
 }
 
 // LEAN and REGISTERS, whose loops are unrolled: what has rows has the type of x. Parameters have it too, or float32.
-uint type_of(uint slot)
+uint type_of(const uint slot)
 {
     bool shared_by_rows = slot == WEIGHT || slot == BIAS || slot == INPUT_BIAS;
     if (LEAN == 1u)
@@ -116,7 +116,7 @@ uint type_of(uint slot)
     return slot == X ? X_TYPE : slot == Y && Y_TYPE != 3u ? Y_TYPE : args.types >> (2u * slot) & 3u;
 }
 
-bool finite(float v)
+bool finite(const float v)
 {
     return (floatBitsToUint(v) & 0x7f800000u) != 0x7f800000u;
 }
@@ -124,7 +124,7 @@ bool finite(float v)
 #include "root.glsl"
 
 // The element in the low 16 bits (all 32 for float32). Integer arithmetic: a driver may flush 16-bit denormals.
-vec4 decode(uvec4 w, uint type)
+vec4 decode(const uvec4 w, const uint type)
 {
     if (type == 0u)
         return uintBitsToFloat(w);
@@ -139,7 +139,7 @@ vec4 decode(uvec4 w, uint type)
 }
 
 // To the low 16 bits, to nearest even. A denormal float16 is the 24-bit significand shifted right by 14 or more.
-uvec4 encode_float16(uvec4 bits)
+uvec4 encode_float16(const uvec4 bits)
 {
     uvec4 size = bits & 0x7fffffffu;
     uvec4 normal = (size + 0xfffu + (size >> 13u & 1u) - (112u << 23u)) >> 13u;
@@ -154,7 +154,7 @@ uvec4 encode_float16(uvec4 bits)
     return half_bits | (bits >> 16u & 0x8000u);
 }
 
-uvec4 encode(vec4 v, uint type)
+uvec4 encode(const vec4 v, const uint type)
 {
     uvec4 bits = floatBitsToUint(v);
     if (type == 0u)
@@ -170,151 +170,139 @@ bool aligned()
     return LEAN == 1u || (args.flags & FLAG_ALIGNED) != 0u;
 }
 
-// Words, pairs and quads of words of the tensors that are read, and words of those that are written. A constant slot
-// leaves one access; a function for each tensor would repeat all that comes behind it.
-#define FETCH(result, suffix) \
-    result fetch_##suffix(const uint slot, uint at) \
-    { \
-        switch (slot) { \
-        case WEIGHT: return weight_##suffix[at]; \
-        case BIAS: return bias_##suffix[at]; \
-        case RESIDUAL: return residual_##suffix[at]; \
-        case GATE: return gate_##suffix[at]; \
-        case INPUT_BIAS: return input_bias_##suffix[at]; \
-        default: return x_##suffix[at]; \
-        } \
-    }
+// Whether elements i .. i+3 are read as a quad: four words, or two of a 16-bit type. whole: as load() takes it.
+bool is_quad(const int i, const uint count, const bool whole)
+{
+    return whole || (WIDE && aligned() && uint(i) + 4u <= count);
+}
 
-#define PUT(value, suffix) \
-    void put_##suffix(const uint slot, uint at, value w) \
-    { \
-        if (slot == SUM) \
-            sum_##suffix[at] = w; \
-        else \
-            y_##suffix[at] = w; \
-    }
+// Elements i .. i+3; places outside 0 .. count-1 repeat the nearest one.
+uvec4 nearest(const uint base, const int i, const uint count)
+{
+    return base + uvec4(clamp(i + ivec4(0, 1, 2, 3), ivec4(0), ivec4(int(count) - 1)));
+}
 
+// The words that hold elements e.
+uvec4 words_of(const uvec4 e, const uint type)
+{
+    return type == 0u ? e : e >> 1u;
+}
+
+vec4 decode_pair(const uvec2 pair, const uint type)
+{
+    return decode(uvec4(pair.x & 0xffffu, pair.x >> 16u, pair.y & 0xffffu, pair.y >> 16u), type);
+}
+
+vec4 decode_words(const uvec4 w, const uvec4 e, const uint type)
+{
+    return decode(type == 0u ? w : w >> ((e & 1u) << 4u) & 0xffffu, type);
+}
+
+// A tensor's functions hold nothing but its accesses: the library has what they call once. They are not one function
+// with a switch over the tensors either, of which drivers see every case at every call until they have inlined it:
+// lavapipe then took 2.7 times as long before its code generator. Parameters are const: others are copied to variables,
+// which made the library 12 % larger.
 #ifdef LEAN_MODULE
 // Texels are quads: 128 bits of float32, 64 of a 16-bit type. A driver on a CPU reads a storage buffer lane by lane, but a
 // texel buffer with a few wide loads.
-layout(set = 1, binding = 0) uniform usamplerBuffer x_texels;
-layout(set = 1, binding = 2) uniform usamplerBuffer weight_texels;
-layout(set = 1, binding = 3) uniform usamplerBuffer bias_texels;
-layout(set = 1, binding = 4) uniform usamplerBuffer residual_texels;
-layout(set = 1, binding = 5) uniform usamplerBuffer gate_texels;
-layout(set = 1, binding = 6) uniform usamplerBuffer input_bias_texels;
-
-uvec4 fetch_texel(const uint slot, int at)
-{
-    switch (slot) {
-    case WEIGHT: return texelFetch(weight_texels, at);
-    case BIAS: return texelFetch(bias_texels, at);
-    case RESIDUAL: return texelFetch(residual_texels, at);
-    case GATE: return texelFetch(gate_texels, at);
-    case INPUT_BIAS: return texelFetch(input_bias_texels, at);
-    default: return texelFetch(x_texels, at);
+#define LOAD(name, slot) \
+    layout(set = 1, binding = slot) uniform usamplerBuffer name##_texels; \
+    vec4 load_##name(const uint base, const int i, const uint count, const uint type, const bool whole) \
+    { \
+        uvec4 w = texelFetch(name##_texels, int((base + uint(i)) >> 2u)); \
+        return type == 0u ? uintBitsToFloat(w) : decode_pair(w.xy, type); \
     }
-}
-
-vec4 load(const uint slot, uint base, int i, uint count, uint type, const bool whole)
-{
-    uvec4 w = fetch_texel(slot, int((base + uint(i)) >> 2u));
-    if (type != 0u)
-        w = uvec4(w.x & 0xffffu, w.x >> 16u, w.y & 0xffffu, w.y >> 16u);
-    return decode(w, type);
-}
 #else
-FETCH(uint, words)
-FETCH(uvec2, pairs)
-FETCH(uvec4, quads)
-
 // Elements i .. i+3 of the row that begins at `base`; places outside 0 .. count-1 repeat the nearest one. whole: the row
 // begins at a multiple of 4 elements, i is one, and all four are there: the code for the rest, which unrolled loops would
 // have many times over, is left out.
-vec4 load(const uint slot, uint base, int i, uint count, uint type, const bool whole)
-{
-    if (whole || (WIDE && aligned() && uint(i) + 4u <= count)) {
-        uint at = (base + uint(i)) >> 2u;
-        if (type == 0u)
-            return uintBitsToFloat(fetch_quads(slot, at));
-        uvec2 pair = fetch_pairs(slot, at);
-        return decode(uvec4(pair.x & 0xffffu, pair.x >> 16u, pair.y & 0xffffu, pair.y >> 16u), type);
+#define LOAD(name, slot) \
+    vec4 load_##name(const uint base, const int i, const uint count, const uint type, const bool whole) \
+    { \
+        if (is_quad(i, count, whole)) { \
+            uint at = (base + uint(i)) >> 2u; \
+            if (type == 0u) \
+                return uintBitsToFloat(name##_quads[at]); \
+            return decode_pair(name##_pairs[at], type); \
+        } \
+        uvec4 e = nearest(base, i, count); \
+        uvec4 at = words_of(e, type); \
+        return decode_words(uvec4(name##_words[at.x], name##_words[at.y], name##_words[at.z], name##_words[at.w]), e, \
+                            type); \
     }
-    uvec4 e = base + uvec4(clamp(i + ivec4(0, 1, 2, 3), ivec4(0), ivec4(int(count) - 1)));
-    uvec4 at = type == 0u ? e : e >> 1u;
-    uvec4 w = uvec4(fetch_words(slot, at.x), fetch_words(slot, at.y), fetch_words(slot, at.z), fetch_words(slot, at.w));
-    return decode(type == 0u ? w : w >> ((e & 1u) << 4u) & 0xffffu, type);
-}
 #endif
 
-PUT(uint, words)
-PUT(uvec2, pairs)
+LOAD(x, 0)
+LOAD(weight, 2)
+LOAD(bias, 3)
+LOAD(residual, 4)
+LOAD(gate, 5)
+LOAD(input_bias, 6)
+
 #ifdef LEAN_MODULE
-PUT(u64vec2, longs)
+#define STORE_QUAD(name, at, w) name##_longs[at] = u64vec2(packUint2x32(w.xy), packUint2x32(w.zw));
 #else
-PUT(uvec4, quads)
+#define STORE_QUAD(name, at, w) name##_quads[at] = w;
 #endif
+
+// Which of places i .. i+3 lie in begin .. end-1.
+bvec4 lie_in(const int i, const uint begin, const uint end)
+{
+    ivec4 place = i + ivec4(0, 1, 2, 3);
+    return lessThan(uvec4(place - int(begin)), uvec4(end - begin));
+}
 
 // A half of a word whose other half may be somebody else's.
-void store_half(const uint slot, uint e, uint bits)
-{
-    uint shift = (e & 1u) << 4u;
-    if (slot == SUM) {
-        atomicAnd(sum_words[e >> 1u], ~(0xffffu << shift));
-        atomicOr(sum_words[e >> 1u], bits << shift);
-    } else {
-        atomicAnd(y_words[e >> 1u], ~(0xffffu << shift));
-        atomicOr(y_words[e >> 1u], bits << shift);
+#define STORE(name) \
+    void store_half_##name(const uint e, const uint bits) \
+    { \
+        uint shift = (e & 1u) << 4u; \
+        atomicAnd(name##_words[e >> 1u], ~(0xffffu << shift)); \
+        atomicOr(name##_words[e >> 1u], bits << shift); \
+    } \
+    void store_pair_##name(const uint e, const uint type, const uvec2 w, const bvec2 inside) \
+    { \
+        bool together = type != 0u && all(inside) && (e & 1u) == 0u; \
+        if (together || (type == 0u && inside.x)) \
+            name##_words[together ? e >> 1u : e] = together ? w.x | w.y << 16u : w.x; \
+        if (type == 0u && inside.y) \
+            name##_words[e + 1u] = w.y; \
+        if (type != 0u && !together && inside.x) \
+            store_half_##name(e, w.x); \
+        if (type != 0u && !together && inside.y) \
+            store_half_##name(e + 1u, w.y); \
+    } \
+    /* Elements i .. i+3 of a row that begins at a multiple of 4 elements. */ \
+    void store_quad_##name(const uint base, const uint i, const uint type, const vec4 v) \
+    { \
+        uvec4 w = encode(v, type); \
+        uint e = base + i; \
+        if (WIDE && type == 0u) { \
+            STORE_QUAD(name, e >> 2u, w) \
+        } else if (WIDE) { \
+            name##_pairs[e >> 2u] = uvec2(w.x | w.y << 16u, w.z | w.w << 16u); \
+        } else { \
+            uint at = type == 0u ? e : e >> 1u; \
+            name##_words[at] = type == 0u ? w.x : w.x | w.y << 16u; \
+            name##_words[at + 1u] = type == 0u ? w.y : w.z | w.w << 16u; \
+            if (type == 0u) { \
+                name##_words[at + 2u] = w.z; \
+                name##_words[at + 3u] = w.w; \
+            } \
+        } \
+    } \
+    /* Those of i .. i+3 that lie in begin .. end-1, at any offset. */ \
+    void store_##name(const uint base, const int i, const uint begin, const uint end, const uint type, const vec4 v) \
+    { \
+        uvec4 w = encode(v, type); \
+        bvec4 inside = lie_in(i, begin, end); \
+        uint e = base + uint(i); \
+        store_pair_##name(e, type, w.xy, inside.xy); \
+        store_pair_##name(e + 2u, type, w.zw, inside.zw); \
     }
-}
 
-void store_pair(const uint slot, uint e, uint type, uvec2 w, bvec2 inside)
-{
-    bool together = type != 0u && all(inside) && (e & 1u) == 0u;
-    if (together || (type == 0u && inside.x))
-        put_words(slot, together ? e >> 1u : e, together ? w.x | w.y << 16u : w.x);
-    if (type == 0u && inside.y)
-        put_words(slot, e + 1u, w.y);
-    if (type != 0u && !together && inside.x)
-        store_half(slot, e, w.x);
-    if (type != 0u && !together && inside.y)
-        store_half(slot, e + 1u, w.y);
-}
-
-// Elements i .. i+3 of a row that begins at a multiple of 4 elements.
-void store_quad(const uint slot, uint base, uint i, uint type, vec4 v)
-{
-    uvec4 w = encode(v, type);
-    uint e = base + i;
-    if (WIDE && type == 0u) {
-#ifdef LEAN_MODULE
-        put_longs(slot, e >> 2u, u64vec2(packUint2x32(w.xy), packUint2x32(w.zw)));
-#else
-        put_quads(slot, e >> 2u, w);
-#endif
-    } else if (WIDE) {
-        put_pairs(slot, e >> 2u, uvec2(w.x | w.y << 16u, w.z | w.w << 16u));
-    } else {
-        uint at = type == 0u ? e : e >> 1u;
-        put_words(slot, at, type == 0u ? w.x : w.x | w.y << 16u);
-        put_words(slot, at + 1u, type == 0u ? w.y : w.z | w.w << 16u);
-        if (type == 0u) {
-            put_words(slot, at + 2u, w.z);
-            put_words(slot, at + 3u, w.w);
-        }
-    }
-}
-
-// Those of i .. i+3 that lie in begin .. end-1, at any offset.
-void store(const uint slot, uint base, int i, uint begin, uint end, uint type, vec4 v)
-{
-    uvec4 w = encode(v, type);
-    ivec4 place = i + ivec4(0, 1, 2, 3);
-    bvec4 inside = lessThan(uvec4(place - int(begin)), uvec4(end - begin));
-    uint e = base + uint(i);
-    store_pair(slot, e, type, w.xy, inside.xy);
-    store_pair(slot, e + 2u, type, w.zw, inside.zw);
-}
+STORE(y)
+STORE(sum)
 
 // Teams: TEAM consecutive invocations that share a row, a chunk or a merge; clusters: 8 within a team.
 uint team_lane()
@@ -349,7 +337,7 @@ void begin_teams()
 
 // Shows v to the workgroup; returns where this phase's values begin. Two buffers in turn: whoever writes one again has
 // passed the barrier of the other, behind which nobody reads the first.
-uint exchange(vec2 v)
+uint exchange(const vec2 v)
 {
     uint begin = (exchange_phase & 1u) * gl_WorkGroupSize.x;
     ++exchange_phase;
@@ -359,7 +347,7 @@ uint exchange(vec2 v)
 }
 
 // Whether any team that shares barriers with this one says so. Three words in turn, the next one cleared beforehand.
-bool any_team(bool vote)
+bool any_team(const bool vote)
 {
     if (!BARRIERS || (TEAM <= 64u && gl_WorkGroupSize.x == TEAM))
         return vote;
@@ -374,7 +362,7 @@ bool any_team(bool vote)
 }
 
 // ((v0+v4)+(v2+v6)) + ((v1+v5)+(v3+v7)) over the cluster, on every lane: addition commutes, so a butterfly does it.
-vec2 sum_cluster(vec2 v)
+vec2 sum_cluster(const vec2 v)
 {
 #ifdef SUBGROUP
     precise vec2 f = v + subgroupShuffleXor(v, 4u);
@@ -390,7 +378,7 @@ vec2 sum_cluster(vec2 v)
 }
 
 // (x of the cluster's lane 0, the least y)
-vec2 first_and_least(vec2 v)
+vec2 first_and_least(const vec2 v)
 {
 #ifdef SUBGROUP
     float least = min(v.y, subgroupShuffleXor(v.y, 4u));

@@ -4,7 +4,7 @@
 // right stays, but for 19 of 2^24 near a tie. Behind finite().
 
 // a * b without rounding, as a sum of two. |a|, |b| below 2^100.
-vec2 two_product(float a, float b)
+vec2 two_product(const float a, const float b)
 {
     float a_high = uintBitsToFloat(floatBitsToUint(a) & 0xfffff000u);
     float b_high = uintBitsToFloat(floatBitsToUint(b) & 0xfffff000u);
@@ -15,7 +15,7 @@ vec2 two_product(float a, float b)
 }
 
 // Small squares are worked on times 2^64, so that no part of a product vanishes. The root of 0 or of infinity leaves NaN.
-float root_of(float v)
+float root_of(const float v)
 {
     bool small = v < 5.421010862427522e-20; // 2^-64
     precise float w = v * (small ? 18446744073709551616.0 : 1.0);
@@ -27,7 +27,7 @@ float root_of(float v)
     return back;
 }
 
-float reciprocal_of(float v)
+float reciprocal_of(const float v)
 {
     float small = v < 5.421010862427522e-20 ? 18446744073709551616.0 : 1.0; // 2^-64, 2^64
     float f = v > 18446744073709551616.0 ? 5.421010862427522e-20 : small;

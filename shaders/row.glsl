@@ -4,7 +4,7 @@
 // The row in hand: where it begins in each tensor, in elements.
 uint row_index, base_x, base_y, base_residual, base_gate, base_sum;
 
-void take_row(uint row)
+void take_row(const uint row)
 {
     row_index = row;
     base_x = args.off_x + row * args.stride_x;
@@ -20,16 +20,16 @@ void take_row(uint row)
 vec4 held[16];
 
 // h of elements i .. i+3 of the part; whole: as the loads take it.
-vec4 load_h(int i, const bool whole)
+vec4 load_h(const int i, const bool whole)
 {
-    precise vec4 u = load(X, base_x, i, args.part, X_TYPE, whole);
+    precise vec4 u = load_x(base_x, i, args.part, X_TYPE, whole);
     if (PROLOGUE == 1u) {
         if (present(INPUT_BIAS))
-            u = u + load(INPUT_BIAS, args.off_input_bias, i, args.part, type_of(INPUT_BIAS), whole);
+            u = u + load_input_bias(args.off_input_bias, i, args.part, type_of(INPUT_BIAS), whole);
         if (present(GATE))
-            u = load(GATE, base_gate, i, args.part, type_of(GATE), whole) * u;
+            u = load_gate(base_gate, i, args.part, type_of(GATE), whole) * u;
         if (present(RESIDUAL))
-            u = load(RESIDUAL, base_residual, i, args.part, type_of(RESIDUAL), whole) + u;
+            u = load_residual(base_residual, i, args.part, type_of(RESIDUAL), whole) + u;
     }
     return u;
 }
@@ -49,12 +49,12 @@ bool in_registers()
 }
 
 // Pairs of steps of a block that has `length` elements from its beginning on: whole groups of four steps.
-uint pairs_of(int length)
+uint pairs_of(const int length)
 {
     return uint(clamp((length + 127) / 128, 0, 4)) * 2u;
 }
 
-void hold_row(uint begin)
+void hold_row(const uint begin)
 {
     uint at = begin + first_block() * BLOCK;
     uint steps = ROLLED == 1u ? 2u * pairs_of(int(args.n) - int(at)) : 16u;
@@ -63,14 +63,14 @@ void hold_row(uint begin)
         held[s & 15u] = at < args.n ? load_h(int(at), true) : vec4(0.0);
 }
 
-float quad_sum(vec4 v)
+float quad_sum(const vec4 v)
 {
     precise float total = (v.x + v.y) + (v.z + v.w);
     return total;
 }
 
 // T[t]: the cluster lane's quads of all blocks of the chunk, blocks in order.
-vec2 sum_blocks(vec2 q)
+vec2 sum_blocks(const vec2 q)
 {
     if (TEAM == 8u)
         return q;
@@ -87,7 +87,8 @@ struct sums {
 };
 
 // Adds steps 2*pair and 2*pair + 1, which begin at elements `at` and `at` + 32 of the chunk.
-void add_pair(inout sums total, uint pair, vec4 h0, vec4 h1, float a, float k, uint at, uint length)
+void add_pair(inout sums total, const uint pair, const vec4 h0, const vec4 h1, const float a, const float k,
+              const uint at, const uint length)
 {
     uvec4 place = at + uvec4(0u, 1u, 2u, 3u);
     precise vec4 z0 = h0 * a, z1 = h1 * a;
@@ -106,14 +107,15 @@ void add_pair(inout sums total, uint pair, vec4 h0, vec4 h1, float a, float k, u
     total.half2 = p2;
 }
 
-vec2 quad_sums(sums total)
+vec2 quad_sums(const sums total)
 {
     return vec2(quad_sum(total.a1), quad_sum(total.a2));
 }
 
 #ifdef LEAN_MODULE
 // Four steps of the invocation's lanes, d = 0 for quads that begin at or past `end`.
-void add_group(inout vec4 a1, inout vec4 a2, uint at, uint end, float a, float k, bool scaled, bool cut)
+void add_group(inout vec4 a1, inout vec4 a2, const uint at, const uint end, const float a, const float k,
+               const bool scaled, const bool cut)
 {
     precise vec4 d[4], s1, s2;
     [[unroll]] for (uint s = 0u; s < 4u; ++s) {
@@ -133,7 +135,7 @@ void add_group(inout vec4 a1, inout vec4 a2, uint at, uint end, float a, float k
 }
 
 // As below, for whole quads that lie in one chunk; scaled: whether a can be other than 1.
-vec2 chunk_sums(uint begin, uint length, float a, float k, bool scaled)
+vec2 chunk_sums(const uint begin, const uint length, const float a, const float k, const bool scaled)
 {
     precise vec2 total = vec2(0.0);
     for (uint b = 0u; b < length; b += BLOCK) {
@@ -148,7 +150,7 @@ vec2 chunk_sums(uint begin, uint length, float a, float k, bool scaled)
 }
 #else
 // (S1, S2) of the chunk that begins at element `begin` of the part, about k.
-vec2 chunk_sums(uint begin, uint length, float a, float k, bool scaled)
+vec2 chunk_sums(const uint begin, const uint length, const float a, const float k, const bool scaled)
 {
     const sums none = sums(vec4(0.0), vec4(0.0), vec4(0.0), vec4(0.0));
     precise vec2 total = vec2(0.0);
@@ -182,7 +184,7 @@ vec4 first_quads;
 vec4 first_quads[4];
 #endif
 
-void load_first(uint begin, uint length)
+void load_first(const uint begin, const uint length)
 {
 #ifdef SUBGROUP
     first_quads = load_h(int(begin + (length < 16u ? 0u : (cluster_lane() & 3u) * 4u)), false);
@@ -193,7 +195,7 @@ void load_first(uint begin, uint length)
 }
 
 // The mean of the first 16 elements times a (divided first: their sum may overflow), or the first element of fewer.
-float pivot(uint length, float a)
+float pivot(const uint length, const float a)
 {
 #ifdef SUBGROUP
     precise vec4 z = first_quads * a;
@@ -214,7 +216,7 @@ float pivot(uint length, float a)
 #endif
 }
 
-vec2 two_sum(float a, float b)
+vec2 two_sum(const float a, const float b)
 {
     precise float s = a + b;
     precise float t = s - a;
@@ -228,7 +230,7 @@ struct attempt {
     bool second, again;
 };
 
-void attempt_sums(inout attempt at, uint begin, uint length, bool scaled)
+void attempt_sums(inout attempt at, const uint begin, const uint length, bool scaled)
 {
     vec2 sums = chunk_sums(begin, length, at.a, at.k, scaled);
     precise float c = sums.x / float(length);
@@ -258,7 +260,7 @@ void attempt_sums(inout attempt at, uint begin, uint length, bool scaled)
 // The chunk's (m, r, M2, a). Every repetition runs the same loop with another (a, k): code of its own for the rare
 // ones would cost the usual one on drivers that execute both sides of a branch. Lean modules have the first pass before
 // the loop, since what runs within one costs lavapipe more.
-vec4 chunk_result(uint begin, uint length)
+vec4 chunk_result(const uint begin, const uint length)
 {
     attempt at = attempt(1.0, 0.0, 0.0, 0.0, false, true);
     if (RMS == 0u) {
@@ -284,14 +286,14 @@ vec2 fold(vec2 w[8])
 }
 
 // a / of, exactly, for the powers that chunks are scaled by; 0 for 2^-196.
-float ratio(float a, float of)
+float ratio(const float a, const float of)
 {
     return a == of ? 1.0 : a == 1.0 ? 7.888609052210118e-31 : of == 1.0 ? TINY : 0.0;
 }
 
 // Merges `count` results, input i of the list being number first + i of the row's, each standing for `unit` elements.
 // The cluster's lane t has inputs t, t+8, ...
-vec4 merge(vec4 inputs[8], uint first, uint count, uint unit)
+vec4 merge(vec4 inputs[8], const uint first, const uint count, const uint unit)
 {
     uint t = cluster_lane();
     float least = inputs[0].w;
@@ -345,7 +347,7 @@ vec4 merge(vec4 inputs[8], uint first, uint count, uint unit)
 }
 
 // (m, r, s, a) of the row from its (m, r, M2, a); writes mean and rstd where they are wanted.
-vec4 finish_row(vec4 c, bool live)
+vec4 finish_row(const vec4 c, const bool live)
 {
     precise float variance = c.z / float(args.n);
     precise float shifted = variance + (args.eps * c.w) * c.w;
@@ -362,7 +364,7 @@ vec4 finish_row(vec4 c, bool live)
 }
 
 // y of elements i .. i+3 from their h; whole: as the loads take it.
-vec4 normalise(vec4 h, int i, vec4 stat, bool scaled, const bool whole)
+vec4 normalise(const vec4 h, const int i, const vec4 stat, const bool scaled, const bool whole)
 {
     precise vec4 z = h;
     if (scaled)
@@ -375,39 +377,39 @@ vec4 normalise(vec4 h, int i, vec4 stat, bool scaled, const bool whole)
 #ifdef LEAN_MODULE
     // Loaded whether they are there or not: a branch costs more.
     int weight_at = present(WEIGHT) ? i : 0, bias_at = present(BIAS) ? i : 0;
-    precise vec4 factor = args.weight_offset + load(WEIGHT, args.off_weight, weight_at, args.n, PARAM_TYPE, whole);
+    precise vec4 factor = args.weight_offset + load_weight(args.off_weight, weight_at, args.n, PARAM_TYPE, whole);
     precise vec4 weighted = v * factor;
     v = mix(v, weighted, bvec4(present(WEIGHT)));
-    precise vec4 shifted = v + load(BIAS, args.off_bias, bias_at, args.n, PARAM_TYPE, whole);
+    precise vec4 shifted = v + load_bias(args.off_bias, bias_at, args.n, PARAM_TYPE, whole);
     return mix(v, shifted, bvec4(present(BIAS)));
 #else
     if (present(WEIGHT)) {
-        precise vec4 factor = args.weight_offset + load(WEIGHT, args.off_weight, i, args.part, type_of(WEIGHT), whole);
+        precise vec4 factor = args.weight_offset + load_weight(args.off_weight, i, args.part, type_of(WEIGHT), whole);
         v = v * factor;
     }
     if (present(BIAS))
-        v = v + load(BIAS, args.off_bias, i, args.part, type_of(BIAS), whole);
+        v = v + load_bias(args.off_bias, i, args.part, type_of(BIAS), whole);
     return v;
 #endif
 }
 
-void put_quad(uint i, vec4 h, vec4 stat, bool scaled)
+void put_quad(const uint i, const vec4 h, const vec4 stat, const bool scaled)
 {
     if (PROLOGUE == 1u && present(SUM))
-        store_quad(SUM, base_sum, i, type_of(SUM), h);
-    store_quad(Y, base_y, i, type_of(Y), normalise(h, int(i), stat, scaled, WIDE));
+        store_quad_sum(base_sum, i, type_of(SUM), h);
+    store_quad_y(base_y, i, type_of(Y), normalise(h, int(i), stat, scaled, WIDE));
 }
 
-void put(int i, uint begin, uint end, vec4 h, vec4 stat)
+void put(const int i, const uint begin, const uint end, const vec4 h, const vec4 stat)
 {
     vec4 v = normalise(h, i, stat, true, false);
     if (PROLOGUE == 1u && present(SUM))
-        store(SUM, base_sum, i, begin, end, type_of(SUM), h);
-    store(Y, base_y, i, begin, end, type_of(Y), v);
+        store_sum(base_sum, i, begin, end, type_of(SUM), h);
+    store_y(base_y, i, begin, end, type_of(Y), v);
 }
 
 // Writes elements from .. end-1 one quad at a time, whatever their offsets; begin is where this unit's elements begin.
-void apply_any(vec4 stat, uint begin, uint from, uint end)
+void apply_any(const vec4 stat, const uint begin, const uint from, const uint end)
 {
     // Moved by one where that makes the words of a 16-bit y whole.
     int moved = aligned() || type_of(Y) == 0u ? 0 : int(base_y & 1u);
@@ -416,7 +418,7 @@ void apply_any(vec4 stat, uint begin, uint from, uint end)
 }
 
 // Writes elements begin .. end-1 (begin a multiple of 4).
-void apply(vec4 stat, uint begin, uint end)
+void apply(const vec4 stat, const uint begin, const uint end)
 {
     uint full = aligned() ? end & ~3u : begin;
     uint i = begin + team_lane() * 4u;
@@ -432,7 +434,7 @@ void apply(vec4 stat, uint begin, uint end)
 }
 
 // The same from the registers.
-void apply_held(vec4 stat, uint begin, uint end)
+void apply_held(const vec4 stat, const uint begin, const uint end)
 {
     uint at = begin + first_block() * BLOCK;
     uint steps = ROLLED == 1u ? 2u * pairs_of(int(end) - int(at)) : 16u;
