@@ -7,13 +7,13 @@ const uint ACTIVATION_RELU = 1u, ACTIVATION_LEAKY_RELU = 2u, ACTIVATION_GELU = 3
 
 const float LEAST = -3.40282347e+38; // -FLT_MAX
 
-bool is_nan(float v)
+bool is_nan(const float v)
 {
     return (floatBitsToUint(v) & 0x7fffffffu) > 0x7f800000u;
 }
 
 // exp(-(w + low)) for w >= 0 and |low| < 0.1; 0 below 2^-150.
-float decay(float w, float low)
+float decay(const float w, const float low)
 {
     precise float x = -min(w, 104.0);
     precise float n = floor((x - low) * 1.44269504 + 0.5);
@@ -31,7 +31,7 @@ float decay(float w, float low)
 }
 
 // Phi(-x) * exp(x*x/2) for 0 <= x <= 15, inverse = 1/(x + 3).
-float normal_tail(float x, float inverse)
+float normal_tail(const float x, const float inverse)
 {
     precise float t = (x - 3.0) * inverse;
     precise float p = 0.000131330278 + t * 5.44892027e-05;
@@ -48,14 +48,14 @@ float normal_tail(float x, float inverse)
     return tail;
 }
 
-vec2 activate_linear(uint kind, float v, float slope)
+vec2 activate_linear(const uint kind, const float v, const float slope)
 {
     float factor = kind == 0u || v > 0.0 ? 1.0 : kind == ACTIVATION_RELU ? 0.0 : slope;
     precise float value = v * factor;
     return vec2(factor == 0.0 ? 0.0 : value, factor);
 }
 
-vec2 activate_smooth(uint kind, float v)
+vec2 activate_smooth(const uint kind, const float v)
 {
     bool gelu = kind == ACTIVATION_GELU, gelu_tanh = kind == ACTIVATION_GELU_TANH;
     float x = abs(v);
@@ -81,7 +81,7 @@ vec2 activate_smooth(uint kind, float v)
 }
 
 // (activation, derivative) of v.
-vec2 activate(uint kind, float v, float slope)
+vec2 activate(const uint kind, const float v, const float slope)
 {
     vec2 result = kind <= ACTIVATION_LEAKY_RELU ? activate_linear(kind, v, slope) : activate_smooth(kind, v);
     return is_nan(v) ? vec2(v, kind == 0u ? 1.0 : v) : result;

@@ -5,12 +5,12 @@
 // Elements of four groups, a row each.
 uint column_at, column_step;
 
-vec4 column_row(uint element)
+vec4 column_row(const uint element)
 {
     return load4_x(column_at + element * column_step);
 }
 
-vec4 column_pivot(uint begin, uint end)
+vec4 column_pivot(const uint begin, const uint end)
 {
     if (statistic != MOMENTS)
         return vec4(0.0);

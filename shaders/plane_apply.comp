@@ -9,7 +9,7 @@ uint weight_step, bias_step, addend_step;
 bool has_weight, has_bias, has_addend;
 vec4 factor = vec4(1.0), bias = vec4(0.0); // `precise` here and glslc writes invalid SPIR-V
 
-vec4 offset_weight(vec4 weight)
+vec4 offset_weight(const vec4 weight)
 {
     precise vec4 sum = weight_offset + weight;
     return sum;
@@ -25,7 +25,7 @@ void begin_run()
 }
 
 // y of x, which is element i of the run and, with `lanes`, the three behind it.
-vec4 apply_lanes(vec4 x, cells4 cell, uint i, uint lanes)
+vec4 apply_lanes(const vec4 x, const cells4 cell, const uint i, const uint lanes)
 {
     for (bool once = has_weight && weight_step != 0u; once; once = false)
         factor = offset_weight(load_lanes_weight(PLACE(ST_WEIGHT) + i, lanes));
@@ -39,7 +39,7 @@ vec4 apply_lanes(vec4 x, cells4 cell, uint i, uint lanes)
     return activation4(v);
 }
 
-void apply_run(uint count, cells4 cell)
+void apply_run(const uint count, const cells4 cell)
 {
     uint whole = count & ~3u;
     begin_run();

@@ -3,7 +3,7 @@
 #include "quad_planes.glsl"
 #include "quad_store.glsl"
 
-vec4 plane_result(uint lanes, cells4 cell, cells4 coefficients)
+vec4 plane_result(const uint lanes, const cells4 cell, const cells4 coefficients)
 {
     gradient4 d = plane_gradient(lanes, cell);
     vec4 dx = dx4(d, cell, coefficients);

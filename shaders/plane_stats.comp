@@ -8,7 +8,7 @@ uint inner; // the extent of the last dimension
 
 // Elements from here to the end of the last dimension lie side by side, the next ones elsewhere. Of those from `end` on
 // any value will do.
-vec4 plane_quad(uint element, uint end)
+vec4 plane_quad(const uint element, const uint end)
 {
     bool together = element % inner + 4u <= inner;
     vec4 v = vec4(0.0);
@@ -23,7 +23,7 @@ vec4 plane_quad(uint element, uint end)
     return v;
 }
 
-float plane_pivot(uint begin, uint end)
+float plane_pivot(const uint begin, const uint end)
 {
     if (statistic != MOMENTS)
         return 0.0;
@@ -40,7 +40,7 @@ float plane_pivot(uint begin, uint end)
 
 // Four lanes of the tree: elements i, i + 32, ... of the block that ends at `end` and may cut the last quad. within: the block
 // lies in one run of the last dimension, in whole quads, `at` is the place of element i.
-vec2 plane_lanes(bool within, uint at, uint i, uint end, float k)
+vec2 plane_lanes(const bool within, const uint at, const uint i, const uint end, const float k)
 {
     precise vec4 first = vec4(0.0), second = vec4(0.0);
     for (uint step = 0u; i + step < end; step += 128u) {
@@ -66,7 +66,7 @@ vec2 plane_lanes(bool within, uint at, uint i, uint end, float k)
     return vec2(sum_lanes(first), sum_lanes(second));
 }
 
-vec2 plane_sums(uint begin, uint end, float k)
+vec2 plane_sums(const uint begin, const uint end, const float k)
 {
     precise vec2 threads[8];
     [[unroll]] for (uint t = 0u; t < 8u; ++t)

@@ -34,7 +34,7 @@ sums4 plane_quad_terms(bool about_mean, uint e, uint end)
     return sums;
 }
 
-vec2 plane_lane_terms(bool about_mean, uint i, uint end)
+vec2 plane_lane_terms(const bool about_mean, uint i, const uint end)
 {
     precise vec4 first = vec4(0.0), second = vec4(0.0);
     for (; i < end; i += 128u) {
@@ -47,7 +47,7 @@ vec2 plane_lane_terms(bool about_mean, uint i, uint end)
     return vec2(sum_lanes(first), sum_lanes(second));
 }
 
-vec2 plane_chunk(bool about_mean, uint begin, uint end)
+vec2 plane_chunk(const bool about_mean, const uint begin, const uint end)
 {
     precise vec2 threads[8];
     for (uint t = 0u; t < 8u; ++t) {

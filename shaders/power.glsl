@@ -2,7 +2,7 @@
 // Behind strided.glsl (two_sum, two_product) and activations.glsl (decay).
 
 // log(v * 2^exponent) as a pair, v > 0 and finite.
-vec2 log_pair(float v, int exponent)
+vec2 log_pair(const float v, int exponent)
 {
     bool tiny = floatBitsToUint(v) < 0x800000u;
     precise float enlarged = v * 16777216.0;
@@ -32,7 +32,7 @@ vec2 log_pair(float v, int exponent)
 }
 
 // (v * 2^exponent)^-beta.
-float inverse_power(float v, int exponent, float beta)
+float inverse_power(const float v, const int exponent, const float beta)
 {
     vec2 log_v = log_pair(v, exponent);
     vec2 t = two_product(log_v.x, beta);

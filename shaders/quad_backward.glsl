@@ -14,14 +14,14 @@ struct gradient4 {
     vec4 dy, slope, factor; // what g is the product of; slope: the activation's derivative
 };
 
-vec4 activation_derivative4(vec4 v)
+vec4 activation_derivative4(const vec4 v)
 {
     return vec4(activate(activation, v.x, slope).y, activate(activation, v.y, slope).y, activate(activation, v.z, slope).y,
                 activate(activation, v.w, slope).y);
 }
 
 // v2 as far as the activation's derivative needs it, from xhat * factor: the kernel's, with bias and addend.
-vec4 shifted4(vec4 v, uint place);
+vec4 shifted4(const vec4 v, const uint place);
 
 gradient4 gradient4_of(vec4 x, vec4 dy, vec4 factor, uint place, cells4 cell)
 {
@@ -69,7 +69,7 @@ sums4 terms4(gradient4 d)
 }
 
 // dx of one lane, in wide floats if it may have lost something.
-float rescued(float dx, gradient4 d, uint i, vec4 cell, vec4 c)
+float rescued(float dx, const gradient4 d, const uint i, const vec4 cell, const vec4 c)
 {
     bool lost = is_lost(d.dv2[i], d.dy[i], d.slope[i]) || is_lost(d.g[i], d.dv2[i], d.factor[i]) || dt_is_lost(dx, d.g[i], c);
     for (; lost; lost = false) {
@@ -79,7 +79,7 @@ float rescued(float dx, gradient4 d, uint i, vec4 cell, vec4 c)
     return dx;
 }
 
-vec4 dx4(gradient4 d, cells4 cell, cells4 c)
+vec4 dx4(const gradient4 d, const cells4 cell, const cells4 c)
 {
     vec4 sign_t = mix(mix(vec4(0.0), vec4(-1.0), lessThan(d.t, vec4(0.0))), vec4(1.0), greaterThan(d.t, vec4(0.0)));
     precise vec4 rest = (d.g - c.m) - d.xhat * c.r;

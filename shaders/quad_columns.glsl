@@ -5,7 +5,7 @@ uint lane, x_step, dy_step, addend_step, dy_lane, addend_lane, cell_step, cell_l
 vec4 factor = vec4(1.0), bias = vec4(0.0);
 cells4 fixed_cells;
 
-void take_columns(uint group)
+void take_columns(const uint group)
 {
     take_group(group);
     lane = group_rank - 1u;
@@ -26,7 +26,7 @@ void take_columns(uint group)
 }
 
 // place: the element.
-vec4 shifted4(vec4 v, uint place)
+vec4 shifted4(const vec4 v, const uint place)
 {
     precise vec4 shifted = v + bias;
     shifted = present(ST_BIAS) ? shifted : v;

@@ -4,13 +4,13 @@
 uint inner; // the extent of the last dimension
 
 // lanes: a constant, here and below.
-vec4 lanes_of_x(uint lanes)
+vec4 lanes_of_x(const uint lanes)
 {
     return lanes != 0u ? load4_x(PLACE(ST_X)) : load_lanes_x(PLACE(ST_X), 0u);
 }
 
 // place: whether there are neighbours, as `lanes` below.
-vec4 shifted4(vec4 v, uint place)
+vec4 shifted4(const vec4 v, const uint place)
 {
     precise vec4 shifted = v;
     if (present(ST_BIAS))

@@ -4,7 +4,7 @@ OUTPUT(to, ST_TO)
 layout(std430, set = 0, binding = ST_TO) buffer Quads_to { vec4 to_quads[]; };
 
 // Elements at .. at + 3. 16-bit elements share words with neighbours: whole words where they are all ours.
-void store4_to(uint at, vec4 v)
+void store4_to(const uint at, const vec4 v)
 {
     if (TYPES == 0u) {
         to_quads[at >> 2u] = v;

@@ -14,12 +14,12 @@
 // lavapipe goes through both sides of a branch, and reads a buffer lane by lane: the usual case has programs of its own.
 layout(constant_id = 2) const uint TYPES = 3u;
 
-uint type_of(uint slot)
+uint type_of(const uint slot)
 {
     return TYPES < 3u ? 0u : types[slot];
 }
 
-vec4 decode4(uvec4 w, uint type)
+vec4 decode4(const uvec4 w, const uint type)
 {
     if (TYPES < 3u)
         return uintBitsToFloat(w);
@@ -34,7 +34,7 @@ vec4 decode4(uvec4 w, uint type)
 // Elements at .. at + 3 of a tensor of x's shape.
 #define LOAD4(name, slot) \
     layout(std430, set = 0, binding = slot) readonly buffer Quads_##name { vec4 name##_quads[]; }; \
-    vec4 load4_##name(uint at) \
+    vec4 load4_##name(const uint at) \
     { \
         if (TYPES == 0u) \
             return name##_quads[at >> 2u]; \
@@ -45,7 +45,7 @@ vec4 decode4(uvec4 w, uint type)
 
 // Those at, at + stride, ...: four neighbours, or one of them four times.
 #define LOAD_LANES(name, slot) \
-    vec4 load_lanes_##name(uint at, uint stride) \
+    vec4 load_lanes_##name(const uint at, const uint stride) \
     { \
         uvec4 e = at + stride * uvec4(0u, 1u, 2u, 3u); \
         uint type = type_of(slot); \
@@ -54,20 +54,20 @@ vec4 decode4(uvec4 w, uint type)
 
 LOAD4(x, ST_X)
 
-float sum_lanes(vec4 v)
+float sum_lanes(const vec4 v)
 {
     precise float total = (v.x + v.y) + (v.z + v.w);
     return total;
 }
 
-vec4 four(vec4 a, vec4 b, vec4 c, vec4 d)
+vec4 four(const vec4 a, const vec4 b, const vec4 c, const vec4 d)
 {
     precise vec4 total = (a + b) + (c + d);
     return total;
 }
 
 // Whether the sums of a chunk call for a power of two, as the strided kernel's rescue().
-bool needs_rescue(float sum, float k)
+bool needs_rescue(const float sum, const float k)
 {
     bool of_norm = eps_is_of_norm(table[ST_SCALE]);
     float limit = of_norm ? 1048576.0 : 1.0587911840678754e-22; // 2^20, 2^-73
@@ -75,7 +75,7 @@ bool needs_rescue(float sum, float k)
 }
 
 // What a chunk's cell says where the strided kernel is to do it again: the scale 0.
-vec4 chunk_cell(float s1, float s2, float k, uint length)
+vec4 chunk_cell(const float s1, const float s2, const float k, const uint length)
 {
     precise float c = s1 / float(length);
     precise float q = s1 * c;
@@ -100,7 +100,7 @@ vec4 activation4(vec4 v)
     return v;
 }
 
-vec4 normalised4(vec4 x, cells4 cell)
+vec4 normalised4(const vec4 x, const cells4 cell)
 {
     precise vec4 z = x * cell.a;
     precise vec4 centred = (z - cell.m) - cell.r;

@@ -4,14 +4,14 @@ const uint INT8 = 4u; // types
 
 INPUT(y_scale, ST_Y_SCALE)
 
-uint to_int8(float q)
+uint to_int8(const float q)
 {
     precise float shifted = clamp(is_nan(q) ? 0.0 : q, -128.0, 127.0) + 12582912.0; // 1.5 * 2^23, whose ulp is 1
     return floatBitsToUint(shifted) & 0xffu;
 }
 
 // On the bits. Below 2^-6 the spacing is 2^-9, the ulp of 2^14: adding that rounds.
-uint to_float8(float q)
+uint to_float8(const float q)
 {
     uint bits = floatBitsToUint(q), size = bits & 0x7fffffffu;
     precise float shifted = uintBitsToFloat(min(size, 0x3c800000u)) + 16384.0;
@@ -23,7 +23,7 @@ uint to_float8(float q)
 }
 
 // The rest of a word may be others', who write it at the same time.
-void store_code(uint at, uint code)
+void store_code(const uint at, const uint code)
 {
     uint shift = (at & 3u) << 3u;
     atomicAnd(to_words[at >> 2u], ~(0xffu << shift));
@@ -31,7 +31,7 @@ void store_code(uint at, uint code)
 }
 
 // y from v: quantised where y is.
-void store_y(float v)
+void store_y(const float v)
 {
     if (types[ST_TO] < INT8) {
         store_to(PLACE(ST_TO), v);

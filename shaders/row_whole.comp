@@ -12,7 +12,7 @@ uint results_begin()
     return gl_LocalInvocationID.x / TEAM * 64u;
 }
 
-void keep(uint chunk, vec4 c, inout vec4 kept[8])
+void keep(const uint chunk, const vec4 c, inout vec4 kept[8])
 {
     if (SHARED_RESULTS) {
         if (team_lane() % 64u == 0u)
@@ -23,7 +23,7 @@ void keep(uint chunk, vec4 c, inout vec4 kept[8])
         kept[j] = chunk == cluster_lane() + 8u * j ? c : kept[j];
 }
 
-vec4 merge_kept(vec4 kept[8], uint chunks)
+vec4 merge_kept(vec4 kept[8], const uint chunks)
 {
     if (SHARED_RESULTS) {
         barrier();

@@ -31,7 +31,7 @@ const uint ROW_COUNT = 0u, ROW_MEAN = 1u, ROW_MEAN_LOW = 2u, ROW_M2 = 3u, ROW_SC
 const uint ROW_G = 0u, ROW_GX = 1u;
 
 // Whether eps is set against a norm or a deviation, not added to squares.
-bool eps_is_of_norm(uint scale)
+bool eps_is_of_norm(const uint scale)
 {
     return scale == SCALE_MAX || scale == SCALE_ADD || scale == SCALE_DEVIATION;
 }
@@ -42,24 +42,24 @@ uint unit_index()
     return group * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
 }
 
-float table_float(uint word)
+float table_float(const uint word)
 {
     return uintBitsToFloat(table[word]);
 }
 
-bool finite(float v)
+bool finite(const float v)
 {
     return (floatBitsToUint(v) & 0x7f800000u) != 0x7f800000u;
 }
 
 #include "root.glsl"
 
-bool infinite(float v)
+bool infinite(const float v)
 {
     return (floatBitsToUint(v) & 0x7fffffffu) == 0x7f800000u;
 }
 
-vec2 two_sum(float a, float b)
+vec2 two_sum(const float a, const float b)
 {
     precise float s = a + b;
     precise float t = s - a;
@@ -68,19 +68,19 @@ vec2 two_sum(float a, float b)
 }
 
 // (m, r) of a pivot and what is to be added. An infinite mean has no rest; inf - inf would make a NaN of it.
-vec2 mean_pair(float k, float c)
+vec2 mean_pair(const float k, const float c)
 {
     vec2 mean = two_sum(k, c);
     return vec2(mean.x, infinite(mean.x) ? 0.0 : mean.y);
 }
 
-float finite_or_0(float k)
+float finite_or_0(const float k)
 {
     return finite(k) ? k : 0.0;
 }
 
 // Where a chunk's elements begin, as form_chunk_begin() has it.
-uint chunk_begin(uint chunk, uint n, uint run)
+uint chunk_begin(const uint chunk, const uint n, const uint run)
 {
     uint per_run = max((run + CHUNK - 1u) / CHUNK, 1u);
     uint long_run = chunk / per_run * run + min(chunk % per_run * CHUNK, run);
@@ -113,13 +113,13 @@ INDEX channels;
 uint bases[ST_SLOTS];   // of each tensor: the offset of the group's element 0; of ST_WORKSPACE: of the group's cell
 INDEX places[ST_SLOTS]; // of each tensor: the offsets of the elements
 
-bool present(uint slot)
+bool present(const uint slot)
 {
     return types[slot] != 3u;
 }
 
 // A loop, since lavapipe jumps over one that has no iteration but goes through both sides of a branch.
-uint table_word_of(uint slot, uint word)
+uint table_word_of(const uint slot, const uint word)
 {
     uint result = 0u;
     for (bool wanted = present(slot); wanted; wanted = false)
@@ -127,7 +127,7 @@ uint table_word_of(uint slot, uint word)
     return result;
 }
 
-uint table_stride(uint slot, uint d)
+uint table_stride(const uint slot, const uint d)
 {
     return slot == ST_WORKSPACE ? table[ST_CELL_STRIDE + d] : table_word_of(slot, 2u + d);
 }
@@ -161,7 +161,7 @@ void take_table()
 
 // A masked index keeps Mesa from unrolling the loops around these. A GPU has the table's words in scalar registers or a
 // cache; an array that a loop goes through would be in memory of each invocation's own.
-uint stride_of(uint slot, uint d)
+uint stride_of(const uint slot, const uint d)
 {
 #ifdef MANY
     if (ROLLED == 1u)
@@ -170,7 +170,7 @@ uint stride_of(uint slot, uint d)
     return table_stride(slot, d);
 }
 
-uint extent_of(uint d)
+uint extent_of(const uint d)
 {
 #ifdef MANY
     if (ROLLED == 1u)
@@ -180,7 +180,7 @@ uint extent_of(uint d)
 }
 
 // Not of packed channels: 0, see the loop of table_word_of().
-uint channel_stride_of(uint d)
+uint channel_stride_of(const uint d)
 {
 #ifdef MANY
     if (ROLLED == 1u)
@@ -192,7 +192,7 @@ uint channel_stride_of(uint d)
     return result;
 }
 
-void add_group_index(uint d, uint index)
+void add_group_index(const uint d, const uint index)
 {
     group_channel += index * channel_stride_of(d);
     [[unroll]] for (uint slot = 0u; slot < ST_SLOTS; ++slot)
@@ -213,7 +213,7 @@ void take_group(uint group)
     add_group_index(0u, group);
 }
 
-void add_element_index(uint d, INDEX index)
+void add_element_index(const uint d, const INDEX index)
 {
     [[unroll]] for (uint slot = 0u; slot < ST_SLOTS; ++slot)
         places[slot] += index * stride_of(slot, d);
@@ -237,7 +237,7 @@ void take_elements(INDEX element)
 }
 
 // The element in the low 16 bits (all 32 for float32). Integer arithmetic: a driver may flush 16-bit denormals.
-float decode(uint w, uint type)
+float decode(const uint w, const uint type)
 {
     uint size = w & 0x7fffu;
     uint bits = (size << 13u) + (size >= 0x7c00u ? 224u << 23u : 112u << 23u);
@@ -248,7 +248,7 @@ float decode(uint w, uint type)
 }
 
 // To the low 16 bits, to nearest even. A denormal float16 is the 24-bit significand shifted right by 14 or more.
-uint encode_float16(uint bits)
+uint encode_float16(const uint bits)
 {
     uint size = bits & 0x7fffffffu;
     uint normal = (size + 0xfffu + (size >> 13u & 1u) - (112u << 23u)) >> 13u;
@@ -263,7 +263,7 @@ uint encode_float16(uint bits)
     return half_bits | (bits >> 16u & 0x8000u);
 }
 
-uint encode(float v, uint type)
+uint encode(const float v, const uint type)
 {
     uint bits = floatBitsToUint(v);
     uint rounded = (bits + 0x7fffu + (bits >> 16u & 1u)) >> 16u;
@@ -282,7 +282,7 @@ uint encode(float v, uint type)
     }
 #define OUTPUT(name, slot) \
     layout(std430, set = 0, binding = slot) buffer Words_##name { uint name##_words[]; }; \
-    void store_##name(uint at, float v) \
+    void store_##name(const uint at, const float v) \
     { \
         uint w = encode(v, types[slot]), shift = (at & 1u) << 4u; \
         if (types[slot] == 0u) { \
@@ -311,7 +311,7 @@ struct element {
     float normalised, ratio;                   // xhat, and 1; of batch renorm xhat*r + d, and r
 };
 
-bool z_is(bool first)
+bool z_is(const bool first)
 {
     return present(ST_Z) && z_first == first;
 }
@@ -326,7 +326,7 @@ vec2 activated_z()
 }
 
 // What comes behind the norm: from v0 to the value that the activation is given.
-float behind_norm(float v0, float act_z)
+float behind_norm(const float v0, const float act_z)
 {
     precise float v = v0;
     if (z_is(false))
@@ -362,7 +362,7 @@ element load_element()
 }
 
 // The rest, from the group's (m, r, s, a).
-void normalise(inout element e, vec4 cell)
+void normalise(inout element e, const vec4 cell)
 {
     bool centred = statistic == MOMENTS || statistic == GIVEN;
     precise float scaled = e.t * cell.w;
@@ -390,7 +390,7 @@ void normalise(inout element e, vec4 cell)
 
 // Whether a product a*b lost what it should have had: it is not finite, or so small that it, or what it is multiplied by
 // next, may have lost digits.
-bool is_lost(float product, float a, float b)
+bool is_lost(const float product, const float a, const float b)
 {
     return !finite(product) || (abs(product) < 7.888609052210118e-31 && a != 0.0 && b != 0.0); // 2^-100
 }
@@ -402,7 +402,7 @@ struct gradient {
     bool lost;
 };
 
-gradient load_gradient(element e)
+gradient load_gradient(const element e)
 {
     gradient d;
     float dy = load_dy(), derivative = activate(activation, e.v2, slope).y, after = z_is(false) ? e.z.x : 1.0;
@@ -419,14 +419,14 @@ gradient load_gradient(element e)
 }
 
 // Of a gradient g of xhat and coefficients c, as is_lost().
-bool dt_is_lost(float dt, float g, vec4 c)
+bool dt_is_lost(const float dt, const float g, const vec4 c)
 {
     precise float any = abs(g) + abs(c.x) + abs(c.y);
     return is_lost(dt, 1.0, any) || c.w != 0.0;
 }
 
 // Goes on to t and h, with the group's coefficients.
-void through_statistics(inout gradient d, element e, vec4 cell, vec4 coefficients)
+void through_statistics(inout gradient d, const element e, const vec4 cell, const vec4 coefficients)
 {
     float sign_t = e.t > 0.0 ? 1.0 : e.t < 0.0 ? -1.0 : 0.0;
     precise float rest = (d.xhat - coefficients.x) - e.xhat * coefficients.y;
@@ -458,14 +458,14 @@ vec2 sum8(vec2 v[8])
 // What the element in hand adds to the two sums of its chunk: the kernel's.
 vec2 terms();
 
-float sum_quad(vec4 v)
+float sum_quad(const vec4 v)
 {
     precise float total = (v.x + v.y) + (v.z + v.w);
     return total;
 }
 
 // A lane's sums over a block: elements at, at + 32, ... before `end`, four steps at a time.
-vec2 sum_lane(uint begin, uint at, uint end)
+vec2 sum_lane(const uint begin, uint at, const uint end)
 {
     precise vec2 total = vec2(0.0);
     for (; at < end; at += 128u) {
@@ -484,7 +484,7 @@ vec2 sum_lane(uint begin, uint at, uint end)
 }
 
 // (S1, S2) of the chunk whose elements are begin .. begin + length - 1 of the group.
-vec2 sum_chunk(uint begin, uint length)
+vec2 sum_chunk(const uint begin, const uint length)
 {
     vec2 threads[8];
     for (uint t = 0u; t < 8u; ++t) {

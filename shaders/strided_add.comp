@@ -4,14 +4,14 @@
 #include "wide.glsl"
 
 // Both in units of powers of two.
-vec2 wide_pair(vec4 cell, ivec2 e)
+vec2 wide_pair(const vec4 cell, const ivec2 e)
 {
     wide first = wide_first(cell), second = wide_second(cell);
     return vec2(wide_float(wide(first.m, first.e - e.x)), wide_float(wide(second.m, second.e - e.y)));
 }
 
 // The fold of sums that have powers of two of their own: about the largest of them.
-vec4 wide_fold(uint begin, uint count)
+vec4 wide_fold(const uint begin, const uint count)
 {
     ivec2 e = ivec2(WIDE_ZERO);
     for (uint i = 0u; i < count; ++i)

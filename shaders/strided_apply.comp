@@ -14,7 +14,7 @@ OUTPUT(sum, ST_SUM)
 
 #ifdef GRADIENT
 // Two factors one after the other; lost where it was.
-float product(float a, float b, float c, inout bool lost)
+float product(const float a, const float b, const float c, inout bool lost)
 {
     precise float ab = a * b;
     precise float abc = ab * c;
@@ -22,12 +22,12 @@ float product(float a, float b, float c, inout bool lost)
     return abc;
 }
 
-float factor_of(element e)
+float factor_of(const element e)
 {
     return output_kind == ST_OUT_DX ? e.gate : output_kind == ST_OUT_DGATE ? e.u : 1.0;
 }
 
-float wide_result(element e, vec4 cell, vec4 coefficients)
+float wide_result(const element e, const vec4 cell, const vec4 coefficients)
 {
     wide_gradient d = load_wide_gradient(e);
     wide dt = wide_dt(d.xhat, e.xhat, e.t, cell, coefficients);
@@ -45,7 +45,7 @@ float wide_result(element e, vec4 cell, vec4 coefficients)
     return wide_float(result);
 }
 
-void put(element e, vec4 cell)
+void put(const element e, const vec4 cell)
 {
     gradient d = load_gradient(e);
     vec4 coefficients = vec4(0.0);
@@ -70,7 +70,7 @@ void put(element e, vec4 cell)
     store_to(PLACE(ST_TO), result);
 }
 #else
-void put(element e, vec4 cell)
+void put(const element e, const vec4 cell)
 {
     float y = activate(activation, e.v2, slope).x;
     if (present(ST_TO))

@@ -7,7 +7,7 @@
 // projection / (norm / (norm + eps)), or of a deviation: 1 / rstd, norm + eps, may overflow, and so may rstd =
 // cell.z * cell.w. Where eps is much larger than the norm few digits of the part are left, and the term counts as little.
 // Equal elements: the term, 0/0, is taken to be 0.
-float beside_eps(float projection, float eps, vec4 cell)
+float beside_eps(const float projection, const float eps, const vec4 cell)
 {
     precise float part = 1.0 - (eps * cell.w) * cell.z;
     precise float grown = part > 0.0 ? projection / part : 0.0;
@@ -15,7 +15,7 @@ float beside_eps(float projection, float eps, vec4 cell)
 }
 
 // Of normalize: c1 and c2, the latter without rstd where it is apart.
-vec2 of_norm(float projection, vec4 cell, bool apart)
+vec2 of_norm(const float projection, const vec4 cell, const bool apart)
 {
     float eps = table_float(ST_EPS);
     bool absolutes = statistic == ABSOLUTES;

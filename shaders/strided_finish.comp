@@ -12,7 +12,7 @@ layout(std430, set = 0, binding = ST_STATS) buffer Stats { float stats_words[]; 
 layout(std430, set = 0, binding = ST_MERGED_SUMS) readonly buffer Sums { float sums_words[]; };
 
 // s from M2, the sum of squares about the mean, or from the sum of absolutes.
-float factor_of(vec4 cell, float eps, float count)
+float factor_of(const vec4 cell, const float eps, const float count)
 {
     uint scale = table[ST_SCALE];
     precise float limit = eps * cell.w;
@@ -27,7 +27,7 @@ float factor_of(vec4 cell, float eps, float count)
 }
 
 // A cell of given statistics at a scale at which t - m and t - m - r are finite, and s has its digits.
-vec4 within_range(vec4 cell)
+vec4 within_range(const vec4 cell)
 {
     float a = abs(cell.x) > 1.329227995784916e36 ? 0.25 : 1.0;        // 2^120
     a = cell.z < 7.888609052210118e-31 ? 2.3283064365386963e-10 : a; // 2^-100, 2^-32
@@ -37,7 +37,7 @@ vec4 within_range(vec4 cell)
 
 // (m, r, s, a) from the statistics that are given: running ones, or those that forward saved. A saved float32 mean is
 // corrected by the sum of x - mean, but where one of them is infinite.
-vec4 given_cell(uint group, float eps)
+vec4 given_cell(const uint group, const float eps)
 {
     if (statistic == GIVEN) {
         precise float shifted = running_var_words[bases[ST_RUNNING_VAR]] + eps;
@@ -52,12 +52,12 @@ vec4 given_cell(uint group, float eps)
     return vec4(mean, rstd_words[bases[ST_RSTD]], 1.0);
 }
 
-float load_stats(uint row)
+float load_stats(const uint row)
 {
     return stats_words[bases[ST_STATS] + row * table[ST_ROW]];
 }
 
-void store_stats(vec4 cell, float count)
+void store_stats(const vec4 cell, const float count)
 {
     uint at = bases[ST_STATS], row = table[ST_ROW];
     stats_words[at + ROW_COUNT * row] = count;
@@ -68,7 +68,7 @@ void store_stats(vec4 cell, float count)
 }
 
 // From the stats. They may have been made with a smaller eps than this, which would overflow at their scale.
-vec4 given_stats(float eps, out float count)
+vec4 given_stats(const float eps, out float count)
 {
     vec4 cell = vec4(load_stats(ROW_MEAN), load_stats(ROW_MEAN_LOW), load_stats(ROW_M2), load_stats(ROW_SCALE));
     count = load_stats(ROW_COUNT);
@@ -79,7 +79,7 @@ vec4 given_stats(float eps, out float count)
 }
 
 // The cell from the lists or from the stats, which goes into the stats.
-vec4 found_cell(uint group, float eps)
+vec4 found_cell(const uint group, const float eps)
 {
     uint counts = table[ST_COUNTS], at = table[ST_IN] + group;
     bool given = output_kind == ST_FINISH_STATS;

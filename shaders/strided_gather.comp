@@ -5,7 +5,7 @@
 
 layout(std430, set = 0, binding = ST_PARTS) readonly buffer Parts { float parts_words[]; };
 
-float load_row(uint row)
+float load_row(const uint row)
 {
     return parts_words[PLACE(ST_PARTS) + row * table[ST_ROW]];
 }

@@ -5,24 +5,24 @@
 // The list in hand, and what its inputs stand for.
 uint list_begin, list_step, list_count, list_first, list_level, list_chunks, list_n, list_run, list_alike, list_counts;
 
-vec4 input_cell(uint i)
+vec4 input_cell(const uint i)
 {
     return workspace[list_begin + i * list_step];
 }
 
-uint elements_before(uint i)
+uint elements_before(const uint i)
 {
     uint first = min((list_first + i) * list_level, list_chunks);
     return list_alike != 0u ? first : chunk_begin(first, list_n, list_run);
 }
 
-float elements_between(uint i, uint end)
+float elements_between(const uint i, const uint end)
 {
     precise float counted = float(elements_before(end) - elements_before(i)) * float(max(list_alike, 1u));
     return counted;
 }
 
-float elements_of(uint i)
+float elements_of(const uint i)
 {
     if (list_counts != 0u)
         return workspace[list_begin + list_counts + i].x;
@@ -48,13 +48,13 @@ uint first_input()
 }
 
 // a / of, exactly, for the powers that chunks are scaled by; 0 for 2^-196.
-float ratio(float a, float of)
+float ratio(const float a, const float of)
 {
     return a == of ? 1.0 : a == 1.0 ? 7.888609052210118e-31 : of == 1.0 ? TINY : 0.0;
 }
 
 // What input i adds to the distance of the mean from k.
-vec2 distance_of(uint i, float a, float k)
+vec2 distance_of(const uint i, const float a, const float k)
 {
     vec4 cell = input_cell(i);
     precise vec2 mr = cell.xy * ratio(a, cell.w);
@@ -63,7 +63,7 @@ vec2 distance_of(uint i, float a, float k)
 }
 
 // (m, r) about which the squares are merged.
-vec2 merged_mean(float a, float all)
+vec2 merged_mean(const float a, const float all)
 {
     vec4 first = input_cell(first_input());
     precise float k = first.x * ratio(a, first.w);
@@ -75,7 +75,7 @@ vec2 merged_mean(float a, float all)
 }
 
 // What input i adds to the squares about the mean, and to the mean's distance from where it should be.
-vec2 spread_of(uint i, float a, vec2 mean)
+vec2 spread_of(const uint i, const float a, const vec2 mean)
 {
     bool moments = statistic == MOMENTS, absolutes = statistic == ABSOLUTES;
     vec4 cell = input_cell(i);
@@ -88,7 +88,7 @@ vec2 spread_of(uint i, float a, vec2 mean)
     return moments ? vec2(shifted, w) : vec2(spread, 0.0);
 }
 
-vec4 merge_scaled(float a, float all)
+vec4 merge_scaled(const float a, const float all)
 {
     bool moments = statistic == MOMENTS;
     vec2 mean = moments ? merged_mean(a, all) : vec2(0.0);
@@ -98,7 +98,7 @@ vec4 merge_scaled(float a, float all)
     return moments ? vec4(mean_pair(mean.x, rest), folded.x, a) : vec4(0.0, 0.0, folded.x, a);
 }
 
-vec4 merge(float all)
+vec4 merge(const float all)
 {
     float a = HUGE;
     for (uint i = 0u; i < list_count; ++i)

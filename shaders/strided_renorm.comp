@@ -10,13 +10,13 @@ layout(std430, set = 0, binding = ST_D) buffer D { float d_words[]; };
 const uint RENORM_GIVEN = 1u; // ST_OUTPUT: r and d are inputs
 
 // A NaN stays.
-float clipped(float v, float low, float high)
+float clipped(const float v, const float low, const float high)
 {
     return v < low ? low : v > high ? high : v;
 }
 
 // (r, d, 0, 0) of a finished (m, r, s, a). Half the difference of the means: the whole may overflow.
-vec4 renorm_of(vec4 cell)
+vec4 renorm_of(const vec4 cell)
 {
     float r_max = table_float(ST_R_MAX), d_max = table_float(ST_D_MAX);
     precise float shifted = running_var_words[bases[ST_RUNNING_VAR]] + table_float(ST_EPS);

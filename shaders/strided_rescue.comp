@@ -53,7 +53,7 @@ vec2 terms()
                 wide_float(wide(pair.second.m, pair.second.e - taken.y)));
 }
 
-bool sums_are_lost(vec4 sums)
+bool sums_are_lost(const vec4 sums)
 {
     return !finite(sums.x) || !finite(sums.y);
 }

@@ -6,7 +6,7 @@
 layout(std430, set = 0, binding = ST_TO) buffer To { uint to_words[]; };
 
 // The scale that takes the largest |y| to the largest number of the type.
-float scale_of(uint largest, float limit)
+float scale_of(const uint largest, const float limit)
 {
     precise float scale = uintBitsToFloat(largest) / limit;
     uint bits = floatBitsToUint(scale);

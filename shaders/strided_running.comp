@@ -35,7 +35,7 @@ sharing sharing_of(uint group)
 }
 
 // Of the group with that number among those that share.
-float momentum_of(uint member)
+float momentum_of(const uint member)
 {
     if ((table[ST_UPDATE] & UPDATE_CUMULATIVE) == 0u)
         return table_float(ST_MOMENTUM);
@@ -47,7 +47,7 @@ float momentum_of(uint member)
 
 // What a group's mean and variance put into the running statistics. The share is taken before the scale, so that one of a
 // variance that is no float32 may be.
-vec2 share_of(vec4 cell, float divisor, float momentum)
+vec2 share_of(const vec4 cell, const float divisor, const float momentum)
 {
     precise float mean = momentum * (cell.x / cell.w);
     precise float spread = cell.z / divisor;
@@ -62,7 +62,7 @@ struct total {
 
 const float LESS = 2.3283064365386963e-10; // 2^-32: times as many shares as there may be, the sum of the largest is finite
 
-total added(total t, float share)
+total added(const total t, const float share)
 {
     precise float next = share * t.scale;
     precise float plain = t.sum + next;
@@ -72,7 +72,7 @@ total added(total t, float share)
     return total(sum.x, lost, t.scale * factor);
 }
 
-float mean_of(total t, uint count)
+float mean_of(const total t, const uint count)
 {
     float lost = finite(t.lost) ? t.lost : 0.0;
     precise float mean = (t.sum + lost) / float(count);
@@ -80,7 +80,7 @@ float mean_of(total t, uint count)
     return back;
 }
 
-float load_stats(uint row)
+float load_stats(const uint row)
 {
     return stats_words[bases[ST_STATS] + row * table[ST_ROW]];
 }

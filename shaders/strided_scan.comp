@@ -15,7 +15,7 @@ uint scanned()
     return result;
 }
 
-uint scan_chunk(uint begin, uint length)
+uint scan_chunk(const uint begin, const uint length)
 {
     uint result = 0u;
     for (uint at = 0u; at < length; at += 4u) {

@@ -3,7 +3,7 @@
 layout(std430, set = 0, binding = ST_WORKSPACE) buffer Words { uvec4 words[]; };
 
 // As integers the bits of magnitudes are in their order, with infinity and then NaN at the end.
-uint joined(uint a, uint b)
+uint joined(const uint a, const uint b)
 {
     return table[ST_OUTPUT] == ST_SCAN_NONFINITE ? a + b : max(a, b);
 }

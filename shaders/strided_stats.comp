@@ -16,7 +16,7 @@ vec2 terms()
 
 // The mean of the first 16 elements times the power (divided first: their sum may overflow), or the first of fewer.
 // Nothing is read where it is not wanted.
-float pivot_of(uint begin, uint length, bool wanted)
+float pivot_of(const uint begin, const uint length, const bool wanted)
 {
     vec4 quads = vec4(0.0);
     uint count = length < 16u ? 1u : 4u;
@@ -37,7 +37,7 @@ float pivot_of(uint begin, uint length, bool wanted)
 
 // The power of a rescue, or 1. A small sum matters only beside a small eps: one that is added to a mean of squares or
 // set against a norm or a deviation; both limits leave eps times the power finite.
-float rescue(float sum, float eps)
+float rescue(const float sum, const float eps)
 {
     bool of_norm = eps_is_of_norm(table[ST_SCALE]);
     float limit = of_norm ? 1048576.0 : 1.0587911840678754e-22; // 2^20, 2^-73
@@ -46,7 +46,7 @@ float rescue(float sum, float eps)
     return sum < 8.271806125530277e-25 && eps < limit && abs(pivot) < 1048576.0 ? HUGE : 1.0; // 2^-80, 2^20
 }
 
-vec4 chunk_result(uint begin, uint length)
+vec4 chunk_result(const uint begin, const uint length)
 {
     bool moments = statistic == MOMENTS;
     float eps = table_float(ST_EPS);

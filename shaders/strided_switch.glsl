@@ -21,7 +21,7 @@ struct mix_result {
 };
 
 // The inverse of a scale, exactly.
-float inverse(float a)
+float inverse(const float a)
 {
     return a == 1.0 ? 1.0 : a == TINY ? 7.922816251426434e+28 : 7.888609052210118e-31; // 2^96, 2^-100
 }
@@ -43,14 +43,14 @@ void softmax(float w[ST_KINDS], out float result[ST_KINDS])
 }
 
 // The list of cells at `base`: groups, samples, channels.
-uint kind_at(uint base, uint group, uint kind, kinds of)
+uint kind_at(const uint base, const uint group, const uint kind, const kinds of)
 {
     uint samples = table[ST_SAMPLES], groups = samples * table[ST_CHANNELS];
     return base + (kind == 0u ? group : kind == 1u ? groups + of.sample_number : groups + samples + of.channel_number);
 }
 
 // After take_table() and take_group().
-kinds kinds_of(uint group)
+kinds kinds_of(const uint group)
 {
     kinds result;
     float mean_w[ST_KINDS], var_w[ST_KINDS];
@@ -83,7 +83,7 @@ kinds kinds_of(uint group)
 
 // At one scale; a factor s that is NaN says that it overflows. The means are mixed by their distances from the group's own: a
 // mean far from 0 costs no digits.
-mix_result mix_at(kinds of, float a, float eps)
+mix_result mix_at(const kinds of, const float a, const float eps)
 {
     mix_result result;
     precise float own_f = a * inverse(of.cell[0].w);
@@ -112,7 +112,7 @@ mix_result mix_at(kinds of, float a, float eps)
 }
 
 // At the largest of the scales, up to the kinds' own, at which nothing overflows.
-mix_result mix_of(kinds of, float eps)
+mix_result mix_of(const kinds of, const float eps)
 {
     float a = max(of.cell[0].w, max(of.cell[1].w, of.cell[2].w));
     mix_result result = mix_at(of, a, eps);

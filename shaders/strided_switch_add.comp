@@ -8,14 +8,14 @@ uint list_begin, list_step;
 uint moved; // of groups' own sums, which lie as their cells do, to the cells, which have the rstd; else 0
 
 // The list's input i: its rstd, and its sums in units of the largest.
-float rstd_of(uint i)
+float rstd_of(const uint i)
 {
     vec4 cell = workspace[list_begin + moved + i * list_step];
     precise float own = cell.z * cell.w;
     return moved == 0u ? cell.z : own;
 }
 
-vec2 scaled_sums(uint i, float most)
+vec2 scaled_sums(const uint i, const float most)
 {
     vec4 cell = workspace[list_begin + i * list_step];
     precise float f = rstd_of(i) / most;

@@ -24,7 +24,7 @@ void take_blocks_of_x()
 }
 
 // Channels are a group's only dimension. No loop: there are few of those to a window, see append_window().
-float x_of(uint channel, uint stride)
+float x_of(const uint channel, const uint stride)
 {
     places[ST_X] = bases[ST_X] + channel * stride + (channel >> x_shift) * x_jump;
     return load_x();

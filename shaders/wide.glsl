@@ -10,7 +10,7 @@ struct wide {
 const int WIDE_ZERO = -100000; // the exponent of 0: below all others
 
 // m * 2^e of any m. Integers: a device may take a denormal for 0.
-wide wide_scaled(float m, int e)
+wide wide_scaled(const float m, const int e)
 {
     uint bits = floatBitsToUint(m), size = bits & 0x7fffffffu;
     bool special = size == 0u || size >= 0x7f800000u;
@@ -20,62 +20,62 @@ wide wide_scaled(float m, int e)
     return wide(uintBitsToFloat(special ? bits : significand), size == 0u ? WIDE_ZERO : special ? 0 : e + exponent);
 }
 
-wide wide_of(float m)
+wide wide_of(const float m)
 {
     return wide_scaled(m, 0);
 }
 
 // 2^e of e in [-126, 127].
-float power_of_two(int e)
+float power_of_two(const int e)
 {
     return uintBitsToFloat(uint(e + 127) << 23u);
 }
 
 // To float, rounded once.
-float wide_float(wide a)
+float wide_float(const wide a)
 {
     int e = clamp(a.e, -252, 254), first = clamp(e, -126, 127);
     precise float v = (a.m * power_of_two(first)) * power_of_two(e - first);
     return v;
 }
 
-wide wide_mul(wide a, wide b)
+wide wide_mul(const wide a, const wide b)
 {
     precise float m = a.m * b.m;
     return wide_scaled(m, a.e + b.e);
 }
 
-wide wide_add(wide a, wide b)
+wide wide_add(const wide a, const wide b)
 {
     int e = max(a.e, b.e);
     precise float m = a.m * power_of_two(max(a.e - e, -126)) + b.m * power_of_two(max(b.e - e, -126));
     return wide_scaled(m, e);
 }
 
-wide wide_sub(wide a, wide b)
+wide wide_sub(const wide a, const wide b)
 {
     return wide_add(a, wide(-b.m, b.e));
 }
 
 // Two sums in a cell (S1, S2, e1, e2): 2^e times them, where e is 0 unless float has too little room around them.
-wide wide_first(vec4 cell)
+wide wide_first(const vec4 cell)
 {
     return wide_scaled(cell.x, int(cell.z));
 }
 
-wide wide_second(vec4 cell)
+wide wide_second(const vec4 cell)
 {
     return wide_scaled(cell.y, int(cell.w));
 }
 
-vec2 both_sums(vec4 cell)
+vec2 both_sums(const vec4 cell)
 {
     return vec2(wide_float(wide_first(cell)), wide_float(wide_second(cell)));
 }
 
 const int WIDE_ROOM = 60; // exponents up to this are left to float
 
-vec4 wide_cell(wide a, wide b)
+vec4 wide_cell(const wide a, const wide b)
 {
     bool first = abs(a.e) > WIDE_ROOM && a.m != 0.0, second = abs(b.e) > WIDE_ROOM && b.m != 0.0;
     return vec4(first ? a.m : wide_float(a), second ? b.m : wide_float(b), first ? float(a.e) : 0.0,
@@ -85,7 +85,7 @@ vec4 wide_cell(wide a, wide b)
 const int WIDE_COEFFICIENTS = 4096; // coefficients (c0, c1, c2, w): w is this and the exponent of all three, or 0
 
 // dt = s*a * ((g - c0) - xhat*c1) - sign(t)*c2. Where w is not 0, c2 is without s*a.
-wide wide_dt(wide g, float xhat, float t, vec4 cell, vec4 c)
+wide wide_dt(const wide g, const float xhat, const float t, const vec4 cell, const vec4 c)
 {
     int e = c.w != 0.0 ? int(c.w) - WIDE_COEFFICIENTS : 0;
     wide loss = wide_mul(wide_of(xhat), wide_scaled(c.y, e));

@@ -4,7 +4,7 @@ struct wide_gradient {
     wide v0, v2, v1, xhat; // v0: the value, the others gradients: of v2, of what z multiplies, of xhat
 };
 
-wide_gradient load_wide_gradient(element e)
+wide_gradient load_wide_gradient(const element e)
 {
     wide_gradient d;
     wide after = wide_of(z_is(false) ? e.z.x : 1.0), factor = wide_of(e.factor);
@@ -20,7 +20,7 @@ wide_gradient load_wide_gradient(element e)
     return d;
 }
 
-wide wide_dh(wide dt, element e)
+wide wide_dh(const wide dt, const element e)
 {
     wide dh = wide_mul(dt, wide_of(z_is(true) ? e.z.x : 1.0));
     if (present(ST_SUM))
