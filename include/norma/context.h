@@ -68,7 +68,9 @@ typedef struct norma_context_params {
 NORMA_API norma_status norma_context_create(const norma_context_params *params, norma_context **context);
 
 // Waits for what runs on it, frees it with its devices, sets *context to NULL; NULL and *context NULL are fine.
-// Buffers, plans and events must be gone.
+// Buffers, plans and events must be gone. When a process ends, drivers are unusable once their own exit handlers have
+// run: a context with a driver's device is destroyed, and used, at the latest by a handler that was given to atexit
+// after norma_context_create. One of the device "scalar" alone may be made and destroyed at any time.
 NORMA_API void norma_context_destroy(norma_context **context);
 
 // The devices found, the scalar path always among them and last. norma_context_device is NULL from index count on.
