@@ -69,12 +69,12 @@ static void late(void)
 __attribute__((constructor)) static void early(void)
 {
     const char *file = getenv("TEST_LIBRARY"), *list = getenv("TEST_DEVICES");
-    if (!file || !list || strlen(list) >= sizeof names)
-        stop("usage", "TEST_LIBRARY=FILE TEST_DEVICES=\"scalar DEVICE...\" exit");
-    library = file;
-    strcpy(names, list);
+    library = file ? file : "TEST_LIBRARY";
+    snprintf(names, sizeof names, "%s", list ? list : "");
     for (char *name = strtok(names, " "); name && device_count < MOST; name = strtok(NULL, " "))
         devices[device_count++] = name;
+    if (!device_count)
+        stop("TEST_DEVICES", "is not set");
     use(device_count);
     keep_contexts();
 }

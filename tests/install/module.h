@@ -12,7 +12,7 @@
 enum { LENGTH = 64 };
 
 // Also in a handler of exit, where exit is undefined.
-static inline void stop(const char *what, const char *why)
+static inline _Noreturn void stop(const char *what, const char *why)
 {
     fprintf(stderr, "%s: %s\n", what, why);
     _exit(1);
