@@ -1,21 +1,31 @@
 // switchable_norm: the mix of a group's own statistics (kind 0), its sample's (1) and its channel's (2), and the way back.
-// Included by strided.cl. The cells of ST_MOMENTS are (m, r, M2, a): a mean and a sum of squares about it.
+// Included by strided.cl. The cells of ST_MOMENTS are (m, r, M2, a): a mean and a sum of squares about it. The kinds may
+// lie further apart than float32 reaches, and so may the weights of a softmax: all in wide floats.
 
 struct kinds {
     uint sample, channel;
-    float alpha[ST_KINDS], beta[ST_KINDS];
-    stat cell[ST_KINDS];
-    float var[ST_KINDS], count[ST_KINDS]; // var: at the cell's scale
+    struct wide alpha[ST_KINDS], beta[ST_KINDS];
+    struct wide m[ST_KINDS], r[ST_KINDS], var[ST_KINDS], count[ST_KINDS]; // m + r: the mean
 };
 
 struct mix {
-    stat cell; // (m, r, s, a)
-    float var, part[ST_KINDS];                     // at the scale a; part: beta * var of the kind
-    float apart[ST_KINDS], moved[ST_KINDS], shift; // the kind's mean less the group's own, times alpha, and their sum
+    struct wide m, r, var, s;                      // s = 1 / sqrt(var + eps); NaN where the mean or var is not finite
+    struct wide part[ST_KINDS];                    // beta * var of the kind
+    struct wide apart[ST_KINDS], moved[ST_KINDS], shift; // the kind's mean less the group's own, times alpha, and their sum
 };
 
+// e^(x + tail), x <= 0. Where float has too little room: 2^n times the power of the rest, n*ln(2) taken from x in two
+// parts as in exp_pair().
+static inline struct wide wide_exp(float x, float tail)
+{
+    if (!(x < -87.0f && x > -4000.0f))
+        return wide_of(exp_pair(x, tail));
+    float n = rint(x * 1.44269504088896f);
+    return wide_scaled(exp_pair(x - n * 0.693359375f, n * 2.12194440054691e-4f + tail), (int)n);
+}
+
 // The softmax of three weights. Their differences from the largest are exact pairs.
-static inline void softmax(const struct view *view, uint slot, float out[ST_KINDS])
+static inline void softmax(const struct view *view, uint slot, struct wide out[ST_KINDS])
 {
     uint at = word(view, tensor(slot) + 1), step = word(view, tensor(slot) + 2), type = word(view, tensor(slot));
     float w[ST_KINDS], x, tail;
@@ -24,11 +34,11 @@ static inline void softmax(const struct view *view, uint slot, float out[ST_KIND
     float most = fmax(w[0], fmax(w[1], w[2]));
     for (uint k = 0; k < ST_KINDS; k++) {
         two_sum(w[k], -most, &x, &tail);
-        out[k] = exp_pair(x, tail);
+        out[k] = wide_exp(x, tail);
     }
-    float sum = (out[0] + out[1]) + out[2];
+    struct wide sum = wide_add(wide_add(out[0], out[1]), out[2]);
     for (uint k = 0; k < ST_KINDS; k++)
-        out[k] = out[k] / sum;
+        out[k] = wide_div(out[k], sum);
 }
 
 // The list of cells at `base`: groups, samples, channels.
@@ -47,52 +57,73 @@ static inline struct kinds kinds_of(const struct view *view, const struct index 
     softmax(view, ST_MEAN_WEIGHTS, kinds.alpha);
     softmax(view, ST_VAR_WEIGHTS, kinds.beta);
     for (uint k = 0; k < ST_KINDS; k++) {
-        kinds.count[k] = k == 0 ? n : n * (k == 1 ? channels : samples);
+        kinds.count[k] = wide_of(k == 0 ? n : n * (k == 1 ? channels : samples));
         if (k == 2 && word(view, ST_MIX) == MIX_RUNNING) {
-            kinds.var[k] = load_at(view, ST_RUNNING_VAR, word(view, ST_GROUP_RANK), index);
-            float mean = load_at(view, ST_RUNNING_MEAN, word(view, ST_GROUP_RANK), index);
-            kinds.cell[k] = (stat)(mean, 0, 0, 1.0f);
+            kinds.m[k] = wide_of(load_at(view, ST_RUNNING_MEAN, word(view, ST_GROUP_RANK), index));
+            kinds.r[k] = wide_of(0);
+            kinds.var[k] = wide_of(load_at(view, ST_RUNNING_VAR, word(view, ST_GROUP_RANK), index));
             continue;
         }
-        kinds.cell[k] = cells(view)[kind_at(view, word(view, ST_MOMENTS), group, k, &kinds)];
-        kinds.var[k] = kinds.cell[k].z / kinds.count[k];
+        stat cell = cells(view)[kind_at(view, word(view, ST_MOMENTS), group, k, &kinds)];
+        int scale = wide_of(cell.w).e;
+        kinds.m[k] = wide_scaled(cell.x, -scale);
+        kinds.r[k] = wide_scaled(cell.y, -scale);
+        kinds.var[k] = wide_div(wide_scaled(cell.z, -2 * scale), kinds.count[k]);
     }
     return kinds;
 }
 
-// At one scale. The means are mixed by their distances from the group's own: a mean far from 0 costs no digits.
-static inline struct mix mix_at(const struct kinds *kinds, float a, float eps)
+// a + b without rounding: *s + *e.
+static inline void wide_two_sum(struct wide a, struct wide b, struct wide *s, struct wide *e)
+{
+    int most = max(a.e, b.e);
+    if (min(a.e, b.e) < most - 60) {
+        *s = a.e < b.e ? b : a;
+        *e = a.e < b.e ? a : b;
+        return;
+    }
+    float sum, rest;
+    two_sum(a.m * power_of_two(a.e - most), b.m * power_of_two(b.e - most), &sum, &rest);
+    *s = wide_scaled(sum, most);
+    *e = wide_scaled(rest, most);
+}
+
+// 1 / sqrt(v): an even exponent is halved.
+static inline struct wide wide_reciprocal_root(struct wide v)
+{
+    int odd = v.e & 1;
+    return wide_scaled(reciprocal_of(root_of(v.m * (odd ? 2.0f : 1.0f))), (odd - v.e) / 2);
+}
+
+// The means are mixed by their distances from the group's own: a mean far from 0 costs no digits.
+static inline struct mix mix_of(const struct kinds *kinds, float eps)
 {
     struct mix mix;
-    stat own = kinds->cell[0];
-    float own_f = a * inverse(own.w);
     for (uint k = 0; k < ST_KINDS; k++) {
-        stat cell = kinds->cell[k];
-        float f = a * inverse(cell.w);
-        mix.part[k] = ((kinds->beta[k] * kinds->var[k]) * f) * f;
-        // Halves, since means of 3e38 and -3e38 lie further apart than float32 reaches.
-        float half_apart = ((cell.x * f) * 0.5f - (own.x * own_f) * 0.5f) + ((cell.y * f) * 0.5f - (own.y * own_f) * 0.5f);
-        mix.moved[k] = (2.0f * kinds->alpha[k]) * half_apart;
-        mix.apart[k] = 2.0f * half_apart;
+        mix.part[k] = wide_mul(kinds->beta[k], kinds->var[k]);
+        mix.apart[k] = wide_add(wide_sub(kinds->m[k], kinds->m[0]), wide_sub(kinds->r[k], kinds->r[0]));
+        mix.moved[k] = wide_mul(kinds->alpha[k], mix.apart[k]);
     }
-    mix.shift = mix.moved[1] + mix.moved[2];
-    mix.var = (mix.part[0] + mix.part[1]) + mix.part[2];
-    float m, r, shifted = mix.var + (eps * a) * a;
-    two_sum(own.x * own_f, own.y * own_f + mix.shift, &m, &r);
-    mix.cell = (stat)(m, r, isfinite(m) && isfinite(shifted) ? reciprocal_of(root_of(shifted)) : NAN, a);
+    mix.shift = wide_add(mix.moved[1], mix.moved[2]);
+    mix.var = wide_add(wide_add(mix.part[0], mix.part[1]), mix.part[2]);
+    struct wide shifted = wide_add(mix.var, wide_of(eps));
+    wide_two_sum(kinds->m[0], wide_add(kinds->r[0], mix.shift), &mix.m, &mix.r);
+    mix.s = isfinite(mix.m.m) && isfinite(shifted.m) ? wide_reciprocal_root(shifted) : wide_of(NAN);
     return mix;
 }
 
-// At the largest of the scales, up to the kinds' own, at which nothing overflows.
-static inline struct mix mix_of(const struct kinds *kinds, float eps)
+// (m, r, s, a) at the scale 1, or at one at which an element, m and s have room: elements are as large as the mean and
+// 2^16 deviations of the group's own. Where they are 2^240 times as large as the mixed deviation s stays the largest float.
+static inline stat mix_cell(const struct kinds *kinds, const struct mix *mix)
 {
-    float a = fmax(kinds->cell[0].w, fmax(kinds->cell[1].w, kinds->cell[2].w));
-    struct mix mix = mix_at(kinds, a, eps);
-    while (isnan(mix.cell.z) && a != SHRINK) {
-        a = a == GROW ? 1.0f : SHRINK;
-        mix = mix_at(kinds, a, eps);
-    }
-    return mix;
+    int most = max(max(kinds->m[0].e, mix->m.e), kinds->var[0].e / 2 + 17), s = mix->s.e;
+    int a = min(s > 60 ? min(s, 126) : 0, 120 - max(min(most, 128), -s));
+    struct wide m = mix->m, r = mix->r, factor = mix->s;
+    m.e = m.e + a;
+    r.e = r.e + a;
+    factor.e = factor.e - a;
+    float f = wide_float(factor);
+    return (stat)(wide_float(m), wide_float(r), isinf(factor.m) ? f : f > FLT_MAX ? FLT_MAX : f, power_of_two(a));
 }
 
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_switch_mix)
@@ -105,18 +136,78 @@ STRIDED(strided_switch_mix)
         return;
     set_group(&view, group, &index);
     struct kinds kinds = kinds_of(&view, &index, group);
-    stat cell = mix_of(&kinds, real(&view, ST_EPS)).cell;
-    cells(&view)[word(&view, ST_CELLS) + group] = cell;
+    struct mix mix = mix_of(&kinds, real(&view, ST_EPS));
+    cells(&view)[word(&view, ST_CELLS) + group] = mix_cell(&kinds, &mix);
     if (present(&view, ST_MEAN))
-        store_at(&view, ST_MEAN, rank, &index, cell.x * inverse(cell.w));
+        store_at(&view, ST_MEAN, rank, &index, wide_float(mix.m));
     if (present(&view, ST_RSTD))
-        store_at(&view, ST_RSTD, rank, &index, cell.z * cell.w);
+        store_at(&view, ST_RSTD, rank, &index, wide_float(mix.s));
+}
+#endif
+
+#if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_switch_add) ||                                                    \
+    defined(NORMA_ONLY_strided_switch_coefficients)
+// What groups send to a sample's or a channel's statistics: P a sum of S * (sum of g), Q one of S^2 * (sum of g*xhat), in
+// units of S and S^2, S = rstd: the largest among the terms.
+struct sent {
+    struct wide p, q, s;
+};
+
+// In a cell: three floats with the low 7 bits of their exponents, and the others' sum, at 8 bits each.
+static inline float packed(struct wide v, float *high)
+{
+    int low = v.m == 0 || !isfinite(v.m) ? 0 : ((v.e + 64) & 127) - 64;
+    *high = *high * 256.0f + (float)clamp((v.e - low) / 128 + 128, 0, 255);
+    v.e = low;
+    return wide_float(v);
+}
+
+static inline stat sent_cell(const struct sent *sent)
+{
+    float high = 0, p = packed(sent->p, &high), q = packed(sent->q, &high), s = packed(sent->s, &high);
+    return (stat)(p, q, s, high);
+}
+
+static inline struct sent sent_of(stat cell)
+{
+    uint high = (uint)cell.w;
+    return (struct sent){wide_scaled(cell.x, ((int)(high >> 16) - 128) * 128),
+                         wide_scaled(cell.y, ((int)(high >> 8 & 255u) - 128) * 128),
+                         wide_scaled(cell.z, ((int)(high & 255u) - 128) * 128)};
 }
 #endif
 
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_switch_add)
-// Adds up to 64 (P, Q, S) of a sample's or a channel's groups: P a sum of S * (sum of g), Q one of S^2 * (sum of g*xhat),
-// in units of S and S^2, S = rstd: the largest among the terms, so that no square overflows, and none that counts is lost.
+// Input i of a list: a group's own sums, whose cell has the rstd, or what has been added already.
+static inline struct sent input_of(const struct view *view, const struct merge *merge, uint i)
+{
+    __global const stat *in = merge->in + i * merge->step;
+    if (word(view, ST_LEVEL) != 1)
+        return sent_of(*in);
+    stat cell = cells(view)[word(view, ST_CELLS) + (uint)(in - cells(view)) - word(view, ST_SUMS)];
+    return (struct sent){wide_first(*in), wide_second(*in), wide_mul(wide_of(cell.z), wide_of(cell.w))};
+}
+
+// Whether a > b, of no negative ones.
+static inline bool is_larger(struct wide a, struct wide b)
+{
+    return isinf(a.m) || (!isinf(b.m) && (a.e > b.e || (a.e == b.e && a.m > b.m)));
+}
+
+static inline struct wide fold_of(struct wide *terms, uint count)
+{
+    float w[FAN];
+    int e = WIDE_ZERO;
+    for (uint i = 0; i < count; i++)
+        e = max(e, terms[i].e);
+    for (uint i = 0; i < count; i++) {
+        terms[i].e = terms[i].e - e;
+        w[i] = wide_float(terms[i]);
+    }
+    return wide_scaled(fold(w, count), e);
+}
+
+// Adds up what up to 64 groups send.
 STRIDED(strided_switch_add)
 {
     struct view view = VIEW;
@@ -124,29 +215,35 @@ STRIDED(strided_switch_add)
     if (unit >= word(&view, ST_GROUPS) * word(&view, ST_OUTPUTS))
         return;
     struct merge merge = merge_of(&view, unit);
-    float p[FAN], q[FAN], S[FAN], most = 0;
+    struct wide p[FAN], q[FAN], most;
     for (uint i = 0; i < merge.count; i++) {
-        __global const stat *in = merge.in + i * merge.step;
-        S[i] = in->z;
-        if (word(&view, ST_LEVEL) == 1) { // a group's own sums
-            stat cell = cells(&view)[word(&view, ST_CELLS) + (uint)(in - cells(&view)) - word(&view, ST_SUMS)];
-            S[i] = cell.z * cell.w;
-        }
-        if (i == 0 || S[i] > most)
-            most = S[i];
+        struct wide s = input_of(&view, &merge, i).s;
+        most = i == 0 || is_larger(s, most) ? s : most;
     }
     for (uint i = 0; i < merge.count; i++) {
-        stat in = merge.in[i * merge.step];
-        float f = S[i] / most;
-        float2 sums = word(&view, ST_LEVEL) == 1 ? both_sums(in) : in.xy;
-        p[i] = sums.x * f;
-        q[i] = (sums.y * f) * f;
+        struct sent in = input_of(&view, &merge, i);
+        struct wide f = wide_div(in.s, most);
+        p[i] = wide_mul(in.p, f);
+        q[i] = wide_mul(wide_mul(in.q, f), f);
     }
-    cells(&view)[merge.out] = (stat)(fold(p, merge.count), fold(q, merge.count), most, 0);
+    struct sent all = {fold_of(p, merge.count), fold_of(q, merge.count), most};
+    cells(&view)[merge.out] = sent_cell(&all);
 }
 #endif
 
 #if !defined(NORMA_ONLY) || defined(NORMA_ONLY_strided_switch_coefficients)
+// (c0, c1, 0, w), see ST_COEFFICIENTS.
+static inline stat coefficients_cell(struct wide c0, struct wide c1)
+{
+    int e = max(c0.e, c1.e);
+    if ((c0.m == 0 || abs(c0.e) <= WIDE_ROOM) && (c1.m == 0 || abs(c1.e) <= WIDE_ROOM))
+        return (stat)(wide_float(c0), wide_float(c1), 0, 0);
+    e = clamp(e, -2000, 2000);
+    c0.e = c0.e - e;
+    c1.e = c1.e - e;
+    return (stat)(wide_float(c0), wide_float(c1), 0, (float)(e + WIDE_COEFFICIENTS));
+}
+
 // dx = S*(g - c0 - xhat*c1). With G and X the sums of g and of g*xhat, S = rstd, mean_k and n_k of kind k, and sums over
 // the groups j that have part in the same statistics of kind k:
 //   c1_k = beta_k/n_k * sum_j (S_j/S)^2 * X_j, c1 = sum_k c1_k
@@ -163,21 +260,26 @@ STRIDED(strided_switch_coefficients)
     set_group(&view, group, &index);
     struct kinds kinds = kinds_of(&view, &index, group);
     struct mix mix = mix_of(&kinds, real(&view, ST_EPS));
-    float2 own = both_sums(cells(&view)[word(&view, ST_SUMS) + group]);
-    float c0 = 0, c1 = 0, s = mix.cell.z, S = s * mix.cell.w, all = (mix.var * s) * s;
+    stat own = cells(&view)[word(&view, ST_SUMS) + group];
+    struct wide sum_g = wide_first(own), sum_gx = wide_second(own), s = mix.s;
+    struct wide all = wide_mul(wide_mul(mix.var, s), s), c0 = wide_of(0), c1 = c0;
     for (uint k = 0; k < ST_KINDS; k++) {
-        stat sums = cells(&view)[kind_at(&view, word(&view, ST_SUMS), group, k, &kinds)];
-        sums.xy = k == 0 ? own : sums.xy;
-        float t = k == 0 ? 1.0f : sums.z / S, beta = kinds.beta[k], part = ((beta / kinds.count[k] * t) * sums.y) * t;
-        part = beta == 0 ? sums.y * 0.0f : part; // t may be infinite
+        struct sent sent = {sum_g, sum_gx, s};
+        if (k > 0)
+            sent = sent_of(cells(&view)[kind_at(&view, word(&view, ST_SUMS), group, k, &kinds)]);
         if (k < 2 || word(&view, ST_MIX) == MIX_TRAINING) {
-            c0 = c0 + ((kinds.alpha[k] / kinds.count[k]) * (sums.x * t) + part * (s * (mix.shift - mix.apart[k])));
-            c1 = c1 + part;
+            struct wide t = wide_div(sent.s, s), alpha = wide_div(kinds.alpha[k], kinds.count[k]);
+            struct wide part = wide_mul(wide_mul(wide_mul(wide_div(kinds.beta[k], kinds.count[k]), t), sent.q), t);
+            struct wide delta = wide_mul(s, wide_sub(mix.shift, mix.apart[k]));
+            c0 = wide_add(c0, wide_add(wide_mul(alpha, wide_mul(sent.p, t)), wide_mul(part, delta)));
+            c1 = wide_add(c1, part);
         }
-        float of_mean = s * (kinds.alpha[k] * mix.shift - mix.moved[k]), of_var = beta * all - (mix.part[k] * s) * s;
-        cells(&view)[word(&view, ST_OUT) + k * groups + group] = (stat)(own.x * of_mean, 0.5f * (own.y * of_var), 0, 0);
+        struct wide of_mean = wide_mul(s, wide_sub(wide_mul(kinds.alpha[k], mix.shift), mix.moved[k]));
+        struct wide of_var = wide_sub(wide_mul(kinds.beta[k], all), wide_mul(wide_mul(mix.part[k], s), s));
+        cells(&view)[word(&view, ST_OUT) + k * groups + group] =
+            wide_cell(wide_mul(sum_g, of_mean), wide_mul(wide_of(0.5f), wide_mul(sum_gx, of_var)));
     }
-    cells(&view)[word(&view, ST_COEFFICIENTS) + group] = (stat)(c0, c1, 0, 0);
+    cells(&view)[word(&view, ST_COEFFICIENTS) + group] = coefficients_cell(c0, c1);
 }
 #endif
 

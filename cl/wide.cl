@@ -55,6 +55,11 @@ static inline struct wide wide_sub(struct wide a, struct wide b)
     return wide_add(a, b);
 }
 
+static inline struct wide wide_div(struct wide a, struct wide b)
+{
+    return wide_scaled(a.m / b.m, a.e - b.e);
+}
+
 // Whether a product a*b lost what it should have had: it is not finite, or so small that it, or what it is multiplied
 // by next, may have lost digits.
 static inline bool is_lost(float product, float a, float b)

@@ -7,7 +7,18 @@
 #version 450
 #include "strided.glsl"
 #include "wide.glsl"
+#include "sent.glsl"
 #include "strided_switch.glsl"
+
+// (c0, c1, 0, w), see ST_COEFFICIENTS.
+vec4 coefficients_cell(const wide c0, const wide c1)
+{
+    int e = clamp(max(c0.e, c1.e), -2000, 2000);
+    bool far = (c0.m != 0.0 && abs(c0.e) > WIDE_ROOM) || (c1.m != 0.0 && abs(c1.e) > WIDE_ROOM);
+    e = far ? e : 0;
+    return vec4(wide_float(wide(c0.m, c0.e - e)), wide_float(wide(c1.m, c1.e - e)), 0.0,
+                far ? float(e + WIDE_COEFFICIENTS) : 0.0);
+}
 
 void main()
 {
@@ -19,25 +30,25 @@ void main()
     take_group(group);
     kinds of = kinds_of(group);
     mix_result mixed = mix_of(of, table_float(ST_EPS));
-    vec2 own = both_sums(workspace[table[ST_SUMS] + group]);
-    bool training = table[ST_MIX] == MIX_TRAINING;
-    precise float c0 = 0.0, c1 = 0.0, s = mixed.cell.z, S = s * mixed.cell.w, all = (mixed.var * s) * s;
+    vec4 own = workspace[table[ST_SUMS] + group];
+    wide sum_g = wide_first(own), sum_gx = wide_second(own), s = mixed.s;
+    wide all = wide_mul(wide_mul(mixed.var, s), s), c0 = wide_of(0.0), c1 = c0;
+    uint last = table[ST_MIX] == MIX_TRAINING ? 2u : 1u;
     [[unroll]] for (uint k = 0u; k < ST_KINDS; ++k) {
-        vec4 sums = workspace[kind_at(table[ST_SUMS], group, k, of)];
-        sums.xy = k == 0u ? own : sums.xy;
-        float beta = of.beta[k];
-        precise float t = k == 0u ? 1.0 : sums.z / S;
-        precise float part = ((beta / of.count[k] * t) * sums.y) * t;
-        precise float none = sums.y * 0.0;
-        part = beta == 0.0 ? none : part; // t may be infinite
-        precise float next0 = c0 + ((of.alpha[k] / of.count[k]) * (sums.x * t) + part * (s * (mixed.shift - mixed.apart[k])));
-        precise float next1 = c1 + part;
-        c0 = k < 2u || training ? next0 : c0;
-        c1 = k < 2u || training ? next1 : c1;
-        precise float of_mean = s * (of.alpha[k] * mixed.shift - mixed.moved[k]);
-        precise float of_var = beta * all - (mixed.part[k] * s) * s;
-        precise vec2 terms = vec2(own.x * of_mean, 0.5 * (own.y * of_var));
-        workspace[table[ST_OUT] + k * groups + group] = vec4(terms, 0.0, 0.0);
+        sent one = sent(sum_g, sum_gx, s);
+        if (k > 0u)
+            one = sent_of(workspace[kind_at(table[ST_SUMS], group, k, of)]);
+        if (k <= last) {
+            wide t = wide_div(one.s, s), alpha = wide_div(of.alpha[k], of.count[k]);
+            wide part = wide_mul(wide_mul(wide_mul(wide_div(of.beta[k], of.count[k]), t), one.q), t);
+            wide delta = wide_mul(s, wide_sub(mixed.shift, mixed.apart[k]));
+            c0 = wide_add(c0, wide_add(wide_mul(alpha, wide_mul(one.p, t)), wide_mul(part, delta)));
+            c1 = wide_add(c1, part);
+        }
+        wide of_mean = wide_mul(s, wide_sub(wide_mul(of.alpha[k], mixed.shift), mixed.moved[k]));
+        wide of_var = wide_sub(wide_mul(of.beta[k], all), wide_mul(wide_mul(mixed.part[k], s), s));
+        workspace[table[ST_OUT] + k * groups + group] =
+            wide_cell(wide_mul(sum_g, of_mean), wide_mul(wide_of(0.5), wide_mul(sum_gx, of_var)));
     }
-    workspace[coefficients_begin + group] = vec4(c0, c1, 0.0, 0.0);
+    workspace[coefficients_begin + group] = coefficients_cell(c0, c1);
 }

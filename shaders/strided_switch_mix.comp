@@ -1,6 +1,7 @@
 // The groups' mixed statistics (m, r, s, a), mean and rstd; an invocation a group.
 #version 450
 #include "strided.glsl"
+#include "wide.glsl"
 #include "strided_switch.glsl"
 
 layout(std430, set = 0, binding = ST_MEAN) buffer Mean { float mean_words[]; };
@@ -14,11 +15,10 @@ void main()
     take_table();
     take_group(group);
     kinds of = kinds_of(group);
-    vec4 cell = mix_of(of, table_float(ST_EPS)).cell;
-    workspace[cells_begin + group] = cell;
-    precise float mean = cell.x * inverse(cell.w), rstd = cell.z * cell.w;
+    mix_result mixed = mix_of(of, table_float(ST_EPS));
+    workspace[cells_begin + group] = mix_cell(of, mixed);
     if (present(ST_MEAN))
-        mean_words[bases[ST_MEAN]] = mean;
+        mean_words[bases[ST_MEAN]] = wide_float(mixed.m);
     if (present(ST_RSTD))
-        rstd_words[bases[ST_RSTD]] = rstd;
+        rstd_words[bases[ST_RSTD]] = wide_float(mixed.s);
 }

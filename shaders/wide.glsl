@@ -57,6 +57,12 @@ wide wide_sub(const wide a, const wide b)
     return wide_add(a, wide(-b.m, b.e));
 }
 
+wide wide_div(const wide a, const wide b)
+{
+    precise float m = a.m / b.m;
+    return wide_scaled(m, a.e - b.e);
+}
+
 // Two sums in a cell (S1, S2, e1, e2): 2^e times them, where e is 0 unless float has too little room around them.
 wide wide_first(const vec4 cell)
 {

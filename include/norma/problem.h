@@ -202,8 +202,8 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 // does not hold (infinite, or a denormal) is better left out. Running statistics, where they are used, are read instead
 // of saved ones, and have no gradient. A gradient that its type holds comes out whatever the size of dy, weight, z and
 // rstd, but for these: with z_first t = h*act_z(z) is a float32, which may overflow, or round among the denormals; sums
-// of batch norm over several devices, and the sums of a switchable_norm's groups, are float32; and float64 has no more
-// room than its own on the way, so that there dy*weight, and the sums of it, are to stay below 1.7e308.
+// of batch norm over several devices are float32; and float64 has no more room than its own on the way, so that there
+// dy*weight, and the sums of it, are to stay below 1.7e308.
 //
 // Batch norm over several devices. With a batch in pieces along N, of any sizes, each device takes batch_norm_stats of
 // its piece; the stats of all, exchanged by whatever means, are the parts of batch_norm_merge, which every device runs;
