@@ -48,6 +48,12 @@ norma_status check_driver_open(struct check_driver *driver, const char *name, in
     return check_driver_use(driver, NORMA_LAYER_NORM);
 }
 
+norma_status check_driver_open_counting(struct check_driver *driver, const char *name)
+{
+    *driver = (struct check_driver){.name = name, .counts_programs = true};
+    return check_driver_use(driver, NORMA_LAYER_NORM);
+}
+
 norma_status check_driver_open_guest(struct check_driver *driver, const char *name, struct check_guest *guest)
 {
     *driver = (struct check_driver){.name = name, .guest = guest};
@@ -69,21 +75,22 @@ const char *check_driver_variant(const struct check_driver *driver, size_t index
     return index < CHECK_MAX_VARIANTS ? norma_device_variant(driver->device[NORMA_LAYER_NORM], index) : NULL;
 }
 
-static int slot_of(norma_op op, bool named)
+int check_driver_slot(const struct check_driver *driver, norma_op op, bool named)
 {
-    return (int)op + (named ? NORMA_OP_COUNT : 0);
+    return driver->counts_programs ? (int)op + (named ? NORMA_OP_COUNT : 0) : NORMA_LAYER_NORM;
 }
 
 uint32_t check_driver_programs(const struct check_driver *driver, norma_op op, bool named)
 {
     norma_device_info info = {.size = sizeof info};
-    norma_device *device = driver->device[slot_of(op, named)];
+    norma_device *device = driver->device[check_driver_slot(driver, op, named)];
     return device && norma_device_get_info(device, &info) == NORMA_OK ? info.programs : 0;
 }
 
 norma_status check_run_host(struct check_driver *driver, const struct check_case *c, unsigned char *arena)
 {
-    norma_status status = check_driver_use(driver, c->op);
+    const int slot = check_driver_slot(driver, c->op, false);
+    norma_status status = check_driver_use(driver, slot);
     if (status != NORMA_OK)
         return status;
     memcpy(arena, c->arena, c->arena_size);
@@ -92,7 +99,7 @@ norma_status check_run_host(struct check_driver *driver, const struct check_case
         views[arg] = check_host_view(c, (norma_arg)arg, arena);
     const norma_problem problem = check_problem(c, views);
     const double start = check_now();
-    status = norma_run(driver->context[c->op], &problem);
+    status = norma_run(driver->context[slot], &problem);
     driver->seconds = check_now() - start;
     return status;
 }
@@ -186,7 +193,8 @@ static norma_status make_plan(struct check_driver *driver, const struct check_ca
     params.variant = options->variant;
     params.memory_budget = options->memory_budget;
     params.timestamps = 1;
-    return norma_plan_create(driver->device[slot_of(c->op, options->variant != NULL)], &problem, &params, plan);
+    return norma_plan_create(driver->device[check_driver_slot(driver, c->op, options->variant != NULL)], &problem,
+                             &params, plan);
 }
 
 norma_status check_run_and_wait(struct check_driver *driver, norma_device *device, norma_plan *plan,
@@ -231,17 +239,18 @@ norma_status check_run_plan(struct check_driver *driver, const struct check_case
     struct room room;
     norma_plan *plan = NULL;
     const bool named = options->variant != NULL;
-    norma_status status = check_driver_use(driver, slot_of(c->op, named));
+    const int slot = check_driver_slot(driver, c->op, named);
+    norma_status status = check_driver_use(driver, slot);
     if (status == NORMA_OK)
         status = make_plan(driver, c, options, arena, &plan);
     if (status != NORMA_OK)
         return status;
     const uint32_t programs = check_driver_programs(driver, c->op, named);
-    status = make_room(driver, c, slot_of(c->op, named), &room);
+    status = make_room(driver, c, slot, &room);
     if (status == NORMA_OK)
         status = transfer(c, &room, arena, false);
     if (status == NORMA_OK)
-        status = run_plan(driver, slot_of(c->op, named), c, plan, &room);
+        status = run_plan(driver, slot, c, plan, &room);
     if (status == NORMA_OK)
         status = transfer(c, &room, arena, true);
     drop_room(c, &room);

@@ -18,8 +18,9 @@ struct check_driver {
     int32_t threads;
     uint64_t memory_budget;
     struct check_guest *guest; // plans are recorded for a device of the caller's; NULL: Norma's own run them
-    // Two contexts an operator, so that the programs of the planner's choices are counted alone: at op what the planner
-    // chooses, at NORMA_OP_COUNT + op the variants by name. NULL until the operator is run.
+    // Where programs are counted, two contexts an operator: at op what the planner chooses, at NORMA_OP_COUNT + op the
+    // variants by name. Each compiles for itself, so elsewhere one serves all. NULL until it is needed.
+    bool counts_programs;
     norma_context *context[CHECK_CONTEXTS];
     norma_device *device[CHECK_CONTEXTS];
     norma_buffer *buffer[CHECK_CONTEXTS]; // room for the arena, grows
@@ -40,6 +41,8 @@ struct check_options {
 
 // NORMA_ERROR_NO_DEVICE where there is none of that name. threads and memory_budget as in norma_context_params.
 norma_status check_driver_open(struct check_driver *driver, const char *name, int32_t threads, uint64_t memory_budget);
+// The same, for check_driver_programs to tell the operators apart.
+norma_status check_driver_open_counting(struct check_driver *driver, const char *name);
 // The same with a device of the caller's, which is closed with the driver.
 norma_status check_driver_open_guest(struct check_driver *driver, const char *name, struct check_guest *guest);
 void check_driver_close(struct check_driver *driver);
@@ -48,7 +51,9 @@ void check_driver_close(struct check_driver *driver);
 bool check_driver_is_auto(const struct check_driver *driver);
 // NULL behind the last.
 const char *check_driver_variant(const struct check_driver *driver, size_t index);
-// Of the operator's planned runs, or of its runs by named variants.
+// The context for the operator's planned runs, or for its runs by named variants.
+int check_driver_slot(const struct check_driver *driver, norma_op op, bool named);
+// What that context has compiled.
 uint32_t check_driver_programs(const struct check_driver *driver, norma_op op, bool named);
 
 // What a driver does in one context, opened when it is first used.

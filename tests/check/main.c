@@ -18,7 +18,7 @@ struct settings {
     uint64_t seed, cases, first;
     const char *program, *filter, *variant, *table;
     uint32_t ops; // bit op: strided cases are of these operators
-    bool time, bits, digest, allow_missing, strided, guest;
+    bool time, bits, digest, allow_missing, strided, guest, programs;
 };
 
 static void report(void *user, const struct check_trial *t, const char *way, const char *message)
@@ -45,7 +45,7 @@ static void summarise_programs(const struct settings *o, struct check_driver *dr
         if (all && driver->variant_runs[i] == 0)
             fail(driver, message);
     }
-    for (int op = NORMA_LAYER_NORM; op < NORMA_OP_COUNT; op++) {
+    for (int op = NORMA_LAYER_NORM; o->programs && op < NORMA_OP_COUNT; op++) {
         const uint32_t programs = check_driver_programs(driver, (norma_op)op, false);
         if (driver->op[op].cases == 0)
             continue;
@@ -89,6 +89,7 @@ static const struct option option_names[] = {{"device", required_argument, 0, 'd
                                              {"allow-missing", no_argument, 0, 'm'},
                                              {"strided", no_argument, 0, 'r'},
                                              {"guest", no_argument, 0, 'q'},
+                                             {"programs", no_argument, 0, 'P'},
                                              {"table", required_argument, 0, 'T'},
                                              {"values", required_argument, 0, 'V'},
                                              {"op", required_argument, 0, 'p'},
@@ -121,10 +122,11 @@ static int parse(int argc, char **argv, struct settings *o)
         "usage: norma-check-suite [--device scalar|opencl|vulkan|...]... [--seed N] [--cases N] [--only CASE]\n"
         "                         [--filter TEXT] [--variant NAME] [--time] [--bits] [--allow-missing]\n"
         "                         [--strided [--rounds N] [--op OP,OP,...] [--table FILE] [--values CLASS]]\n"
+        "                         [--programs: those that each operator compiles are counted, in contexts of its own]\n"
         "                         [--guest: plans are recorded for a device of the caller's, opencl or vulkan]\n"
         "A round of strided cases has each operator in each direction, type and layout of x.\n";
-    bool *const flags[] = {['t'] = &o->time,    ['b'] = &o->bits,  ['g'] = &o->digest, ['m'] = &o->allow_missing,
-                           ['r'] = &o->strided, ['q'] = &o->guest, ['z'] = NULL};
+    bool *const flags[] = {['t'] = &o->time,    ['b'] = &o->bits,  ['g'] = &o->digest,   ['m'] = &o->allow_missing,
+                           ['r'] = &o->strided, ['q'] = &o->guest, ['P'] = &o->programs, ['z'] = NULL};
     const char **const texts[] = {['f'] = &o->filter, ['v'] = &o->variant, ['T'] = &o->table, ['z'] = NULL};
     for (int option; (option = getopt_long(argc, argv, "", option_names, NULL)) != -1;) {
         if (option < 'z' && flags[option]) {
@@ -199,8 +201,9 @@ static int open_drivers(const struct settings *o, struct check_driver *drivers, 
 {
     int count = 0;
     for (int i = 0; i < o->devices; i++) {
-        const norma_status status = o->guest ? open_guest(&drivers[count], o->device[i])
-                                             : check_driver_open(&drivers[count], o->device[i], 0, 0);
+        const norma_status status = o->guest      ? open_guest(&drivers[count], o->device[i])
+                                    : o->programs ? check_driver_open_counting(&drivers[count], o->device[i])
+                                                  : check_driver_open(&drivers[count], o->device[i], 0, 0);
         if (status == NORMA_OK) {
             count++;
             continue;

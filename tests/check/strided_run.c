@@ -4,7 +4,8 @@
 norma_status strided_run_host(struct check_driver *driver, const struct strided_case *c, unsigned char *arena)
 {
     norma_tensor views[NORMA_ARG_COUNT];
-    norma_status status = check_driver_use(driver, (int)c->problem.op);
+    const int slot = check_driver_slot(driver, c->problem.op, false);
+    norma_status status = check_driver_use(driver, slot);
     if (status != NORMA_OK)
         return status;
     memcpy(arena, c->arena, c->arena_size);
@@ -12,7 +13,7 @@ norma_status strided_run_host(struct check_driver *driver, const struct strided_
         views[arg] = strided_view(c, (norma_arg)arg, arena, NULL);
     const norma_problem problem = strided_problem(c, views);
     const double start = check_now();
-    status = norma_run(driver->context[c->problem.op], &problem);
+    status = norma_run(driver->context[slot], &problem);
     driver->seconds = check_now() - start;
     return status;
 }
@@ -52,10 +53,10 @@ static norma_status make_plan(struct check_driver *driver, const struct strided_
     params.memory_budget = budget;
     params.variant = variant;
     params.timestamps = 1;
-    return norma_plan_create(driver->device[c->problem.op], &problem, &params, plan);
+    return norma_plan_create(driver->device[check_driver_slot(driver, c->problem.op, false)], &problem, &params, plan);
 }
 
-static norma_status run_plan(struct check_driver *driver, const struct strided_case *c, norma_plan *plan,
+static norma_status run_plan(struct check_driver *driver, int slot, const struct strided_case *c, norma_plan *plan,
                              norma_buffer *buffer)
 {
     norma_tensor views[NORMA_ARG_COUNT];
@@ -65,7 +66,7 @@ static norma_status run_plan(struct check_driver *driver, const struct strided_c
         given.tensor[arg].present = c->tensor[arg].present && !is_held(c, (norma_arg)arg);
     }
     const norma_problem problem = strided_problem(&given, views);
-    return check_run_and_wait(driver, driver->device[c->problem.op], plan, &problem);
+    return check_run_and_wait(driver, driver->device[slot], plan, &problem);
 }
 
 norma_status strided_run_plan(struct check_driver *driver, const struct strided_case *c, const char *variant,
@@ -74,7 +75,8 @@ norma_status strided_run_plan(struct check_driver *driver, const struct strided_
     const norma_op op = c->problem.op;
     norma_buffer *buffer = NULL;
     norma_plan *plan = NULL;
-    norma_status status = check_driver_use(driver, (int)op);
+    const int slot = check_driver_slot(driver, op, false);
+    norma_status status = check_driver_use(driver, slot);
     if (status != NORMA_OK)
         return status;
     memcpy(arena, c->arena, c->arena_size);
@@ -82,11 +84,11 @@ norma_status strided_run_plan(struct check_driver *driver, const struct strided_
     if (status != NORMA_OK)
         return status;
     const uint32_t programs = check_driver_programs(driver, op, false);
-    status = check_driver_room(driver, (int)op, c->arena_size, &buffer);
+    status = check_driver_room(driver, slot, c->arena_size, &buffer);
     if (status == NORMA_OK)
         status = norma_buffer_write(buffer, 0, arena, c->arena_size);
     if (status == NORMA_OK)
-        status = run_plan(driver, c, plan, buffer);
+        status = run_plan(driver, slot, c, plan, buffer);
     if (status == NORMA_OK)
         status = norma_buffer_read(buffer, 0, arena, c->arena_size);
     driver->compiled_late += check_driver_programs(driver, op, false) != programs;
@@ -106,6 +108,7 @@ bool strided_may_refuse(const struct check_driver *driver, const struct strided_
 bool strided_has_variants(const struct check_driver *driver, const struct strided_case *c)
 {
     norma_device_info info = {.size = sizeof info};
-    const norma_status status = norma_device_get_info(driver->device[c->problem.op], &info);
+    const norma_status status =
+        norma_device_get_info(driver->device[check_driver_slot(driver, c->problem.op, false)], &info);
     return status == NORMA_OK && strcmp(info.id, "scalar") != 0 && is_strided(c);
 }
