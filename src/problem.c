@@ -81,6 +81,8 @@ const char *norma_arg_name(norma_arg arg)
 {
     if (arg == NORMA_ARG_WORKSPACE)
         return "workspace";
+    if (arg == NORMA_ARG_ROW_COUNT)
+        return "row_count";
     return (unsigned)arg < NORMA_ARG_COUNT ? arg_table[arg].name : NULL;
 }
 

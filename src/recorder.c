@@ -241,7 +241,7 @@ static void copy_count(const struct norma_record_target *target, struct norma_co
                                       .buffer = target->row_count.buffer,
                                       .offset = target->row_count.offset,
                                       .other = target->workspace.buffer,
-                                      .other_offset = target->workspace.offset + NORMA_CELL_BYTES - sizeof(uint32_t),
+                                      .other_offset = target->workspace.offset + NORMA_COUNT_OFFSET,
                                       .row_bytes = sizeof(uint32_t)};
 }
 

@@ -84,11 +84,11 @@ norma_status norma_schedule_programs(const struct row_problem *problem, const st
 norma_status norma_schedule_form(const struct norma_form *form, const struct norma_caps *caps,
                                  const struct norma_plan_options *options, struct norma_schedule *schedule);
 // Rows whose number is known on the device alone: where they lie one behind the other, in one tile.
-enum { NORMA_COUNTED = 9, NORMA_CELL_BYTES = 16 }; // dispatches at most; of the workspace
+enum { NORMA_COUNTED = 9, NORMA_CELL_BYTES = 16, NORMA_COUNT_OFFSET = 12 }; // dispatches at most; of the workspace
 bool norma_schedule_may_count(const struct norma_work *work, const struct norma_caps *caps,
                               const struct norma_schedule *schedule);
 // Afterwards the workspace begins with a cell for each dispatch, its workgroups, which *count writes when it has run:
-// it is to be placed with the count's buffer for x. Vulkan alone.
+// it reads the count at NORMA_ARG_ROW_COUNT. OpenCL: the count itself is to be at NORMA_COUNT_OFFSET of the workspace.
 void norma_schedule_count(struct norma_schedule *schedule, const struct norma_caps *caps, norma_dispatch *count);
 // The kernel and constants of *count alone.
 void norma_count_dispatch(norma_dispatch *count);

@@ -38,7 +38,7 @@ typedef struct norma_constant {
 // A storage buffer: binding number (Vulkan, set 0) or kernel argument index (OpenCL).
 typedef struct norma_bound {
     uint32_t slot;
-    norma_arg arg;   // which tensor, or NORMA_ARG_WORKSPACE
+    norma_arg arg;   // which tensor, NORMA_ARG_WORKSPACE or NORMA_ARG_ROW_COUNT
     uint64_t offset; // bytes from the tensor's first element, or into the workspace
     uint64_t size;   // bytes; Vulkan: whole words, so where a tensor has an odd number of 16-bit elements the word that
                      // holds the last one must be there; what is behind the tensor is not changed
@@ -66,6 +66,10 @@ typedef struct norma_dispatch {
     const void *code;    // SPIR-V words, or OpenCL C text; static storage
     size_t code_size;    // bytes
     const char *options; // OpenCL: all build options, constants too. NULL: Vulkan. Lives as long as the description.
+    // norma_describe_counted on Vulkan, else 0. 1: not groups, which are those of all rows, but what a dispatch before
+    // has written: a VkDispatchIndirectCommand at byte groups_offset of the workspace.
+    uint32_t indirect;
+    uint64_t groups_offset;
 } norma_dispatch;
 
 // Where x is empty no kernel may run, but outputs that are not empty are written: each element of the tensor, at its
@@ -84,6 +88,10 @@ typedef struct norma_description {
     uint64_t workspace; // bytes of scratch; 0 where none is needed. Its contents do not matter
     uint64_t alignment; // bytes
     const char *variant;
+    // norma_describe_counted, else 0. OpenCL: the byte of the workspace to which the count is copied, after what used
+    // the workspace before and ahead of the dispatches. Vulkan: 0, a dispatch reads it.
+    uint32_t counted;
+    uint64_t count_offset;
 } norma_description;
 
 // The plan of a problem whose tensors lie whole in device memory. The tensors need neither data nor buffer; each is
@@ -93,6 +101,17 @@ typedef struct norma_description {
 // norma_plan_params. NORMA_ERROR_UNSUPPORTED on the scalar path, which has no kernels. Thread-safe.
 NORMA_API norma_status norma_describe(norma_device *device, const norma_problem *problem, const char *variant,
                                       norma_description **description);
+
+// The same for rows whose number is known on the device alone, as with norma_vulkan_record_params.row_count: it is a
+// uint32_t in a buffer of the caller's, NORMA_ARG_ROW_COUNT, that begins at a multiple of alignment. The problem's rows
+// are the most that there can be; what lies behind the count's rows is not written.
+// Vulkan: the first dispatch reads the count and the others are indirect, so the workspace is in a buffer with
+// VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT. A barrier before an indirect dispatch is also one to
+// VK_PIPELINE_STAGE_DRAW_INDIRECT_BIT, VK_ACCESS_INDIRECT_COMMAND_READ_BIT; runs on one workspace are ordered likewise.
+// OpenCL has no indirect dispatches: the count is copied to the workspace (count_offset), and work-items behind it do
+// nothing. NORMA_ERROR_UNSUPPORTED for problems other than norma_vulkan_record_params.row_count's.
+NORMA_API norma_status norma_describe_counted(norma_device *device, const norma_problem *problem, const char *variant,
+                                              norma_description **description);
 
 // Sets *description to NULL and takes NULL.
 NORMA_API void norma_description_destroy(norma_description **description);

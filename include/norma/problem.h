@@ -111,7 +111,8 @@ typedef enum norma_arg {
     NORMA_ARG_DMEAN_WEIGHTS,
     NORMA_ARG_DVAR_WEIGHTS,
     NORMA_ARG_COUNT,
-    NORMA_ARG_WORKSPACE = 63 // in descriptions: scratch memory that the plan needs
+    NORMA_ARG_ROW_COUNT = 62, // in descriptions: the uint32_t that says how many rows there are
+    NORMA_ARG_WORKSPACE = 63  // in descriptions: scratch memory that the plan needs
 } norma_arg;
 
 // "layer_norm", "x", ...: the names that messages, programs and files use. Static storage; NULL for a value out of

@@ -65,7 +65,7 @@ void norma_schedule_count(struct norma_schedule *schedule, const struct norma_ca
     count->args_size = sizeof(words);
     memcpy(count->args, &words, sizeof(words));
     for (uint32_t i = 0; i < NPL_SLOTS; i++) // what it does not use is bound as the count is
-        count->bindings[i] = (norma_bound){.slot = i, .arg = NORMA_ARG_X, .size = 4};
+        count->bindings[i] = (norma_bound){.slot = i, .arg = NORMA_ARG_ROW_COUNT, .size = 4};
     count->bindings[NORMA_ROW_ARGS] = schedule->dispatches[0].bindings[NORMA_ROW_ARGS];
 }
 

@@ -1,7 +1,8 @@
 // norma-describe-suite: the description of every operator in each direction, run on the test's own Vulkan and OpenCL
 // objects, against a run of Norma's plan on the same tensors: the bits are the same. The cases are those of the check
 // suite, which holds the plan against long double arithmetic.
-#include "runner.h"
+//   norma-describe-suite [DEVICE [counted]]     counted: rows with a count alone
+#include "counted.h"
 #include "strided_case.h"
 #include "strided_judge.h"
 #include "walk.h"
@@ -311,8 +312,9 @@ static void check_seen(struct tester *t)
         fail_missing(t, "kernels", " that are in no list");
 }
 
-static void test_device(struct tester *t)
+static void test_device(struct tester *t, bool only_counted)
 {
+    int counted = 0;
     norma_context *context = NULL;
     norma_context_params params = NORMA_CONTEXT_DEFAULTS;
     norma_device_info info = {.size = sizeof(info)};
@@ -325,12 +327,17 @@ static void test_device(struct tester *t)
     } else if (!t->runner->open(info.name)) {
         t->failures++;
     } else {
-        test_cases(t);
-        check_seen(t);
+        counted_test(t->runner, context, t->device, &counted, &t->failures);
+        if (!only_counted) {
+            test_cases(t);
+            check_seen(t);
+        }
         t->runner->close();
     }
     norma_context_destroy(&context);
-    printf("%s: %d of %d descriptions gave the plan's bits\n", t->runner->device, t->passed, t->descriptions);
+    printf("%s: %d of %d descriptions gave the plan's bits, %d of rows with a count\n", t->runner->device, t->passed,
+           t->descriptions, counted);
+    t->passed += counted;
 }
 
 int main(int argc, char **argv)
@@ -341,7 +348,7 @@ int main(int argc, char **argv)
         struct tester t = {.runner = runners[i]};
         if (argc > 1 && strcmp(argv[1], t.runner->device) != 0)
             continue;
-        test_device(&t);
+        test_device(&t, argc > 2 && !strcmp(argv[2], "counted"));
         passed += t.passed;
         failed += t.failures;
     }

@@ -26,6 +26,7 @@ enum { PROGRAMS = 1024, NAMES = 16 };
     F(CreateKernel)            \
     F(ReleaseKernel)           \
     F(SetKernelArg)            \
+    F(EnqueueCopyBuffer)       \
     F(EnqueueNDRangeKernel)    \
     F(EnqueueReadBuffer)
 static struct {
@@ -167,6 +168,9 @@ static bool enqueue(const norma_dispatch *d, cl_mem buffer, const uint64_t place
 static bool run_in(cl_mem buffer, const norma_description *plan, unsigned char *memory, uint64_t size,
                    const uint64_t place[RUNNER_PLACES])
 {
+    if (plan->counted)
+        CHECK(EnqueueCopyBuffer(queue, buffer, buffer, place[NORMA_ARG_ROW_COUNT],
+                                place[NORMA_ARG_WORKSPACE] + plan->count_offset, sizeof(cl_uint), 0, NULL, NULL));
     for (size_t i = 0; i < plan->dispatch_count; i++)
         if (!enqueue(&plan->dispatches[i], buffer, place))
             return false;

@@ -158,7 +158,7 @@ struct run {
 static bool make_buffer(struct run *run, uint64_t size)
 {
     const VkBufferCreateInfo info = {TYPE(BUFFER_CREATE_INFO), .size = size,
-                                     .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT};
+                                     .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT};
     const VkMemoryPropertyFlags wanted = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     VkMemoryRequirements needs;
     VkPhysicalDeviceMemoryProperties types;
@@ -209,19 +209,25 @@ static bool bind(struct run *run, const norma_dispatch *d, uint64_t table, const
 static bool record_dispatch(struct run *run, const norma_dispatch *d, uint64_t table)
 {
     const VkMemoryBarrier written = {TYPE(MEMORY_BARRIER), .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
-                                     .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT};
+                                     .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT |
+                                                      (d->indirect ? VK_ACCESS_INDIRECT_COMMAND_READ_BIT : 0)};
     const VkPipelineStageFlags compute = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT;
+    const VkPipelineStageFlags indirect = VK_PIPELINE_STAGE_DRAW_INDIRECT_BIT;
     const struct pipeline *p = find_pipeline(d);
     VkDescriptorSet set;
     if (!p || !bind(run, d, table, p, &set))
         return false;
     if (d->barrier)
-        vkCmdPipelineBarrier(run->command, compute, compute, 0, 1, &written, 0, NULL, 0, NULL);
+        vkCmdPipelineBarrier(run->command, compute, compute | (d->indirect ? indirect : 0), 0, 1, &written, 0, NULL, 0,
+                             NULL);
     vkCmdBindPipeline(run->command, VK_PIPELINE_BIND_POINT_COMPUTE, p->handle);
     vkCmdBindDescriptorSets(run->command, VK_PIPELINE_BIND_POINT_COMPUTE, p->layout, 0, 1, &set, 0, NULL);
     if (d->args_size)
         vkCmdPushConstants(run->command, p->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, d->args_size, d->args);
-    vkCmdDispatch(run->command, d->groups[0], d->groups[1], d->groups[2]);
+    if (d->indirect)
+        vkCmdDispatchIndirect(run->command, run->buffer, run->place[NORMA_ARG_WORKSPACE] + d->groups_offset);
+    else
+        vkCmdDispatch(run->command, d->groups[0], d->groups[1], d->groups[2]);
     return true;
 }
 
