@@ -112,6 +112,8 @@ const struct argument arguments[] = {
      "where the description goes and its kernels; or a file F.json, with the kernels beside it"},
     COMMAND("variant", TEXT, OPTIONS_BENCH | OPTIONS_DESCRIBE, variant, "NAME",
             "these kernels, not the planner's choice"),
+    COMMAND("counted", FLAG, OPTIONS_DESCRIBE, counted, NULL,
+            "the number of rows is known on the device alone, and at most that of --shape"),
     COMMAND("plot", TEXT, OPTIONS_BENCH, plot_file, "FILE.svg", "where a bar chart of the rates goes"),
     COMMAND("plot", TEXT, OPTIONS_INSPECT, plot_file, "FILE.svg", "where histograms of x and y go"),
     COMMAND("groups", INTEGER, OPTIONS_INSPECT, shown_groups, "N", "groups that are listed one by one (16)"),

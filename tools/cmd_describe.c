@@ -173,8 +173,7 @@ static cJSON *bindings_json(const norma_dispatch *dispatch)
         const norma_bound *b = &dispatch->bindings[i];
         cJSON *binding = cJSON_CreateObject();
         cJSON_AddNumberToObject(binding, "slot", b->slot);
-        cJSON_AddStringToObject(binding, "tensor",
-                                b->arg == NORMA_ARG_WORKSPACE ? "workspace" : norma_arg_name(b->arg));
+        cJSON_AddStringToObject(binding, "tensor", norma_arg_name(b->arg));
         cJSON_AddNumberToObject(binding, "offset", (double)b->offset);
         cJSON_AddNumberToObject(binding, "size", (double)b->size);
         cJSON_AddBoolToObject(binding, "written", b->written != 0);
@@ -215,6 +214,8 @@ static cJSON *dispatch_json(const norma_dispatch *dispatch)
     const int64_t local[] = {dispatch->local[0], dispatch->local[1], dispatch->local[2]};
     cJSON_AddItemToObject(all, "groups", integers_json(groups, 3));
     cJSON_AddItemToObject(all, "local", integers_json(local, 3));
+    if (dispatch->indirect)
+        cJSON_AddNumberToObject(all, "groups_offset", (double)dispatch->groups_offset);
     cJSON_AddBoolToObject(all, "barrier", dispatch->barrier != 0);
     cJSON_AddNumberToObject(all, "tile", dispatch->tile);
     return all;
@@ -235,6 +236,8 @@ static cJSON *description_json(const struct describe *d)
     cJSON_AddStringToObject(all, "variant", d->plan->variant);
     cJSON_AddNumberToObject(all, "alignment", (double)d->plan->alignment);
     cJSON_AddNumberToObject(all, "workspace", (double)d->plan->workspace);
+    if (d->plan->counted && !strcmp(d->info.backend, "opencl"))
+        cJSON_AddNumberToObject(all, "count_offset", (double)d->plan->count_offset);
     cJSON_AddItemToObject(all, "tensors", tensors_json(p));
     cJSON_AddItemToObject(all, "fills", fills_json(d->plan));
     cJSON *dispatches = cJSON_AddArrayToObject(all, "dispatches");
@@ -263,8 +266,11 @@ static bool write_description(struct describe *d)
 static bool work(struct describe *d)
 {
     const struct options *o = &d->options;
-    return made_start(o, &d->made) && options_context(o, &d->context) && find_device(d) &&
-           succeeded(norma_describe(d->device, &d->made.problem, o->variant, &d->plan)) && write_description(d);
+    if (!made_start(o, &d->made) || !options_context(o, &d->context) || !find_device(d))
+        return false;
+    return succeeded((o->counted ? norma_describe_counted : norma_describe)(d->device, &d->made.problem, o->variant,
+                                                                            &d->plan)) &&
+           write_description(d);
 }
 
 int cmd_describe(int argc, const char **argv)

@@ -34,7 +34,7 @@ struct options {
     // As understood. What points to text is NULL where not given.
     const char *device, *budget_text, *shape_text, *with_text, *variant, *plot_file, *description_file, *filter;
     const char *file[NORMA_ARG_COUNT], *out_file[NORMA_ARG_COUNT]; // to read, to write
-    int32_t invariant, verify, json, no_measure, repeat, shown_groups, channels_last, cold, suite, quick;
+    int32_t invariant, verify, json, no_measure, repeat, shown_groups, channels_last, cold, suite, quick, counted;
     int32_t channel_block, channels; // packed channels; 0: none
     uint64_t memory_budget, seed;
     double seconds;

@@ -74,6 +74,10 @@ def run(path, inputs):
         content = ctypes.create_string_buffer(inputs.get(name, b"\xa5" * size), size)
         buffers[name] = cl.make("clCreateBuffer", cl.context, c_uint64(READ_WRITE | COPY_HOST_PTR), c_size_t(size),
                                 content)
+    if "count_offset" in plan:
+        count = ctypes.create_string_buffer(inputs["row_count"], 4)
+        cl.call("clEnqueueWriteBuffer", cl.queue, buffers["workspace"], 1, c_size_t(plan["count_offset"]), c_size_t(4),
+                count, 0, None, None)
     for dispatch in plan["dispatches"]:
         cl.enqueue(os.path.dirname(path), dispatch, buffers)
     for tensor in plan["tensors"]:

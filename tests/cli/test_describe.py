@@ -124,6 +124,39 @@ class Describe(Room):
             with open(self.out, "rb") as file:
                 self.assertEqual(opencl_plan.run(path, inputs)["y"], file.read()[-4 * count:], op)
 
+    def test_counted(self):
+        words = ["--shape", "5x700", "--counted", "-o", self.path("plan.json"), "--device"]
+        for device in DEVICES:
+            plan = self.describe("rms_norm", *words, device)
+            self.assertEqual("count_offset" in plan, device == "opencl")
+            indirect = [d for d in plan["dispatches"] if "groups_offset" in d]
+            self.assertEqual(len(indirect), 0 if device == "opencl" else len(plan["dispatches"]) - 1)
+            for dispatch in plan["dispatches"]:
+                self.check_kernel(dispatch, device)
+            if device == "vulkan":
+                first = plan["dispatches"][0]
+                self.assertEqual((first["kernel"], first["bindings"][0]["tensor"]), ("row_count", "row_count"))
+                self.assertTrue(all(d["groups_offset"] + 12 <= plan["workspace"] for d in indirect))
+                self.assertTrue(indirect[0]["barrier"])
+            self.refused(1, "problem: its rows", "describe", "group_norm", "--num-groups", "2", "--shape", "3x4x5",
+                         *words[2:], device)
+
+    def test_counted_run_from_files(self):
+        source = random.Random(2)
+        x, weight, bias = [struct.pack("<%df" % n, *[source.gauss(1, 2) for _ in range(n)]) for n in (3500, 700, 700)]
+        self.good("run", "layer_norm", self.write("x.npy", header("<f4", (5, 700)) + x), "--weight",
+                  self.write("w.npy", header("<f4", (700,)) + weight), "--bias",
+                  self.write("b.npy", header("<f4", (700,)) + bias), "--device", "opencl", "-o", self.out)
+        with open(self.out, "rb") as file:
+            wanted = file.read()[-14000:]
+        path = self.path("plan.json")
+        self.describe("layer_norm", "--shape", "5x700", "--counted", "--device", "opencl", "-o", path)
+        for count in (2, 0, 9):
+            inputs = {"x": x, "weight": weight, "bias": bias, "row_count": struct.pack("<I", count)}
+            got = opencl_plan.run(path, inputs)["y"]
+            end = 2800 * min(count, 5)
+            self.assertEqual(got, wanted[:end] + b"\xa5" * (14000 - end), count)
+
     def test_folder(self):
         folder = self.path("plans")
         words = ["describe", "layer_norm", "--shape", "4x8", "--device", DEVICES[0], "-o", folder]
