@@ -110,7 +110,8 @@ static void test_refusal(struct counted *c, norma_op op, int64_t rows)
     norma_description_destroy(&plan);
 }
 
-void counted_test(const struct runner *runner, norma_context *context, norma_device *device, int *passed, int *failures)
+void counted_test(const struct runner *runner, norma_context *context, norma_device *device, bool variants, int *passed,
+                  int *failures)
 {
     struct counted *c = calloc(1, sizeof *c);
     unsigned char *memory = malloc((size_t)PLACES * PLACE);
@@ -126,7 +127,7 @@ void counted_test(const struct runner *runner, norma_context *context, norma_dev
             if (!make_problem(c, i % 2 ? NORMA_RMS_NORM : NORMA_LAYER_NORM, i < 2 ? LONG : SHORT))
                 fail(c, "none", norma_last_error());
             test_variant(c, NULL, memory);
-            for (size_t v = 0; i % 2 == 0 && (variant = norma_device_variant(device, v)); v++)
+            for (size_t v = 0; variants && i % 2 == 0 && (variant = norma_device_variant(device, v)); v++)
                 if (strncmp(variant, "registers", 9) != 0) // a CPU driver compiles them for a minute
                     test_variant(c, variant, memory);
         }

@@ -1,7 +1,7 @@
 // norma-describe-suite: the description of every operator in each direction, run on the test's own Vulkan and OpenCL
 // objects, against a run of Norma's plan on the same tensors: the bits are the same. The cases are those of the check
 // suite, which holds the plan against long double arithmetic.
-//   norma-describe-suite [DEVICE [counted]]     counted: rows with a count alone
+//   norma-describe-suite [DEVICE [counted]]     counted: rows with a count alone, by the planner's variants
 #include "counted.h"
 #include "strided_case.h"
 #include "strided_judge.h"
@@ -327,7 +327,7 @@ static void test_device(struct tester *t, bool only_counted)
     } else if (!t->runner->open(info.name)) {
         t->failures++;
     } else {
-        counted_test(t->runner, context, t->device, &counted, &t->failures);
+        counted_test(t->runner, context, t->device, !only_counted, &counted, &t->failures);
         if (!only_counted) {
             test_cases(t);
             check_seen(t);
