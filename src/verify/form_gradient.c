@@ -124,7 +124,7 @@ void gradient_to_h(const struct task *k, struct point *p)
     p->e_dh = p->e_dt;
     if (f->arg[NORMA_ARG_Z].present && f->z_first) {
         p->dh = p->dt * p->act_z;
-        p->e_dh = p->e_dt * fabsl(p->act_z) + fabsl(p->dt) * 8 * k->u * p->act_z_size + k->least;
+        p->e_dh = p->e_dt * fabsl(p->act_z) + fabsl(p->dt) * 8 * k->u * p->act_z_size;
     }
     if (f->arg[NORMA_ARG_DSUM].present) {
         const long double dsum = point_load(k, NORMA_ARG_DSUM, p->index, 0);

@@ -222,22 +222,24 @@ void point_forward(const struct task *k, const struct statistics *st, struct poi
     point_behind(k, p);
 }
 
+// No step has k->least: what is lost among the denormals on the way counts as any other error, so that only a result
+// may lose it (where it is stored).
 void point_backward(const struct task *k, const struct statistics *st, struct point *p)
 {
     const struct norma_form *f = k->form;
     const long double dy = point_load(k, NORMA_ARG_DY, p->index, 0), u = k->u;
     p->dv2 = dy;
-    p->e_dv2 = k->least;
+    p->e_dv2 = 0;
     if (f->activation != NORMA_ACTIVATION_NONE) {
         p->dv2 = dy * point_derivative(f->activation, k->slope, p->v2);
-        p->e_dv2 += fabsl(dy) * (8 * u + derivative_change(f->activation, k->slope, p->v2, p->e_v2));
+        p->e_dv2 = fabsl(dy) * (8 * u + derivative_change(f->activation, k->slope, p->v2, p->e_v2));
     }
     p->dv1 = p->dv2;
     p->e_dv1 = p->e_dv2;
     if (point_z_is_last(f)) {
         p->dv1 = p->dv2 * p->act_z;
-        p->e_dv1 = p->e_dv2 * fabsl(p->act_z) + fabsl(p->dv2) * 8 * u * p->act_z_size + k->least;
+        p->e_dv1 = p->e_dv2 * fabsl(p->act_z) + fabsl(p->dv2) * 8 * u * p->act_z_size;
     }
     p->g = p->dv1 * p->weight * st->r;
-    p->e_g = (p->e_dv1 * fabsl(p->weight) + k->least) * fmaxl(1, st->r);
+    p->e_g = p->e_dv1 * fabsl(p->weight) * st->r;
 }
