@@ -105,18 +105,34 @@ bool strided_is_output(const struct strided_case *c, norma_arg arg)
 
 // Shapes.
 
+// Every sixteenth case has as many dimensions as there is room for where none of them fold, or up to two fewer; from
+// numbers of their own. A cut of the channels or samples counts as one more, packed channels too; the gradient of a
+// parameter that has all or none of them leaves room for one fewer.
+static int32_t pick_many(const struct strided_case *c)
+{
+    const norma_problem *p = &c->problem;
+    uint64_t s = c->seed * 0xe7037ed1a0b428dbu + c->index;
+    const bool cuts = is_group_op(p->op) || p->op == NORMA_GHOST_BATCH_NORM;
+    const bool packs = c->x_layout == STRIDED_PACKED, backward = p->direction == NORMA_BACKWARD;
+    if (!chance(&s, 1.0 / 16) || p->op == NORMA_BATCH_NORM_MERGE)
+        return 0;
+    return NORMA_MAX_RANK - cuts - packs - backward - (int32_t)check_pick(&s, 3);
+}
+
 static void pick_axes(struct strided_case *c, uint64_t *s)
 {
     norma_problem *p = &c->problem;
+    const int32_t many = pick_many(c);
     const bool may_be_vector =
         (p->op == NORMA_LAYER_NORM || p->op == NORMA_RMS_NORM || is_by_axes(p->op)) && c->x_layout != STRIDED_PACKED;
     c->rank = may_be_vector && chance(s, 0.06) ? 1 : 2 + (int32_t)check_pick(s, 4);
     if (p->op == NORMA_BATCH_NORM_MERGE) // of the parts: how many, and channels
         c->rank = 2;
+    c->rank = many ? many : c->rank;
     p->normalized_dims = 1;
-    while (p->normalized_dims < c->rank && chance(s, 0.35))
+    while (p->normalized_dims < c->rank - (many > 0) && chance(s, many ? 0.7 : 0.35))
         p->normalized_dims++;
-    p->axes = 1 + (uint32_t)check_pick(s, (INT64_C(1) << c->rank) - 1);
+    p->axes = 1 + (uint32_t)check_pick(s, (INT64_C(1) << c->rank) - 1 - (many > 0));
     // Others than normalize now and then have axes of their own; of adaptive ones dimension 0 has the samples.
     if (!is_by_axes(p->op) && (!may_have_axes(p->op) || (c->seed + c->index / 3) % 4 != 0))
         p->axes = 0;
@@ -219,7 +235,7 @@ static void pick_shape(struct strided_case *c, uint64_t *s)
     static const int64_t lengths[] = {70, 300, 511, 1025, 4096, 4097, 5000, 12289};
     const double kind = check_uniform(s);
     for (int32_t d = 0; d < c->rank; d++)
-        c->shape[d] = sizes[check_pick(s, c->rank > 3 ? 12 : 21)];
+        c->shape[d] = sizes[check_pick(s, c->rank > STRIDED_FEW ? 5 : c->rank > 3 ? 12 : 21)];
     if (is_group_op(c->problem.op))
         c->shape[1] = (1 + check_pick(s, 4)) * (1 + check_pick(s, 6));
     shrink(c, MOST_ELEMENTS, -1);

@@ -7,7 +7,10 @@
 #include <norma/norma.h>
 #include <stdbool.h>
 
-enum { STRIDED_CANARY = 512 };
+enum {
+    STRIDED_CANARY = 512,
+    STRIDED_FEW = 5 // dimensions; with more, all that are packed are so in blocks of x's size
+};
 
 enum strided_values {
     STRIDED_NORMAL,

@@ -250,7 +250,7 @@ static void pack(struct strided_case *c, norma_arg arg, uint64_t *s)
     struct strided_tensor *t = &c->tensor[arg];
     const int64_t alike = c->tensor[NORMA_ARG_X].block, own = blocks[check_pick(s, 5)];
     const bool gaps = chance(s, 0.2);
-    t->block = alike && arg != NORMA_ARG_X && chance(s, 0.7) ? alike : own;
+    t->block = alike && arg != NORMA_ARG_X && (chance(s, 0.7) || c->rank > STRIDED_FEW) ? alike : own;
     t->strides[1] = gaps ? 1 + check_pick(s, 2) : 1;
     int64_t step = t->block * t->strides[1];
     for (int32_t d = t->rank - 1; d >= 0; d--) {
@@ -370,7 +370,9 @@ void strided_lay_out(struct strided_case *c, uint64_t *s)
     // A spoilt element that repeats would spoil more than one group, and an output may not repeat.
     const bool repeats = !in_place && c->values != STRIDED_NONFINITE;
     for (int arg = 0; arg < NORMA_ARG_COUNT; arg++) {
-        const enum strided_layout own = pick_layout(s);
+        const enum strided_layout drawn = pick_layout(s);
+        const bool may_pack = c->rank <= STRIDED_FEW || all == STRIDED_PACKED;
+        const enum strided_layout own = drawn == STRIDED_PACKED && !may_pack ? STRIDED_CONTIGUOUS : drawn;
         c->tensor[arg].layout = alike || arg == (merges ? NORMA_ARG_PARTS : NORMA_ARG_X) ? all : own;
         set_shape(c, (norma_arg)arg, s);
         // Groups that differ cannot have one saved mean.
