@@ -436,6 +436,8 @@ static void pick_exponents(struct strided_case *c)
     c->exponent_of_dy = exponents[check_pick(&s, 11)];
     c->exponent_of_weight = exponents[check_pick(&s, 11)];
     c->exponent_of_z = chance(&s, 0.3) ? exponents[check_pick(&s, 11)] : 0;
+    if (c->problem.z_first && c->exponent_of_z > 0) // t = h*act_z(z) is a float32
+        c->exponent_of_z = extreme ? 0 : c->exponent_of_z < 100 ? c->exponent_of_z : 100;
 }
 
 static void pick_values(struct strided_case *c, uint64_t *s)
