@@ -24,13 +24,6 @@ static void add_fills(const norma_problem *problem, struct owned_description *ow
     }
 }
 
-static norma_status not_counted(void)
-{
-    return norma_fail(NORMA_ERROR_UNSUPPORTED, "problem: its rows are not counted on the device; those of layer_norm "
-                                               "and rms_norm forward are, without a gate, one behind the other, in "
-                                               "one tile");
-}
-
 // Makes the schedule one of a run with a count: Vulkan's begins with a dispatch more.
 static norma_status count_rows(norma_device *device, const struct norma_work *work, struct owned_description *owned)
 {
@@ -39,7 +32,7 @@ static norma_status count_rows(norma_device *device, const struct norma_work *wo
     norma_dispatch count;
     caps.counts_rows = true; // Norma's own devices do not record: there nobody has asked
     if (!norma_schedule_may_count(work, &caps, s))
-        return not_counted();
+        return norma_not_counted("problem");
     norma_schedule_count(s, &caps, &count);
     owned->description.counted = 1;
     if (caps.api == NORMA_DRIVER_OPENCL) {
@@ -104,7 +97,7 @@ static norma_status describe(norma_device *device, const norma_problem *given, c
     norma_description *description = &owned->description;
     const bool empty = work.groups == 0 || work.n == 0;
     if (empty && counted)
-        status = not_counted();
+        status = norma_not_counted("problem");
     else if (empty)
         add_fills(&problem, owned);
     else

@@ -176,12 +176,6 @@ static norma_status check_workspace(const struct norma_device *device, const str
     return NORMA_OK;
 }
 
-static norma_status not_counted(void)
-{
-    return norma_fail(NORMA_ERROR_UNSUPPORTED,
-                      "row_count: this problem's rows are not counted on the device (norma_needs)");
-}
-
 // Nothing that is read or written during a run may lie in the workspace.
 static norma_status check_apart(const norma_problem *problem, const struct norma_record_target *target, uint64_t size)
 {
@@ -207,7 +201,7 @@ static norma_status record_empty(norma_recorder *r, const norma_plan *plan, cons
     struct norma_place_in_buffer places[NORMA_ARG_COUNT] = {{0}};
     norma_status status = check_empty(&run->work);
     if (status == NORMA_OK && target->row_count.buffer)
-        status = not_counted();
+        status = norma_not_counted("row_count");
     if (status == NORMA_OK)
         status = norma_plan_places(plan, &run->problem, places);
     const size_t count = status == NORMA_OK ? fill_outputs(&run->problem, r->commands, r->room.capacity) : 0;
@@ -249,7 +243,7 @@ static norma_status check_count(const struct norma_device *device, const struct 
                                 const struct norma_schedule *schedule, const struct norma_place_in_buffer *count)
 {
     if (!norma_schedule_may_count(&run->work, &device->caps, schedule))
-        return not_counted();
+        return norma_not_counted("row_count");
     if (count->buffer->device != device)
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "row_count: lies on %s, the plan is for %s",
                           count->buffer->device->id, device->id);

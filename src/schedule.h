@@ -83,10 +83,12 @@ norma_status norma_schedule_programs(const struct row_problem *problem, const st
 // programs are those of its schedule.
 norma_status norma_schedule_form(const struct norma_form *form, const struct norma_caps *caps,
                                  const struct norma_plan_options *options, struct norma_schedule *schedule);
-// Rows whose number is known on the device alone: where they lie one behind the other, in one tile.
+// Rows whose number is known on the device alone: where each tensor has one step from row to row, in one tile.
 enum { NORMA_COUNTED = 9, NORMA_CELL_BYTES = 16, NORMA_COUNT_OFFSET = 12 }; // dispatches at most; of the workspace
 bool norma_schedule_may_count(const struct norma_work *work, const struct norma_caps *caps,
                               const struct norma_schedule *schedule);
+// The error of others.
+norma_status norma_not_counted(const char *argument);
 // Afterwards the workspace begins with a cell for each dispatch, its workgroups, which *count writes when it has run:
 // it reads the count at NORMA_ARG_ROW_COUNT. OpenCL: the count itself is to be at NORMA_COUNT_OFFSET of the workspace.
 void norma_schedule_count(struct norma_schedule *schedule, const struct norma_caps *caps, norma_dispatch *count);

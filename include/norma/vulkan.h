@@ -67,8 +67,8 @@ typedef struct norma_vulkan_record_params {
     uint64_t workspace_offset; // bytes, a multiple of needs.alignment
     // Where the number of rows is known on the device alone: a uint32_t in this buffer, read whenever the command
     // buffer executes, which then dispatches indirectly. The problem's rows are the most that there can be; what lies
-    // behind the count's rows is not written. For layer_norm and rms_norm forward, without a gate, on rows one behind
-    // the other (norma_needs.counted_dispatches is not 0); NORMA_ERROR_UNSUPPORTED for other problems. The workspace
+    // behind the count's rows is not written. For layer_norm and rms_norm forward, where each tensor has one step from
+    // row to row (norma_needs.counted_dispatches is not 0); NORMA_ERROR_UNSUPPORTED for other problems. The workspace
     // has needs.counted_workspace bytes then, in a buffer with VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT. NULL: the problem's
     // rows.
     norma_buffer *row_count;

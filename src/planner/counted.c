@@ -1,4 +1,5 @@
 // Rows whose number is known on the device alone: a kernel turns it into workgroups, and the others read it.
+#include "backend.h"
 #include "planner.h"
 #include <assert.h>
 #include <string.h>
@@ -11,8 +12,15 @@ bool norma_schedule_may_count(const struct norma_work *work, const struct norma_
     const uint64_t workspace = schedule->workspace + NORMA_COUNTED * NORMA_CELL_BYTES; // bound as one
     return caps->counts_rows && (caps->max_range == 0 || workspace <= caps->max_range) && !work->strided &&
            !schedule->strided && schedule->tiles == 1 && schedule->dispatch_count > 0 &&
-           schedule->dispatch_count <= NORMA_COUNTED && work->rows.outer_rank == 1 &&
-           !work->rows.arg[NORMA_ARG_GATE].present;
+           schedule->dispatch_count <= NORMA_COUNTED && work->rows.outer_rank == 1;
+}
+
+norma_status norma_not_counted(const char *argument)
+{
+    return norma_fail(NORMA_ERROR_UNSUPPORTED,
+                      "%s: rows are counted on the device for layer_norm and rms_norm forward alone, where each tensor "
+                      "has one step from row to row and one tile holds them",
+                      argument);
 }
 
 static uint32_t units_of(const norma_dispatch *d, const struct norma_row_args *args)

@@ -138,7 +138,7 @@ class Describe(Room):
                 self.assertEqual((first["kernel"], first["bindings"][0]["tensor"]), ("row_count", "row_count"))
                 self.assertTrue(all(d["groups_offset"] + 12 <= plan["workspace"] for d in indirect))
                 self.assertTrue(indirect[0]["barrier"])
-            self.refused(1, "problem: its rows", "describe", "group_norm", "--num-groups", "2", "--shape", "3x4x5",
+            self.refused(1, "problem: rows are", "describe", "group_norm", "--num-groups", "2", "--shape", "3x4x5",
                          *words[2:], device)
 
     def test_counted_run_from_files(self):

@@ -151,6 +151,114 @@ static void check_row_count(norma_status (*open)(struct check_guest **guest))
     close_scene(&s);
 }
 
+// Rows apart from each other, with all that goes along with them; a gate's row is that of two rows.
+enum { SPREAD_ROWS = 6, SPREAD_N = 4500, SPREAD_PLACE = 1 << 15, SPREAD_INPUTS = 4, SPREAD_OUTPUTS = 4 };
+enum { OUTPUT_FLOATS = SPREAD_OUTPUTS * SPREAD_PLACE, OUTPUTS_AT = SPREAD_INPUTS * SPREAD_PLACE * 4 };
+
+struct spread {
+    norma_problem problem;
+    norma_tensor x, residual, gate, weight, y, sum, mean, rstd;
+};
+
+// Of rows of that length and so many elements from one to the next; each tensor has a place of its own.
+static norma_tensor spread_rows(const struct scene *s, int place, int64_t length, int64_t step)
+{
+    const int64_t shape[] = {SPREAD_ROWS / 2, 2, length};
+    norma_tensor t = norma_tensor_buffer(NORMA_FLOAT32, length > 1 ? 3 : 2, shape, s->buffer,
+                                         (uint64_t)place * SPREAD_PLACE * sizeof(float));
+    t.strides[0] = 2 * step;
+    t.strides[1] = step;
+    return t;
+}
+
+static void make_spread(const struct scene *s, struct spread *p, norma_op op)
+{
+    static const int64_t last[] = {SPREAD_N};
+    p->x = spread_rows(s, 0, SPREAD_N, SPREAD_N + 7);
+    p->residual = spread_rows(s, 1, SPREAD_N, SPREAD_N);
+    p->gate = spread_rows(s, 2, SPREAD_N, SPREAD_N + 4);
+    p->gate.shape[1] = 1;
+    p->weight = norma_tensor_buffer(NORMA_FLOAT32, 1, last, s->buffer, (uint64_t)3 * SPREAD_PLACE * sizeof(float));
+    p->y = spread_rows(s, 4, SPREAD_N, SPREAD_N + 3);
+    p->sum = spread_rows(s, 5, SPREAD_N, SPREAD_N + 8);
+    p->mean = spread_rows(s, 6, 1, 1);
+    p->rstd = spread_rows(s, 7, 1, 3);
+    p->problem = norma_problem_defaults(op);
+    p->problem.x = &p->x;
+    p->problem.residual = &p->residual;
+    p->problem.gate = &p->gate;
+    p->problem.weight = &p->weight;
+    p->problem.y = &p->y;
+    p->problem.sum = &p->sum;
+    p->problem.mean = op == NORMA_LAYER_NORM ? &p->mean : NULL;
+    p->problem.rstd = &p->rstd;
+}
+
+// What the outputs are after a run of the first rows: as of a run of all, and what was there before.
+static void first_rows(const struct spread *p, size_t rows, const float *all, const float *before, float *out)
+{
+    const norma_tensor *const outputs[] = {&p->y, &p->sum, &p->mean, &p->rstd};
+    memcpy(out, before, OUTPUT_FLOATS * sizeof(float));
+    for (size_t i = 0; i < SPREAD_OUTPUTS; i++)
+        for (size_t r = 0; r < rows; r++) {
+            const size_t at = i * SPREAD_PLACE + r * (size_t)outputs[i]->strides[1];
+            memcpy(out + at, all + at, (outputs[i]->rank > 2 ? SPREAD_N : 1) * sizeof(float));
+        }
+}
+
+static void count_spread(struct scene *s, norma_op op, const char *variant)
+{
+    static float before[OUTPUT_FLOATS], all[OUTPUT_FLOATS], got[OUTPUT_FLOATS], wanted[OUTPUT_FLOATS];
+    const uint32_t counts[] = {3, 0, SPREAD_ROWS, 1, 1000};
+    const norma_plan_params params = {.size = sizeof(params), .variant = variant};
+    struct spread p;
+    norma_needs needs = {.size = sizeof(needs)};
+    norma_plan *plan = NULL;
+    make_spread(s, &p, op);
+    memset(before, 0xab, sizeof(before));
+    const norma_status status = norma_plan_create(s->device, &p.problem, &params, &plan);
+    if (status == NORMA_ERROR_UNSUPPORTED && variant)
+        return;
+    take(status);
+    take(norma_plan_get_needs(plan, &p.problem, &needs));
+    assert_true(needs.counted_dispatches > needs.dispatches);
+    norma_buffer_destroy(&s->workspace);
+    take(check_guest_buffer(s->guest, s->device, needs.counted_workspace, &s->workspace));
+    for (size_t i = 0; i <= sizeof(counts) / sizeof(counts[0]); i++) { // first all rows, without a count
+        const uint64_t count_at = OUTPUTS_AT + sizeof(before);
+        const uint32_t count = i ? counts[i - 1] : SPREAD_ROWS;
+        s->guest->row_count = i ? s->buffer : NULL;
+        s->guest->row_count_offset = count_at;
+        take(norma_buffer_write(s->buffer, OUTPUTS_AT, before, sizeof(before)));
+        take(norma_buffer_write(s->buffer, count_at, &count, sizeof(count)));
+        take(s->guest->run(s->guest, plan, &p.problem, s->recorder, s->workspace, 0));
+        take(norma_recorder_reset(s->recorder));
+        take(norma_buffer_read(s->buffer, OUTPUTS_AT, i ? got : all, sizeof(got)));
+        first_rows(&p, count < SPREAD_ROWS ? count : SPREAD_ROWS, all, before, wanted);
+        assert_memory_equal(i ? got : all, wanted, sizeof(wanted));
+    }
+    norma_plan_destroy(&plan);
+}
+
+static void check_spread(norma_status (*open)(struct check_guest **guest))
+{
+    static float inputs[SPREAD_INPUTS * SPREAD_PLACE];
+    const char *variant;
+    struct scene s;
+    open_scene(&s, open);
+    norma_buffer_destroy(&s.buffer);
+    take(check_guest_buffer(s.guest, s.device, OUTPUTS_AT + OUTPUT_FLOATS * sizeof(float) + 64, &s.buffer));
+    for (int i = 0; i < SPREAD_INPUTS * SPREAD_PLACE; i++)
+        inputs[i] = (float)(i * 37 % 101) / 16 - 3;
+    take(norma_buffer_write(s.buffer, 0, inputs, sizeof(inputs)));
+    count_spread(&s, NORMA_LAYER_NORM, NULL);
+    count_spread(&s, NORMA_RMS_NORM, NULL);
+    for (size_t i = 0; (variant = norma_device_variant(s.device, i)); i++)
+        if (strncmp(variant, "registers", 9) != 0) // a CPU driver compiles them for a minute
+            count_spread(&s, NORMA_LAYER_NORM, variant);
+    close_scene(&s);
+}
+
 // Only rows can be counted, and only where the count is.
 static void check_row_count_refusals(norma_status (*open)(struct check_guest **guest))
 {
@@ -245,6 +353,7 @@ static void test_vulkan_row_count(void **state)
 {
     (void)state;
     check_row_count(check_guest_vulkan);
+    check_spread(check_guest_vulkan);
     check_row_count_refusals(check_guest_vulkan);
 }
 
@@ -280,6 +389,7 @@ static void test_opencl_row_count(void **state)
 {
     (void)state;
     check_row_count(check_guest_opencl);
+    check_spread(check_guest_opencl);
     check_row_count_refusals(check_guest_opencl);
 }
 
