@@ -13,6 +13,8 @@ static inline struct gradient4 gradient4_of(const struct view *view, float4 x, f
     struct gradient4 d = {normalised4(view, x, cell), x, dy, 0, dy, 1.0f, factor};
     if (kind != ACTIVATION_NONE) {
         float4 v = d.xhat * factor;
+        // A product that vanished keeps its sign, which slope follows from.
+        v = select(v, copysign((float4)(0x1p-149f), v), (v == 0) & (d.xhat != 0) & (factor != 0));
         if (present(view, ST_BIAS))
             v = v + bias;
         if (present(view, ST_ADDEND))
@@ -50,7 +52,7 @@ static inline struct sums4 terms4(const struct view *view, const struct gradient
 static inline float rescued(float dx, float xhat, float t, float dv2, float g, float dy, float slope, float factor,
                             stat cell, stat c)
 {
-    if (!is_lost(dv2, dy, slope) && !is_lost(g, dv2, factor) && !dt_is_lost(dx, g, c))
+    if (!is_lost(dv2, dy, slope) && !is_lost(g, dv2, factor) && !dt_is_lost(dx, g, xhat, c))
         return dx;
     struct wide wide = wide_mul(wide_mul(wide_of(dy), wide_of(slope)), wide_of(factor));
     return wide_float(wide_dt(wide, xhat, t, cell, c));
@@ -62,13 +64,14 @@ static inline float rescued(float dx, float xhat, float t, float dv2, float g, f
 
 static inline float4 dx4(const struct gradient4 *d, const struct cells4 *cell, const struct cells4 *c)
 {
-    float4 dx = (((d->g - c->m) - d->xhat * c->r) * cell->s) * cell->a - sign(d->t) * c->s;
-    float4 least = fmin(fmin(fabs(dx), fabs(d->g)), fabs(d->dv2));
+    float4 loss = d->xhat * c->r, dx = (((d->g - c->m) - loss) * cell->s) * cell->a - sign(d->t) * c->s;
+    float4 least = fmin(fmin(fabs(dx), fabs(d->g)), fmin(fabs(d->dv2), fabs(loss)));
     if (all((least >= 0x1p-100f) & isfinite(dx) & (c->a == 0)))
         return dx;
     // Zeros are ordinary: those whose factors are 0.
     float4 any_g = fabs(d->g) + fabs(c->m) + fabs(c->r);
-    if (!any(lost4(d->dv2, d->dy, d->slope) | lost4(d->g, d->dv2, d->factor) | lost4(dx, 1.0f, any_g) | (c->a != 0)))
+    if (!any(lost4(d->dv2, d->dy, d->slope) | lost4(d->g, d->dv2, d->factor) | lost4(loss, d->xhat, c->r) |
+             lost4(dx, 1.0f, any_g) | (c->a != 0)))
         return dx;
     RESCUE_LANE(x);
     RESCUE_LANE(y);

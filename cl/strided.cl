@@ -37,7 +37,7 @@ static inline float2 sums_term(const struct view *view, const struct index *inde
         float dt = dt_at(&e, &v, d.g, cell, c);
         gradient = dh_of(view, index, &e, dt);
         factor = output == ST_SUM_DGATE ? e.biased : e.gate;
-        d.lost = d.lost || dt_is_lost(dt, d.g, c) || is_lost(gradient, dt, e.before);
+        d.lost = d.lost || dt_is_lost(dt, d.g, v.xhat, c) || is_lost(gradient, dt, e.before);
     }
     float product = gradient * factor;
     if (d.lost || is_lost(product, gradient, factor))
@@ -383,7 +383,7 @@ STRIDED(strided_grad)
     else if (output != ST_OUT_DADDEND) {
         c = coefficients_at(&view, &index);
         float dt = dt_at(&e, &v, d.g, cell, c), dh = dh_of(&view, &index, &e, dt);
-        d.lost = d.lost || dt_is_lost(dt, d.g, c);
+        d.lost = d.lost || dt_is_lost(dt, d.g, v.xhat, c);
         if (output == ST_OUT_DZ) {
             result = product(dt, z_slope, e.h, &d.lost);
         } else {

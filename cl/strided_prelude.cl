@@ -294,8 +294,9 @@ static inline struct gradient gradient_at(const struct view *view, const struct 
     d.dv1 = d.dv2 * e->after;
     float weighted = d.dv1 * v->factor;
     d.g = weighted * v->ratio;
-    d.lost = is_lost(d.dv2, dy, slope) || is_lost(d.dv1, d.dv2, e->after) || is_lost(weighted, d.dv1, v->factor) ||
-             is_lost(d.g, weighted, v->ratio);
+    // What slope and dz follow from may be a product that vanished.
+    d.lost = is_lost(v->normalised * v->factor, v->normalised, v->factor) || is_lost(d.dv2, dy, slope) ||
+             is_lost(d.dv1, d.dv2, e->after) || is_lost(weighted, d.dv1, v->factor) || is_lost(d.g, weighted, v->ratio);
     return d;
 }
 
@@ -310,9 +311,9 @@ static inline float dt_at(const struct element *e, const struct value *v, float 
 }
 
 // Of a gradient g and coefficients c, as is_lost().
-static inline bool dt_is_lost(float dt, float g, stat c)
+static inline bool dt_is_lost(float dt, float g, float xhat, stat c)
 {
-    return is_lost(dt, 1.0f, fabs(g) + fabs(c.x) + fabs(c.y)) || c.w != 0;
+    return is_lost(dt, 1.0f, fabs(g) + fabs(c.x) + fabs(c.y)) || is_lost(xhat * c.y, xhat, c.y) || c.w != 0;
 }
 
 static inline float dh_of(const struct view *view, const struct index *index, const struct element *e, float dt)
@@ -337,7 +338,7 @@ static inline struct wide_gradient wide_gradient_at(const struct view *view, con
     struct wide v2 = wide_mul(d.v0, after);
     if (present(view, ST_ADDEND))
         v2 = wide_add(v2, wide_of(load(view, ST_ADDEND, index)));
-    float slope = activation_derivative(word(view, ST_ACTIVATION), real(view, ST_SLOPE), wide_float(v2));
+    float slope = activation_derivative(word(view, ST_ACTIVATION), real(view, ST_SLOPE), wide_sign(v2));
     d.dv2 = wide_mul(wide_of(load(view, ST_DY, index)), wide_of(slope));
     d.dv1 = wide_mul(d.dv2, after);
     d.g = wide_mul(wide_mul(d.dv1, factor), wide_of(v->ratio));

@@ -38,6 +38,12 @@ static inline float wide_float(struct wide a)
     return (a.m * power_of_two(first)) * power_of_two(e - first);
 }
 
+// To float, but to 0 nothing that is not: for its sign.
+static inline float wide_sign(struct wide a)
+{
+    return a.m != 0 && a.e < -126 ? copysign(0x1p-126f, a.m) : wide_float(a);
+}
+
 static inline struct wide wide_mul(struct wide a, struct wide b)
 {
     return wide_scaled(a.m * b.m, a.e + b.e);

@@ -31,6 +31,9 @@ gradient4 gradient4_of(vec4 x, vec4 dy, vec4 factor, uint place, cells4 cell)
     // A loop, since lavapipe jumps over one that has no iteration but goes through both sides of a branch.
     for (bool once = activation != 0u; once; once = false) {
         precise vec4 v = xhat * factor;
+        // A product that vanished keeps its sign, which the derivative follows from.
+        bvec4 vanished = bvec4(vec4(equal(v, vec4(0.0))) * vec4(notEqual(xhat, vec4(0.0))) * vec4(notEqual(factor, vec4(0.0))));
+        v = mix(v, uintBitsToFloat(floatBitsToUint(v) | 1u), vanished);
         derivative = activation_derivative4(shifted4(v, place));
         dv2 = dv2 * derivative;
     }
@@ -71,7 +74,7 @@ sums4 terms4(gradient4 d)
 // dx of one lane, in wide floats if it may have lost something.
 float rescued(float dx, const gradient4 d, const uint i, const vec4 cell, const vec4 c)
 {
-    bool lost = is_lost(d.dv2[i], d.dy[i], d.slope[i]) || is_lost(d.g[i], d.dv2[i], d.factor[i]) || dt_is_lost(dx, d.g[i], c);
+    bool lost = is_lost(d.dv2[i], d.dy[i], d.slope[i]) || is_lost(d.g[i], d.dv2[i], d.factor[i]) || dt_is_lost(dx, d.g[i], d.xhat[i], c);
     for (; lost; lost = false) {
         wide g = wide_mul(wide_mul(wide_of(d.dy[i]), wide_of(d.slope[i])), wide_of(d.factor[i]));
         dx = wide_float(wide_dt(g, d.xhat[i], d.t[i], cell, c));
@@ -82,16 +85,17 @@ float rescued(float dx, const gradient4 d, const uint i, const vec4 cell, const 
 vec4 dx4(const gradient4 d, const cells4 cell, const cells4 c)
 {
     vec4 sign_t = mix(mix(vec4(0.0), vec4(-1.0), lessThan(d.t, vec4(0.0))), vec4(1.0), greaterThan(d.t, vec4(0.0)));
-    precise vec4 rest = (d.g - c.m) - d.xhat * c.r;
+    precise vec4 loss = d.xhat * c.r;
+    precise vec4 rest = (d.g - c.m) - loss;
     precise vec4 dx = (rest * cell.s) * cell.a - sign_t * c.s;
-    vec4 least = min(min(abs(dx), abs(d.g)), abs(d.dv2)), most = abs(dx) + c.a;
+    vec4 least = min(min(abs(dx), abs(d.g)), min(abs(d.dv2), abs(loss))), most = abs(dx) + c.a;
     bool fine = all(greaterThanEqual(least, vec4(7.888609052210118e-31))) && all(lessThan(most, vec4(3e38))) &&
                 c.a == vec4(0.0); // 2^-100
     // Zeros are ordinary: those whose factors are 0. Loops, since lavapipe jumps over one that has no iteration but goes
     // through both sides of a branch.
     for (bool once = !fine; once; once = false) {
         precise vec4 any_g = abs(d.g) + abs(c.m) + abs(c.r);
-        fine = !any(lost4(d.dv2, d.dy, d.slope)) && !any(lost4(d.g, d.dv2, d.factor)) &&
+        fine = !any(lost4(d.dv2, d.dy, d.slope)) && !any(lost4(d.g, d.dv2, d.factor)) && !any(lost4(loss, d.xhat, c.r)) &&
                !any(lost4(dx, vec4(1.0), any_g)) && c.a == vec4(0.0);
     }
     for (uint i = fine ? 4u : 0u; i < 4u; ++i)

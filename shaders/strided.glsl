@@ -413,16 +413,18 @@ gradient load_gradient(const element e)
     d.v2 = v2;
     d.v0 = v0;
     d.xhat = xhat;
-    d.lost = is_lost(v2, dy, derivative) || is_lost(v0, v2, after) || is_lost(weighted, v0, e.factor) ||
-             is_lost(xhat, weighted, e.ratio);
+    // What the derivative and dz follow from may be a product that vanished.
+    precise float product = e.normalised * e.factor;
+    d.lost = is_lost(product, e.normalised, e.factor) || is_lost(v2, dy, derivative) || is_lost(v0, v2, after) ||
+             is_lost(weighted, v0, e.factor) || is_lost(xhat, weighted, e.ratio);
     return d;
 }
 
 // Of a gradient g of xhat and coefficients c, as is_lost().
-bool dt_is_lost(const float dt, const float g, const vec4 c)
+bool dt_is_lost(const float dt, const float g, const float xhat, const vec4 c)
 {
-    precise float any = abs(g) + abs(c.x) + abs(c.y);
-    return is_lost(dt, 1.0, any) || c.w != 0.0;
+    precise float any = abs(g) + abs(c.x) + abs(c.y), loss = xhat * c.y;
+    return is_lost(dt, 1.0, any) || is_lost(loss, xhat, c.y) || c.w != 0.0;
 }
 
 // Goes on to t and h, with the group's coefficients.
@@ -435,7 +437,7 @@ void through_statistics(inout gradient d, const element e, const vec4 cell, cons
     precise float dh = dt * before;
     d.t = dt;
     d.h = dh;
-    d.lost = d.lost || dt_is_lost(dt, d.xhat, coefficients) || is_lost(dh, dt, before);
+    d.lost = d.lost || dt_is_lost(dt, d.xhat, e.xhat, coefficients) || is_lost(dh, dt, before);
 }
 
 // Sets one of a few in registers: a GPU has arrays that a loop indexes in memory.

@@ -39,6 +39,13 @@ float wide_float(const wide a)
     return v;
 }
 
+// To float, but to 0 nothing that is not: for its sign.
+float wide_sign(const wide a)
+{
+    float least = a.m < 0.0 ? -1.1754943508222875e-38 : 1.1754943508222875e-38; // 2^-126
+    return a.m != 0.0 && a.e < -126 ? least : wide_float(a);
+}
+
 wide wide_mul(const wide a, const wide b)
 {
     precise float m = a.m * b.m;

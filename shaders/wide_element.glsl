@@ -14,7 +14,7 @@ wide_gradient load_wide_gradient(const element e)
     wide v2 = wide_mul(d.v0, after);
     if (present(ST_ADDEND))
         v2 = wide_add(v2, wide_of(load_addend()));
-    d.v2 = wide_mul(wide_of(load_dy()), wide_of(activate(activation, wide_float(v2), slope).y));
+    d.v2 = wide_mul(wide_of(load_dy()), wide_of(activate(activation, wide_sign(v2), slope).y));
     d.v1 = wide_mul(d.v2, after);
     d.xhat = wide_mul(wide_mul(d.v1, factor), wide_of(e.ratio));
     return d;

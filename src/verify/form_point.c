@@ -218,7 +218,7 @@ void point_forward(const struct task *k, const struct statistics *st, struct poi
     p->normalised_size = (fabsl(p->xhat) + 1) * st->r + fabsl(st->d);
     p->v0 = p->normalised * p->weight + bias;
     p->e_v0 = 8 * k->u * (p->normalised_size * fabsl(p->weight) + fabsl(bias));
-    p->e_v0 += p->e_normalised * fabsl(p->weight) + k->least;
+    p->e_v0 += p->e_normalised * fabsl(p->weight);
     point_behind(k, p);
 }
 
