@@ -1,5 +1,5 @@
-// One OpenCL plan, enqueued by several threads at once on queues of their own, in order and out of order, while Norma
-// runs it too: the bits are those of a run alone.
+// One OpenCL plan, enqueued by several threads at once on queues of their own, in order and out of order, and by two on
+// one queue, while Norma runs it too: the bits are those of a run alone.
 #include "external.h"
 #include <norma/opencl.h>
 #include <pthread.h>
@@ -140,7 +140,10 @@ static void test_threads(void **state)
         run_alone(kind);
     for (int i = 0; i < THREADS; i++) {
         callers[i].place = i;
-        callers[i].queue = open_queue(i % 2);
+        const bool shares = i == THREADS - 1;
+        callers[i].queue = shares ? callers[1].queue : open_queue(i % 2);
+        if (shares)
+            clRetainCommandQueue(callers[i].queue); // out of order
         assert_int_equal(pthread_create(&callers[i].thread, NULL, work, &callers[i]), 0);
     }
     for (int i = 0; i < ROUNDS; i++) { // beside them
