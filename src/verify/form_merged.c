@@ -59,17 +59,23 @@ static void put(const struct task *k, norma_arg arg, int64_t group, int row, lon
 }
 
 // xhat may be off by 8u where it is 0, which is 8u of a standard deviation of the mean; the lower half of the mean is
-// rounded at 2u^2 of it, with each merge again. m2 matters as far as rstd sees it: rstd's 8u are 16u of m2/n + eps.
-// Counts are exact up to 1/u; above they are rounded, e_count of them: once, or in the additions of a merge as any sum.
+// rounded at 2u^2 of it, with each merge again: e_low. m2 matters as far as rstd sees it: rstd's 8u are 16u of m2/n +
+// eps. Its squares are those about the mean as it is stored, which has n*e_low^2 more of them: all that there is of
+// parts without deviations whose equal means have a lower half. No elements have such parts: equal ones have a mean
+// without, and of others two lie u*|mean| apart at least, so that m2 is half its square and e_low adds n*2^-41 of m2 at
+// most. Counts are exact up to 1/u; above they are rounded, e_count of them: once, or in the additions of a merge as
+// any sum.
 // e_mean and e_squares: what inexact elements add.
 static void put_stats(const struct task *k, int64_t group, const struct cell *c, long double e_count,
                       long double e_mean, long double e_squares)
 {
     const long double u = k->u, mean = c->mean + c->rest, deviation = c->n > 0 ? sqrtl(c->squares / c->n) : 0;
     put(k, NORMA_ARG_STATS, group, FORM_COUNT, c->n, c->n > 1 / u ? e_count * c->n : 0);
-    put(k, NORMA_ARG_STATS, group, FORM_MEAN, mean, 8 * u * deviation + 8 * u * u * fabsl(mean) + e_mean);
+    const long double e_low = 8 * u * u * fabsl(mean);
+    put(k, NORMA_ARG_STATS, group, FORM_MEAN, mean, 8 * u * deviation + e_low + e_mean);
     put(k, NORMA_ARG_STATS, group, FORM_MEAN_LOW, 0, 0);
-    put(k, NORMA_ARG_STATS, group, FORM_M2, c->squares, 16 * u * (c->squares + c->n * k->eps) + e_squares);
+    put(k, NORMA_ARG_STATS, group, FORM_M2, c->squares,
+        16 * u * (c->squares + c->n * k->eps) + c->n * e_low * e_low + e_squares);
     put(k, NORMA_ARG_STATS, group, FORM_SCALE_ROW, 0, 0);
 }
 

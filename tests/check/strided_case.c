@@ -452,9 +452,10 @@ static void pick_values(struct strided_case *c, uint64_t *s)
     c->values = (enum strided_values)(forced >= 0 ? forced : v);
     if (chance(s, 0.6))
         p->eps = eps[check_pick(s, 6)];
-    // float64 rounds the mean of equal elements: their variance is not 0 everywhere.
-    if (c->values == STRIDED_CONSTANT && p->eps == 0)
-        p->eps = 1e-8;
+    // float64 rounds the mean of equal elements: their variance is not 0 everywhere. In the other types it is, and
+    // without eps what is normalised is NaN.
+    if (c->values == STRIDED_CONSTANT && (c->float64 ? p->eps == 0 : chance(s, 0.3)))
+        p->eps = c->float64 ? 1e-8 : 0;
     // The gradient has rstd^2 in it, which must stay a float32.
     if (c->values == STRIDED_DENORMAL && c->float64)
         p->eps = is_by_axes(p->op) && chance(s, 0.5) ? 0x1p-1050 : 0;
