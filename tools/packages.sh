@@ -4,7 +4,7 @@
 # The suite's build folder is the same, hence g++ and cmocka.
 packages_build='gcc g++ meson ninja-build pkg-config glslc libvulkan-dev opencl-headers ocl-icd-opencl-dev libpopt-dev libcjson-dev libcairo2-dev libcmocka-dev python3'
 packages_drivers='pocl-opencl-icd ocl-icd-libopencl1 mesa-vulkan-drivers libvulkan1'
-packages_tests='cmake dpkg-dev vulkan-validationlayers spirv-tools clang-format cppcheck python3-numpy python3-venv python3-torch'
+packages_tests='cmake dpkg-dev vulkan-validationlayers spirv-tools clang-format cppcheck python3-numpy python3-yaml python3-venv python3-torch'
 # Compilers for other systems (tools/cross), and what runs their programs here: on x86-64 alone.
 packages_cross='gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user gcc-mingw-w64-x86-64-posix wine64 musl-tools'
 
