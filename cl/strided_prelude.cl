@@ -241,6 +241,19 @@ static inline float behind_norm(const struct view *view, const struct index *ind
     return present(view, ST_ADDEND) ? v2 + load(view, ST_ADDEND, index) : v2;
 }
 
+// The same in wide floats, from the two factors of v0 on.
+static inline struct wide wide_v0(const struct view *view, const struct index *index, float normalised, float factor)
+{
+    struct wide v0 = wide_mul(wide_of(normalised), wide_of(factor));
+    return present(view, ST_BIAS) ? wide_add(v0, wide_of(load(view, ST_BIAS, index))) : v0;
+}
+
+static inline struct wide wide_behind_norm(const struct view *view, const struct index *index, struct wide v0, float after)
+{
+    struct wide v2 = wide_mul(v0, wide_of(after));
+    return present(view, ST_ADDEND) ? wide_add(v2, wide_of(load(view, ST_ADDEND, index))) : v2;
+}
+
 static inline float activated(const struct view *view, float v2)
 {
     return activation(word(view, ST_ACTIVATION), real(view, ST_SLOPE), v2);
@@ -270,10 +283,13 @@ static inline struct value value_at(const struct view *view, const struct index 
     }
     if (present(view, ST_WEIGHT))
         v.factor = real(view, ST_WEIGHT_OFFSET) + load(view, ST_WEIGHT, index);
-    v.v0 = v.normalised * v.factor;
+    float product = v.normalised * v.factor;
+    v.v0 = product;
     if (present(view, ST_BIAS))
         v.v0 = v.v0 + load(view, ST_BIAS, index);
     v.v2 = behind_norm(view, index, v.v0, e->after);
+    if (e->after != 1.0f && is_lost(product, v.normalised, v.factor))
+        v.v2 = wide_float(wide_behind_norm(view, index, wide_v0(view, index, v.normalised, v.factor), e->after));
     return v;
 }
 
@@ -332,12 +348,8 @@ static inline struct wide_gradient wide_gradient_at(const struct view *view, con
 {
     struct wide_gradient d;
     struct wide after = wide_of(e->after), factor = wide_of(v->factor);
-    d.v0 = wide_mul(wide_of(v->normalised), factor);
-    if (present(view, ST_BIAS))
-        d.v0 = wide_add(d.v0, wide_of(load(view, ST_BIAS, index)));
-    struct wide v2 = wide_mul(d.v0, after);
-    if (present(view, ST_ADDEND))
-        v2 = wide_add(v2, wide_of(load(view, ST_ADDEND, index)));
+    d.v0 = wide_v0(view, index, v->normalised, v->factor);
+    struct wide v2 = wide_behind_norm(view, index, d.v0, e->after);
     float slope = activation_derivative(word(view, ST_ACTIVATION), real(view, ST_SLOPE), wide_sign(v2));
     d.dv2 = wide_mul(wide_of(load(view, ST_DY, index)), wide_of(slope));
     d.dv1 = wide_mul(d.dv2, after);

@@ -1,6 +1,5 @@
 // Backward by quads: what its kernels share.
 #include "quads.glsl"
-#include "wide.glsl"
 
 LOAD_LANES(x, ST_X)
 LOAD_LANES(weight, ST_WEIGHT)

@@ -67,6 +67,8 @@ vec2 two_sum(const float a, const float b)
     return vec2(s, e);
 }
 
+#include "wide.glsl"
+
 // (m, r) of a pivot and what is to be added. An infinite mean has no rest; inf - inf would make a NaN of it.
 vec2 mean_pair(const float k, const float c)
 {
@@ -336,6 +338,23 @@ float behind_norm(const float v0, const float act_z)
     return v;
 }
 
+// The same in wide floats, from the two factors of v0 on.
+wide wide_v0(const element e)
+{
+    wide v0 = wide_mul(wide_of(e.normalised), wide_of(e.factor));
+    if (present(ST_BIAS))
+        v0 = wide_add(v0, wide_of(load_bias()));
+    return v0;
+}
+
+wide wide_behind_norm(const wide v0, const element e)
+{
+    wide v2 = wide_mul(v0, wide_of(z_is(false) ? e.z.x : 1.0));
+    if (present(ST_ADDEND))
+        v2 = wide_add(v2, wide_of(load_addend()));
+    return v2;
+}
+
 // h and t.
 element load_element()
 {
@@ -361,6 +380,13 @@ element load_element()
     return e;
 }
 
+// Whether a product a*b lost what it should have had: it is not finite, or so small that it, or what it is multiplied by
+// next, may have lost digits.
+bool is_lost(const float product, const float a, const float b)
+{
+    return !finite(product) || (abs(product) < 7.888609052210118e-31 && a != 0.0 && b != 0.0); // 2^-100
+}
+
 // The rest, from the group's (m, r, s, a).
 void normalise(inout element e, const vec4 cell)
 {
@@ -382,17 +408,14 @@ void normalise(inout element e, const vec4 cell)
         e.factor = factor;
         v = v * factor;
     }
+    bool lost = z_is(false) && is_lost(v, e.normalised, e.factor);
     if (present(ST_BIAS))
         v = v + load_bias();
     e.v0 = v;
     e.v2 = behind_norm(v, e.z.x);
-}
-
-// Whether a product a*b lost what it should have had: it is not finite, or so small that it, or what it is multiplied by
-// next, may have lost digits.
-bool is_lost(const float product, const float a, const float b)
-{
-    return !finite(product) || (abs(product) < 7.888609052210118e-31 && a != 0.0 && b != 0.0); // 2^-100
+    // A loop, since lavapipe jumps over one that has no iteration.
+    for (; lost; lost = false)
+        e.v2 = wide_float(wide_behind_norm(wide_v0(e), e));
 }
 
 // Gradients of v2, of v0 (of what z multiplies), of xhat, and the derivatives of t and of h. lost: something overflowed

@@ -1,7 +1,6 @@
 // Adds up to 64 pairs of sums, of chunks or of earlier additions; an invocation an addition.
 #version 450
 #include "strided.glsl"
-#include "wide.glsl"
 
 // Both in units of powers of two.
 vec2 wide_pair(const vec4 cell, const ivec2 e)

@@ -5,7 +5,6 @@
 OUTPUT(to, ST_TO)
 #ifdef GRADIENT
 INPUT(dsum, ST_SUM)
-#include "wide.glsl"
 #include "wide_element.glsl"
 #else
 OUTPUT(sum, ST_SUM)

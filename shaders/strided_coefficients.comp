@@ -2,7 +2,6 @@
 // and of g * xhat; an invocation a group.
 #version 450
 #include "strided.glsl"
-#include "wide.glsl"
 
 // projection / (norm / (norm + eps)), or of a deviation: 1 / rstd, norm + eps, may overflow, and so may rstd =
 // cell.z * cell.w. Where eps is much larger than the norm few digits of the part are left, and the term counts as little.

@@ -1,7 +1,6 @@
 // Finishes groups: their (m, r, s, a), mean and rstd; an invocation a group.
 #version 450
 #include "strided.glsl"
-#include "wide.glsl"
 
 layout(std430, set = 0, binding = ST_MEAN) buffer Mean { float mean_words[]; };
 layout(std430, set = 0, binding = ST_RSTD) buffer Rstd { float rstd_words[]; };

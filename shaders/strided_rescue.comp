@@ -4,7 +4,6 @@
 #version 450
 #define QUADS
 #include "strided.glsl"
-#include "wide.glsl"
 
 INPUT(dsum, ST_SUM)
 INPUT(mean, ST_TO)

@@ -1,6 +1,6 @@
 // switchable_norm: the mix of a group's own statistics (kind 0), its sample's (1) and its channel's (2). The cells at
 // ST_MOMENTS are (m, r, M2, a): a mean and a sum of squares about it. The kinds may lie further apart than float32 reaches,
-// and so may the weights of a softmax: all in wide floats. Behind strided.glsl and wide.glsl.
+// and so may the weights of a softmax: all in wide floats. Behind strided.glsl.
 const uint MIX_TRAINING = 1u, MIX_RUNNING = 2u; // enum form_mix
 
 INPUT(mean_weights, ST_MEAN_WEIGHTS)

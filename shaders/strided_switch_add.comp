@@ -1,7 +1,6 @@
 // Adds up to 64 of what the groups of a sample or of a channel send, see sent.glsl; an invocation an addition.
 #version 450
 #include "strided.glsl"
-#include "wide.glsl"
 #include "sent.glsl"
 
 uint list_begin, list_step;

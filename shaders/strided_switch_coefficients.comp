@@ -6,7 +6,6 @@
 //   dmean_weights[k]: G*alpha_k * S*(mean - mean_k), dvar_weights[k]: X*beta_k * S^2*(var - var_k)/2
 #version 450
 #include "strided.glsl"
-#include "wide.glsl"
 #include "sent.glsl"
 #include "strided_switch.glsl"
 

@@ -1,7 +1,6 @@
 // The groups' mixed statistics (m, r, s, a), mean and rstd; an invocation a group.
 #version 450
 #include "strided.glsl"
-#include "wide.glsl"
 #include "strided_switch.glsl"
 
 layout(std430, set = 0, binding = ST_MEAN) buffer Mean { float mean_words[]; };

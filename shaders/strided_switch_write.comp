@@ -1,7 +1,6 @@
 // The gradients of the weights of a mix; an invocation a kind.
 #version 450
 #include "strided.glsl"
-#include "wide.glsl"
 
 OUTPUT(mean_weights, ST_MEAN_WEIGHTS)
 OUTPUT(var_weights, ST_VAR_WEIGHTS)

@@ -2,7 +2,6 @@
 // an element of the parameter.
 #version 450
 #include "strided.glsl"
-#include "wide.glsl"
 
 OUTPUT(to, ST_TO)
 

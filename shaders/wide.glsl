@@ -1,5 +1,5 @@
 // Floats with an exponent of their own, for what overflows or vanishes on its way to a result that does neither. They
-// round as float does where it has room, so a value is the same bits whichever way it was found. Behind strided.glsl.
+// round as float does where it has room, so a value is the same bits whichever way it was found. Included by strided.glsl.
 
 // m * 2^e with |m| in [1, 2), or m is 0, NaN or infinite.
 struct wide {

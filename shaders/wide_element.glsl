@@ -8,12 +8,8 @@ wide_gradient load_wide_gradient(const element e)
 {
     wide_gradient d;
     wide after = wide_of(z_is(false) ? e.z.x : 1.0), factor = wide_of(e.factor);
-    d.v0 = wide_mul(wide_of(e.normalised), factor);
-    if (present(ST_BIAS))
-        d.v0 = wide_add(d.v0, wide_of(load_bias()));
-    wide v2 = wide_mul(d.v0, after);
-    if (present(ST_ADDEND))
-        v2 = wide_add(v2, wide_of(load_addend()));
+    d.v0 = wide_v0(e);
+    wide v2 = wide_behind_norm(d.v0, e);
     d.v2 = wide_mul(wide_of(load_dy()), wide_of(activate(activation, wide_sign(v2), slope).y));
     d.v1 = wide_mul(d.v2, after);
     d.xhat = wide_mul(wide_mul(d.v1, factor), wide_of(e.ratio));

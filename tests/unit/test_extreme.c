@@ -149,6 +149,46 @@ static void powers_of_two_come_out(norma_context *context, const char *device)
     }
 }
 
+// Forward, y = xhat*weight * relu(z), of powers of two in weight and z.
+static void gated(norma_context *context, norma_op op, int of_weight, int of_z, float y[ROWS][N])
+{
+    static const int64_t shape[] = {ROWS, N};
+    float x[ROWS][N], z[ROWS][N], weight[N];
+    for (int i = 0; i < ROWS; i++)
+        for (int j = 0; j < N; j++) {
+            x[i][j] = (float)((i * 7 + j * j * 5) % 23 - 9);
+            z[i][j] = ldexpf((float)((i + 3 * j) % 9 - 3) / 2, of_z);
+            weight[j] = ldexpf((float)(j % 5 - 2) + 0.5f, of_weight);
+        }
+    const norma_tensor tx = norma_tensor_host(NORMA_FLOAT32, 2, shape, x);
+    const norma_tensor tz = norma_tensor_host(NORMA_FLOAT32, 2, shape, z);
+    const norma_tensor tweight = norma_tensor_host(NORMA_FLOAT32, 1, shape + 1, weight);
+    const norma_tensor ty = norma_tensor_host(NORMA_FLOAT32, 2, shape, y);
+    norma_problem p = norma_problem_defaults(op);
+    p.training = op == NORMA_BATCH_NORM;
+    p.x = &tx;
+    p.z = &tz;
+    p.z_activation = NORMA_RELU;
+    p.weight = &tweight;
+    p.y = &ty;
+    assert_int_equal(norma_run(context, &p), NORMA_OK);
+}
+
+static void gates_come_out(norma_context *context, const char *device)
+{
+    static const norma_op ops[] = {NORMA_LAYER_NORM, NORMA_RMS_NORM, NORMA_BATCH_NORM};
+    static const int powers[][2] = {{-140, 120}, {-148, 125}, {126, -100}, {126, -126}};
+    for (size_t k = 0; k < sizeof ops / sizeof *ops; k++)
+        for (size_t i = 0; i < sizeof powers / sizeof *powers; i++) {
+            float base[ROWS][N], y[ROWS][N];
+            char what[100];
+            snprintf(what, sizeof what, "%s, %s gated, case %d", device, norma_op_name(ops[k]), (int)i);
+            gated(context, ops[k], 0, 0, base);
+            gated(context, ops[k], powers[i][0], powers[i][1], y);
+            expect_scaled(what, y[0], base[0], ROWS * N, powers[i][0] + powers[i][1]);
+        }
+}
+
 // 0/0, as in PyTorch: y of equal elements without eps, by rows, by quads of columns and of planes.
 static void equal_elements_are_nan(norma_context *context, const char *device)
 {
@@ -437,6 +477,12 @@ static void test_powers_of_two(void **state)
     on_every_device(powers_of_two_come_out);
 }
 
+static void test_gates(void **state)
+{
+    (void)state;
+    on_every_device(gates_come_out);
+}
+
 static void test_equal_elements(void **state)
 {
     (void)state;
@@ -452,13 +498,10 @@ static void test_spoilt_gradients(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_activations),
-        cmocka_unit_test(test_normalize),
-        cmocka_unit_test(test_powers_of_two),
-        cmocka_unit_test(test_equal_elements),
-        cmocka_unit_test(test_spoilt_gradients),
-        cmocka_unit_test(test_windows),
-        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_activations),    cmocka_unit_test(test_normalize),
+        cmocka_unit_test(test_powers_of_two),  cmocka_unit_test(test_gates),
+        cmocka_unit_test(test_equal_elements), cmocka_unit_test(test_spoilt_gradients),
+        cmocka_unit_test(test_windows),        cmocka_unit_test(test_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
