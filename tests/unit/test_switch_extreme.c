@@ -177,7 +177,8 @@ static void mix_group(struct expected *e, const struct inputs *in, int g)
     for (int i = g * SPACE; i < (g + 1) * SPACE; i++) {
         const long double xhat = (in->x[i] - m->m.value) * m->s, weight = in->weight[g % CHANNELS];
         const long double size = (fabsl((long double)in->x[i]) + m->m.size) * m->s, dxhat = in->dy[i] * weight;
-        e->y[i] = (struct value){xhat * weight, (size + 1) * fabsl(weight)};
+        e->y[i].value = xhat * weight;
+        e->y[i].size = (size + 1) * fabsl(weight);
         m->dm.value -= m->s * dxhat;
         m->dm.size += m->s * fabsl(dxhat);
         m->dv.value -= m->s * m->s * dxhat * xhat / 2;
