@@ -150,10 +150,21 @@ void nst_range(const struct nst_view *view, const struct nst_tile *tile, const s
 }
 
 // How far over a device's limits a tile is: at most 1 where it fits.
-static double excess(const struct nst *plan, const struct nst_view *view, uint64_t mask, const struct nst_tile *tile)
+struct excess {
+    double limits; // ranges, memory and grid
+    double time;   // what one dispatch should take: a wish, which a piece that cannot be cut does not have to meet
+};
+
+enum { LINE = 64 }; // bytes that come with an element which has no neighbours
+
+static struct excess excess_of(const struct nst *plan, const struct nst_view *view, uint64_t mask,
+                               const struct nst_tile *tile)
 {
     const struct norma_form *f = view->form;
-    double worst = 0, total = (double)plan->schedule->workspace;
+    const double elements =
+        (double)(tile->group1 - tile->group0) *
+        (double)(form_chunk_begin(f->n, f->run, tile->chunk1) - form_chunk_begin(f->n, f->run, tile->chunk0));
+    double worst = 0, total = (double)plan->schedule->workspace, moved = 0;
     for (int a = 0; a < NORMA_ARG_COUNT; a++) {
         int64_t low, high;
         if (!(mask >> a & 1) || !f->arg[a].present)
@@ -164,16 +175,19 @@ static double excess(const struct nst *plan, const struct nst_view *view, uint64
         const double most = (double)npl_min(plan->max_range, (uint64_t)INT32_MAX * (uint64_t)size);
         worst = bytes / most > worst ? bytes / most : worst;
         total += bytes;
+        moved += bytes < elements * LINE ? bytes : elements * LINE;
     }
-    const double budget = total / (double)plan->budget, time = total / (double)plan->time_bytes;
-    const double elements =
-        (double)(tile->group1 - tile->group0) *
-        (double)(form_chunk_begin(f->n, f->run, tile->chunk1) - form_chunk_begin(f->n, f->run, tile->chunk0));
+    const double budget = total / (double)plan->budget;
     // A work-item an element at most.
     const double units = elements / (double)npl_min(1 << 30, nst_most_items(plan->caps));
     worst = budget > worst ? budget : worst;
-    worst = time > worst ? time : worst;
-    return units > worst ? units : worst;
+    return (struct excess){units > worst ? units : worst, moved / (double)plan->time_bytes};
+}
+
+static double excess(const struct nst *plan, const struct nst_view *view, uint64_t mask, const struct nst_tile *tile)
+{
+    const struct excess e = excess_of(plan, view, mask, tile);
+    return e.limits > e.time ? e.limits : e.time;
 }
 
 // The middle of [first, last), at a multiple of the largest product of inner extents that leaves two pieces.
@@ -203,7 +217,9 @@ norma_status nst_tiles(const struct nst *plan, const struct nst_view *view, uint
     int depth = 1;
     while (depth > 0) {
         const struct nst_tile tile = stack[--depth];
-        if (excess(plan, view, mask, &tile) <= 1) {
+        const bool groups = tile.group1 - tile.group0 > 1, chunks = !view->whole && tile.chunk1 - tile.chunk0 > 1;
+        const struct excess over = excess_of(plan, view, mask, &tile);
+        if (over.limits <= 1 && (over.time <= 1 || (!groups && !chunks))) {
             const norma_status status = each(user, &tile);
             if (status != NORMA_OK)
                 return status;
@@ -212,7 +228,6 @@ norma_status nst_tiles(const struct nst *plan, const struct nst_view *view, uint
         struct nst_tile by_group[2] = {tile, tile}, by_chunk[2] = {tile, tile};
         by_group[0].group1 = by_group[1].group0 = middle(view->form, tile.group0, tile.group1);
         by_chunk[0].chunk1 = by_chunk[1].chunk0 = middle_chunk(view->form, tile.chunk0, tile.chunk1);
-        const bool groups = tile.group1 - tile.group0 > 1, chunks = !view->whole && tile.chunk1 - tile.chunk0 > 1;
         if (!groups && !chunks)
             return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: a piece of one group does not fit the device's limits and "
                                                        "memory_budget");
