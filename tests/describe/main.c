@@ -2,7 +2,9 @@
 // objects, against a run of Norma's plan on the same tensors: the bits are the same. The cases are those of the check
 // suite, which holds the plan against long double arithmetic.
 //   norma-describe-suite [DEVICE [counted]]     counted: rows with a count alone, by the planner's variants
+//   norma-describe-suite DEVICE outside         a dispatch that reads behind a buffer, for validation to find
 #include "counted.h"
+#include "outside.h"
 #include "strided_case.h"
 #include "strided_judge.h"
 #include "walk.h"
@@ -312,8 +314,9 @@ static void check_seen(struct tester *t)
         fail_missing(t, "kernels", " that are in no list");
 }
 
-static void test_device(struct tester *t, bool only_counted)
+static void test_device(struct tester *t, const char *part)
 {
+    const bool all = !strcmp(part, "all");
     int counted = 0;
     norma_context *context = NULL;
     norma_context_params params = NORMA_CONTEXT_DEFAULTS;
@@ -326,9 +329,12 @@ static void test_device(struct tester *t, bool only_counted)
         t->failures++;
     } else if (!t->runner->open(info.name)) {
         t->failures++;
+    } else if (!strcmp(part, "outside")) {
+        *(outside_run(t->runner, t->device) ? &t->passed : &t->failures) += 1;
+        t->runner->close();
     } else {
-        counted_test(t->runner, context, t->device, !only_counted, &counted, &t->failures);
-        if (!only_counted) {
+        counted_test(t->runner, context, t->device, all, &counted, &t->failures);
+        if (all) {
             test_cases(t);
             check_seen(t);
         }
@@ -348,7 +354,7 @@ int main(int argc, char **argv)
         struct tester t = {.runner = runners[i]};
         if (argc > 1 && strcmp(argv[1], t.runner->device) != 0)
             continue;
-        test_device(&t, argc > 2 && !strcmp(argv[2], "counted"));
+        test_device(&t, argc > 2 ? argv[2] : "all");
         passed += t.passed;
         failed += t.failures;
     }
