@@ -399,19 +399,26 @@ static norma_status read_back(struct run *run, struct norma_buffer *buffer, cons
     return status;
 }
 
+static norma_status check_whole(const struct norma_device *device, const norma_tensor *const tensors[NORMA_ARG_COUNT],
+                                uint64_t workspace, uint64_t budget)
+{
+    uint64_t total = workspace;
+    for (int a = 0; a < NORMA_ARG_COUNT; a++)
+        if (tensors[a])
+            total += norma_tensor_span(tensors[a]);
+    return budget && total > budget
+               ? norma_fail(NORMA_ERROR_UNSUPPORTED, "x: the tensors exceed memory_budget on %s", device->id)
+               : NORMA_OK;
+}
+
 // Whole tensors on the device; each transfer is waited for.
 static norma_status run_whole(struct run *run, uint64_t outputs, uint64_t budget)
 {
     struct norma_place_in_buffer places[NORMA_ARG_COUNT] = {{0}};
     struct norma_buffer *workspace = NULL;
     struct norma_event event = {.device = run->device};
-    uint64_t total = run->schedule.workspace;
     norma_status status = NORMA_OK;
-    for (int a = 0; a < NORMA_ARG_COUNT; a++)
-        if (run->tensors[a])
-            total += norma_tensor_span(run->tensors[a]);
-    if (budget && total > budget)
-        return norma_fail(NORMA_ERROR_UNSUPPORTED, "x: the tensors exceed memory_budget on %s", run->device->id);
+    TRY(check_whole(run->device, run->tensors, run->schedule.workspace, budget));
     TRY(reserve_buffers(run, NORMA_ARG_COUNT + 1));
     if (run->schedule.workspace)
         TRY(add_buffer(run, NULL, run->schedule.workspace, &workspace));
@@ -433,6 +440,11 @@ static norma_status run_whole(struct run *run, uint64_t outputs, uint64_t budget
             status = read_back(run, places[a].buffer, run->tensors[a]);
 error:
     return status;
+}
+
+static enum norma_memory copying(const struct norma_work *work)
+{
+    return work->strided ? NORMA_MEMORY_RESIDENT : NORMA_MEMORY_STAGE;
 }
 
 static norma_status execute(struct norma_device *device, const struct norma_work *work,
@@ -457,6 +469,25 @@ norma_status norma_execute_host(struct norma_device *device, const struct norma_
         if (status != NORMA_ERROR_UNSUPPORTED || device->caps.api == NORMA_DRIVER_SCALAR)
             return status;
     }
-    options.memory = work->strided ? NORMA_MEMORY_RESIDENT : NORMA_MEMORY_STAGE;
+    options.memory = copying(work);
     return execute(device, work, tensors, &options);
+}
+
+norma_status norma_execute_foresee(const struct norma_device *device, const struct norma_work *work,
+                                   const norma_tensor *const tensors[NORMA_ARG_COUNT], uint64_t budget,
+                                   enum norma_memory *memory, struct norma_schedule *schedule)
+{
+    struct norma_plan_options options = norma_execute_options(device, NULL, NORMA_MEMORY_IMPORT, budget);
+    *memory = options.memory;
+    if (device->caps.host_memory && device->backend->buffer_import) {
+        const norma_status status = norma_schedule_work(work, &device->caps, &options, schedule);
+        if (status != NORMA_ERROR_UNSUPPORTED || device->caps.api == NORMA_DRIVER_SCALAR)
+            return status;
+        norma_schedule_finish(schedule);
+    }
+    *memory = options.memory = copying(work);
+    const norma_status status = norma_schedule_work(work, &device->caps, &options, schedule);
+    if (status != NORMA_OK || options.memory == NORMA_MEMORY_STAGE)
+        return status;
+    return check_whole(device, tensors, schedule->workspace, budget);
 }

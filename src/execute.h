@@ -11,6 +11,12 @@ norma_status norma_execute_host(struct norma_device *device, const struct norma_
                                 const norma_tensor *const tensors[NORMA_ARG_COUNT], const char *variant,
                                 uint64_t budget);
 
+// The schedule that norma_execute_host would begin with, and how it reaches the tensors, whose memory is not touched.
+// An error where it would refuse them. The device is ready; the caller finishes the schedule in any case.
+norma_status norma_execute_foresee(const struct norma_device *device, const struct norma_work *work,
+                                   const norma_tensor *const tensors[NORMA_ARG_COUNT], uint64_t budget,
+                                   enum norma_memory *memory, struct norma_schedule *schedule);
+
 // Schedules the work and compiles what it needs. A variant that the driver does not compile is dropped for good, with
 // one line in the log, and the next is tried: then options->left_out grows. Not so with options->variant.
 norma_status norma_execute_schedule(struct norma_device *device, const struct norma_work *work,

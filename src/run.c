@@ -176,24 +176,23 @@ norma_status norma_run(norma_context *context, const norma_problem *given)
     }
 }
 
-static void explain_device(norma_context *context, struct norma_device *device, const struct norma_work *work,
-                           norma_prediction *p)
+// True where the device would refuse the work. What cannot be measured may do it all the same.
+static bool explain_device(norma_context *context, struct norma_device *device, const struct norma_work *work,
+                           const norma_tensor *const tensors[NORMA_ARG_COUNT], norma_prediction *p)
 {
     struct norma_schedule schedule = {0};
+    enum norma_memory memory = NORMA_MEMORY_STAGE;
     *p = (norma_prediction){.device = device, .seconds = INFINITY};
     norma_status status = norma_device_ready(device);
-    const bool import = device->caps.host_memory && device->backend->buffer_import; // known once it is open
+    if (status == NORMA_OK)
+        status = norma_execute_foresee(device, work, tensors, context->memory_budget, &memory, &schedule);
+    const bool refused = status != NORMA_OK;
     if (status == NORMA_OK)
         status = norma_figures_get(device, false);
-    if (status == NORMA_OK) {
-        const struct norma_plan_options options = norma_execute_options(
-            device, NULL, import ? NORMA_MEMORY_IMPORT : NORMA_MEMORY_STAGE, context->memory_budget);
-        status = norma_schedule_work(work, &device->caps, &options, &schedule);
-    }
     if (status != NORMA_OK) {
         snprintf(p->why, sizeof(p->why), "%s", norma_last_error());
         norma_schedule_finish(&schedule);
-        return;
+        return refused;
     }
     const double bytes = (double)norma_work_bytes(work);
     p->seconds = predict(device, work);
@@ -202,11 +201,28 @@ static void explain_device(norma_context *context, struct norma_device *device, 
     p->dispatches = (uint32_t)schedule.dispatch_count;
     p->workspace = schedule.workspace;
     snprintf(p->variant, sizeof(p->variant), "%s", schedule.variant ? schedule.variant : "none");
-    snprintf(p->memory, sizeof(p->memory), "%s", is_scalar(device) ? "direct" : import ? "import" : "copy");
+    snprintf(p->memory, sizeof(p->memory), "%s",
+             is_scalar(device)               ? "direct"
+             : memory == NORMA_MEMORY_IMPORT ? "import"
+                                             : "copy");
     snprintf(p->why, sizeof(p->why), "%.1f us launch + %.4g MB at %.3g GB/s%s", device->figures.launch * 1e6,
              bytes * 1e-6, bytes / (p->seconds - device->figures.launch) * 1e-9,
              context->invariant ? " (invariant: the kind of device decides)" : "");
     norma_schedule_finish(&schedule);
+    return false;
+}
+
+// As norma_run goes from a device that refuses to the next, or does not where the bits must stay. NULL: none would do.
+static const struct norma_device *find_chosen(norma_context *context, const struct norma_work *work,
+                                              const bool refused[NORMA_MAX_DEVICES])
+{
+    static const bool none[NORMA_MAX_DEVICES];
+    struct norma_device *chosen;
+    choose(context, work, context->invariant ? none : refused, &chosen);
+    for (size_t i = 0; i < context->device_count; i++)
+        if (context->devices[i] == chosen && refused[i])
+            return NULL;
+    return chosen;
 }
 
 norma_status norma_explain(norma_context *context, const norma_problem *given, norma_prediction *predictions,
@@ -214,8 +230,8 @@ norma_status norma_explain(norma_context *context, const norma_problem *given, n
 {
     norma_problem problem;
     struct norma_work work;
-    struct norma_device *chosen;
-    const bool tried[NORMA_MAX_DEVICES] = {false};
+    bool refused[NORMA_MAX_DEVICES] = {false};
+    const norma_tensor *tensors[NORMA_ARG_COUNT];
     if (!context || !count || (capacity && !predictions))
         return norma_fail(NORMA_ERROR_INVALID_ARGUMENT, "%s: NULL",
                           !context ? "context"
@@ -228,16 +244,20 @@ norma_status norma_explain(norma_context *context, const norma_problem *given, n
         status = norma_work_from_problem(&problem, NORMA_PLACE_NONE, &work);
     if (status != NORMA_OK)
         return status;
+    for (int a = 0; a < NORMA_ARG_COUNT; a++)
+        tensors[a] = norma_problem_tensor(&problem, a);
     *count = 0;
     for (size_t i = 0; i < context->device_count; i++) {
+        norma_prediction prediction;
         if (!context->allowed[i])
             continue;
+        refused[i] = explain_device(context, context->devices[i], &work, tensors, &prediction);
         if (*count < capacity)
-            explain_device(context, context->devices[i], &work, &predictions[*count]);
+            predictions[*count] = prediction;
         ++*count;
     }
-    choose(context, &work, tried, &chosen);
+    const struct norma_device *chosen = find_chosen(context, &work, refused);
     for (size_t i = 0; i < *count && i < capacity; i++)
-        predictions[i].chosen = predictions[i].device == chosen;
+        predictions[i].chosen = chosen && predictions[i].device == chosen;
     return NORMA_OK;
 }

@@ -115,11 +115,16 @@ static void print_text(const struct options *o, const struct made *made, const n
         table_add(&table, "%s", p[i].why);
     }
     table_print(&table);
+    bool any = false;
     for (size_t i = 0; i < count; ++i) {
+        any = any || p[i].chosen;
         if (p[i].chosen)
             printf("%s is chosen: %s\n", info[i].id,
                    o->invariant ? "by its kind, whatever the size (--invariant)" : "the least predicted time");
     }
+    if (!any)
+        printf("none is chosen: %s\n",
+               o->invariant ? "the first by its kind cannot do it (--invariant)" : "no device can do it");
 }
 
 static bool work(const struct options *o, struct made *made, norma_context **context)

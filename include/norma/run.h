@@ -18,7 +18,7 @@ NORMA_API norma_status norma_run(norma_context *context, const norma_problem *pr
 typedef struct norma_prediction {
     norma_device *device;
     double seconds;      // predicted; infinite where the device cannot do it
-    int32_t chosen;      // 1 for the one that norma_run would take
+    int32_t chosen;      // 1 for the one that norma_run would take; none where that would fail
     char variant[32];    // kernels, such as "serial" or "team subgroup"
     char memory[16];     // how host memory is reached: "import", "copy", "direct"
     uint32_t tiles;      // pieces the tensor is cut into

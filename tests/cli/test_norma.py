@@ -108,6 +108,16 @@ class Program(Room):
         for device in DEVICES:  # those of the suite all read the caller's memory
             self.assertEqual(memory[device], "direct" if device == "scalar" else "import")
 
+    def test_explain_refused(self):
+        words = ("explain", "layer_norm", "--shape", "4096x768", "--backward", "--memory-budget", "4M", "--no-measure")
+        for device in ["auto"] + DEVICES:
+            text = self.good(*words, "--device", device)
+            able = device in ("auto", "scalar")
+            self.assertIn("scalar is chosen" if able else "none is chosen", text)
+            for d in json.loads(self.good(*words, "--device", device, "--json"))["devices"]:
+                self.assertEqual(d["chosen"], d["device"] == "scalar")
+                self.assertEqual(d["predicted"] is None, d["device"] != "scalar")
+
     def test_json(self):
         devices = json.loads(self.good("devices", "--json"))
         self.assertTrue(len(json.dumps(devices)) > 2)

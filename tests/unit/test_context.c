@@ -64,8 +64,26 @@ static void test_two_at_once(void **state)
     norma_context_destroy(&b);
 }
 
-// A row of 300,000 elements, which no driver does within a budget of 64 bytes and the scalar path does.
-static norma_status run_tight(int32_t invariant)
+enum { MAX_PREDICTIONS = 16 };
+
+// Exactly one prediction is marked where there shall be one, and it is that of a device that can do it.
+static void expect_chosen(norma_context *context, const norma_problem *p, bool wanted)
+{
+    norma_prediction predictions[MAX_PREDICTIONS];
+    size_t count, chosen = 0;
+    assert_int_equal(norma_explain(context, p, predictions, MAX_PREDICTIONS, &count), NORMA_OK);
+    assert_in_range(count, 1, MAX_PREDICTIONS);
+    for (size_t i = 0; i < count; i++) {
+        chosen += predictions[i].chosen != 0;
+        if (predictions[i].chosen)
+            assert_true(isfinite(predictions[i].seconds));
+    }
+    assert_int_equal(chosen, wanted);
+}
+
+// A row of 300,000 elements, which no driver does within a budget of 64 bytes and the scalar path does. What
+// norma_explain says beforehand is what norma_run then does.
+static norma_status run_tight(const char *device, int32_t invariant)
 {
     enum { N = 300000 };
     const int64_t shape[] = {1, N};
@@ -78,12 +96,13 @@ static norma_status run_tight(int32_t invariant)
     norma_context *context = NULL;
     p.x = &x;
     p.y = &y;
-    params.device = "auto";
+    params.device = device;
     params.cache_dir = "";
     params.memory_budget = 64;
     params.invariant = invariant;
     assert_int_equal(norma_context_create(&params, &context), NORMA_OK);
     const norma_status status = norma_run(context, &p);
+    expect_chosen(context, &p, status == NORMA_OK);
     norma_context_destroy(&context);
     free(in);
     return status;
@@ -93,9 +112,14 @@ static norma_status run_tight(int32_t invariant)
 static void test_invariant_device(void **state)
 {
     (void)state;
-    assert_int_equal(run_tight(0), NORMA_OK);
+    assert_int_equal(run_tight("auto", 0), NORMA_OK);
 #ifdef NORMA_HAVE_OPENCL
-    assert_int_equal(run_tight(1), NORMA_ERROR_UNSUPPORTED);
+    assert_int_equal(run_tight("auto", 1), NORMA_ERROR_UNSUPPORTED);
+    assert_int_equal(run_tight("opencl", 0), NORMA_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(norma_last_error(), "memory_budget"));
+#endif
+#ifdef NORMA_HAVE_VULKAN
+    assert_int_equal(run_tight("vulkan", 0), NORMA_ERROR_UNSUPPORTED);
     assert_non_null(strstr(norma_last_error(), "memory_budget"));
 #endif
 }
