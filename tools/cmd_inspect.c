@@ -157,7 +157,7 @@ static bool plot(const struct inspection *i)
 static bool work(struct inspection *i)
 {
     norma_context *context = NULL;
-    if (!allowed(&i->options) || !inputs_open(&i->options, &i->in))
+    if (!allowed(&i->options) || !inputs_open(&i->options, true, &i->in))
         return false;
     if (tensor_elements(i->in.problem.x) == 0)
         return complain("x: %s has no elements to inspect", i->options.x_file);

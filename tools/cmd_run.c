@@ -156,7 +156,7 @@ static bool compare(struct job *job, norma_device *device)
 
 static bool work(struct job *job)
 {
-    if (!inputs_open(&job->options, &job->in) || !plan_outputs(job))
+    if (!inputs_open(&job->options, false, &job->in) || !plan_outputs(job))
         return false;
     norma_prediction chosen = {0};
     bool large = tensor_bytes(problem_first(&job->problem)) > (uint64_t)256 << 20;

@@ -22,12 +22,14 @@ static bool unpack(const char *name, int32_t channels, norma_tensor *t)
     return true;
 }
 
-static bool open_input(const struct options *o, struct inputs *inputs, norma_arg arg, const char *path)
+static bool open_input(const struct options *o, bool c_order, struct inputs *inputs, norma_arg arg, const char *path)
 {
     const char *name = norma_arg_name(arg);
     if (!npy_open(name, path, o->dtype == NORMA_BFLOAT16, &inputs->file[arg]))
         return false;
     if (o->dtype != NORMA_FLOAT64 && !npy_round(name, &inputs->file[arg]))
+        return false;
+    if (c_order && !npy_rearrange(name, &inputs->file[arg]))
         return false;
     if ((inputs->file[arg].tensor.dtype == NORMA_INT64) != (tensor_role(arg) == TENSOR_COUNT))
         return complain("%s: %s holds %s: it must be %s", name, path, dtype_name(inputs->file[arg].tensor.dtype),
@@ -41,18 +43,18 @@ static bool open_input(const struct options *o, struct inputs *inputs, norma_arg
     return !o->channels || tensor_role(arg) != TENSOR_WHOLE || unpack(name, o->channels, &inputs->file[arg].tensor);
 }
 
-bool inputs_open(const struct options *o, struct inputs *inputs)
+bool inputs_open(const struct options *o, bool c_order, struct inputs *inputs)
 {
     const norma_arg first = first_tensor(o->problem.op);
     memset(inputs, 0, sizeof *inputs);
-    if (!open_input(o, inputs, first, o->x_file))
+    if (!open_input(o, c_order, inputs, first, o->x_file))
         return false;
     const norma_tensor *x = &inputs->file[first].tensor;
     if (!options_problem(o, x->rank, &inputs->problem))
         return false;
     *problem_slot(&inputs->problem, first) = x;
     for (norma_arg arg = NORMA_ARG_Y; arg < NORMA_ARG_COUNT; ++arg)
-        if (o->file[arg] && !open_input(o, inputs, arg, o->file[arg]))
+        if (o->file[arg] && !open_input(o, c_order, inputs, arg, o->file[arg]))
             return false;
     // The library's checks, which the outputs' shapes follow from.
     norma_problem probe = inputs->problem;

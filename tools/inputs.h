@@ -13,8 +13,8 @@ struct inputs {
 };
 
 // float64 files are rounded to float32 unless --dtype float64. inputs must not move afterwards, and are to be closed in
-// any case. False after a message.
-bool inputs_open(const struct options *options, struct inputs *inputs);
+// any case. With c_order files in Fortran order are copied into C order. False after a message.
+bool inputs_open(const struct options *options, bool c_order, struct inputs *inputs);
 void inputs_close(struct inputs *inputs);
 
 #endif

@@ -2,6 +2,7 @@
 #include "message.h"
 #include "npy_header.h"
 #include "temporary.h"
+#include "walk.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -83,6 +84,17 @@ static bool map_file(const char *argument, const char *path, struct npy *npy)
     return good;
 }
 
+// Fortran order, which NumPy saves the transpose of a matrix in: the first dimension is the one whose elements are
+// neighbours.
+static void reverse_strides(norma_tensor *t)
+{
+    int64_t stride = 1;
+    for (int32_t d = 0; d < t->rank; ++d) {
+        t->strides[d] = stride;
+        stride *= t->shape[d];
+    }
+}
+
 bool npy_open(const char *argument, const char *path, bool bfloat16, struct npy *npy)
 {
     memset(npy, 0, sizeof *npy);
@@ -98,8 +110,6 @@ bool npy_open(const char *argument, const char *path, bool bfloat16, struct npy 
     if (header.rank > NORMA_MAX_RANK)
         return complain("%s: %s has %d dimensions: at most %d are possible", argument, path, header.rank,
                         NORMA_MAX_RANK);
-    if (header.fortran_order && header.rank > 1)
-        return complain("%s: %s is in Fortran order: save it with numpy.ascontiguousarray", argument, path);
     uint64_t bytes, present = npy->map_size - header.data;
     if (!npy_header_bytes(&header, norma_dtype_size(dtype), &bytes))
         return complain("%s: the shape of %s overflows 63 bits", argument, path);
@@ -114,6 +124,8 @@ bool npy_open(const char *argument, const char *path, bool bfloat16, struct npy 
         data = memcpy(npy->copy, data, bytes);
     }
     npy->tensor = norma_tensor_host(dtype, header.rank, header.shape, data);
+    if (header.fortran_order && bytes > 0)
+        reverse_strides(&npy->tensor);
     return true;
 }
 
@@ -133,6 +145,28 @@ bool npy_round(const char *argument, struct npy *npy)
     free(npy->copy);
     npy->copy = t->data = rounded;
     t->dtype = NORMA_FLOAT32;
+    return true;
+}
+
+bool npy_rearrange(const char *argument, struct npy *npy)
+{
+    const norma_tensor from = npy->tensor;
+    const size_t size = norma_dtype_size(from.dtype);
+    norma_tensor to = norma_tensor_host(from.dtype, from.rank, from.shape, NULL);
+    size_t count = 1;
+    if (!memcmp(to.strides, from.strides, sizeof to.strides))
+        return true;
+    for (int32_t i = 0; i < from.rank; ++i)
+        count *= (size_t)from.shape[i];
+    char *room = malloc(count * size + 1);
+    if (!room)
+        return complain("%s: no memory for %zu elements in C order", argument, count);
+    to.data = room;
+    for (struct norma_walk w = norma_walk_begin(&from); !w.done; norma_walk_next(&from, &w), room += size)
+        memcpy(room, (const char *)from.data + (size_t)w.offset * size, size);
+    free(npy->copy);
+    npy->copy = to.data;
+    npy->tensor = to;
     return true;
 }
 

@@ -13,11 +13,14 @@ struct npy {
     void *copy; // where the header leaves the elements misaligned
 };
 
-// Reads path; argument ("x", "weight") begins every message. <u2 and the two-byte void that ml_dtypes writes are
-// bfloat16 if bfloat16 is set, else an error. False after a message; *npy is to be closed in any case.
+// Reads path, in C or Fortran order (the tensor's strides say which); argument ("x", "weight") begins every message.
+// <u2 and the two-byte void that ml_dtypes writes are bfloat16 if bfloat16 is set, else an error. False after a
+// message; *npy is to be closed in any case.
 bool npy_open(const char *argument, const char *path, bool bfloat16, struct npy *npy);
 // Rounds float64 elements to float32, to nearest; other types stay. False after a message.
 bool npy_round(const char *argument, struct npy *npy);
+// Brings the elements into C order, where they are not. False after a message.
+bool npy_rearrange(const char *argument, struct npy *npy);
 void npy_close(struct npy *npy);
 
 struct npy_output {

@@ -277,6 +277,21 @@ static bool verify_in_rows(const norma_problem *problem, norma_context *scalar, 
     return good;
 }
 
+// One row behind the other, as verify_in_rows reads them: not those of a file in Fortran order.
+static bool in_c_order(const norma_problem *problem)
+{
+    for (norma_arg arg = NORMA_ARG_X; arg < NORMA_ARG_COUNT; ++arg) {
+        const norma_tensor *t = norma_problem_tensor(problem, arg);
+        int64_t stride = 1;
+        for (int32_t d = t ? t->rank - 1 : -1; d >= 0; --d) {
+            if (t->shape[d] > 1 && t->strides[d] != stride)
+                return false;
+            stride *= t->shape[d];
+        }
+    }
+    return true;
+}
+
 bool verify_problem(const norma_problem *problem, const norma_problem *given, norma_context *scalar,
                     struct progress *progress, struct verify_result *result)
 {
@@ -284,8 +299,8 @@ bool verify_problem(const norma_problem *problem, const norma_problem *given, no
     memset(result, 0, sizeof *result);
     if (!succeeded(norma_work_from_problem(problem, NORMA_PLACE_HOST, &work)))
         return false;
-    return work.strided ? verify_form(problem, given, &work.form, scalar, progress, result)
-                        : verify_in_rows(problem, scalar, progress, result);
+    return work.strided || !in_c_order(problem) ? verify_form(problem, given, &work.form, scalar, progress, result)
+                                                : verify_in_rows(problem, scalar, progress, result);
 }
 
 const char *verify_text(const struct verify_result *r, char *text)

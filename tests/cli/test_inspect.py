@@ -117,6 +117,13 @@ class Inspect(Room):
         values = (words.astype(numpy.uint32) << 16).view(numpy.float32)
         self.compare("group_norm", self.save("b.npy", words), values, "--dtype", "bfloat16")
 
+    def test_fortran_order(self):
+        x = numpy.random.default_rng(6).normal(size=(3, 4, 5)).astype(numpy.float32)
+        x[1, 2, 3] = 50
+        for op, more in (("layer_norm", []), ("group_norm", ["--num-groups", "2"])):
+            texts = [self.inspect(op, self.save("x.npy", numpy.array(x, order=order)), *more) for order in "CF"]
+            self.assertEqual(*texts)
+
     def test_long_groups(self):
         """More elements than are held at a time, and more bytes than one block of the norm."""
         x = numpy.random.default_rng(4).normal(size=(7, 3, 41, 113)).astype(numpy.float32) + 1000

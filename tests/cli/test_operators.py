@@ -315,6 +315,37 @@ class Operators(ArrayRoom):
         refused = norma("explain", "batch_norm", "--shape", "2x10x5x3", "--channel-block", "3", "--device", "scalar")
         self.assertIn("x: channel_block 3", refused.stderr)
 
+    def test_fortran_order(self):
+        """As numpy.save writes x.T: what is read may lie so, what is written lies in C order."""
+        rng = numpy.random.default_rng(9)
+        image, row = (2, 6, 4, 5), (4, 5)
+        cases = [
+            (["layer_norm", "--normalized-dims", "2"], {"": image, "weight": row, "bias": row, "residual": image}, False),
+            (["layer_norm"], {"": (3, 7, 1), "bias": (1,)}, False),  # rows of one element, their order alone differs
+            (["rms_norm", "--backward"], {"": (5, 8), "weight": (8,), "dy": (5, 8)}, False),
+            (["batch_norm", "--training"], {"": image, "weight": (6,), "addend": image}, True),
+            (["group_norm", "--num-groups", "2", "--backward"], {"": image, "weight": (1, 6, 1, 1), "dy": image}, True),
+            (["ada_layer_norm"], {"": (3, 4, 5), "scale": (3, 5), "shift": (3, 5)}, False),
+            (["group_norm", "--num-groups", "1", "--channels", "7"], {"": (2, 2, 5, 4), "weight": (7,)}, False),
+        ]
+        for words, shapes, wide in cases:
+            arrays = {n: rng.normal(size=s).astype(numpy.float64 if wide else numpy.float32) for n, s in shapes.items()}
+            out = ["--dx-out" if "--backward" in words else "-o", self.out]
+
+            def run(order, device):
+                files = {n: self.save(n or "x", numpy.array(a, order=order)) for n, a in arrays.items()}
+                tensors = [w for n, f in files.items() if n for w in ("--" + n, f)]
+                more = ["--device", device, *(["--verify"] if device == "scalar" and order == "F" else [])]
+                self.good("run", words[0], files[""], *words[1:], *tensors, *more, *out)
+                return numpy.load(self.out)
+
+            right = run("C", "scalar")
+            for device in DEVICES:
+                got = run("F", device)
+                self.assertTrue(got.flags.c_contiguous)
+                self.assertEqual(got.shape, shapes[""])
+                self.close(got, right, 1e-5, (words, device))
+
     def test_broadcast_shapes(self):
         """A parameter of x's rank, with ones where it repeats, is as good as its vector; its gradient has its shape."""
         words, tensors = self.prepare(("group_norm", {"num_groups": 2}, "weight bias", (2, 3), (1,)))
