@@ -537,7 +537,12 @@ static norma_status check_overlaps(const norma_problem *p, norma_arg *in_place)
                 continue; // two outputs are compared once
             if (!norma_shares_elements(t, o))
                 continue;
-            if (!input || !may_lie_in_place(p, out, other) || !norma_same_view(t, o))
+            const bool same = input && norma_same_view(t, o);
+            if (same && !may_lie_in_place(p, out, other))
+                return BAD("%s: lies in the place of %s%s", norma_arg_name(out), norma_arg_name(other),
+                           p->op == NORMA_LOCAL_RESPONSE_NORM ? ", of which whole windows are read"
+                                                              : "; only outputs of x's shape may do so");
+            if (!same)
                 return BAD("%s: shares elements with %s; an output may do so only with an input that is the same view",
                            norma_arg_name(out), norma_arg_name(other));
             if (p->direction == NORMA_BACKWARD && *in_place != NORMA_ARG_COUNT && *in_place != (norma_arg)out)

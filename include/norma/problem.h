@@ -136,14 +136,15 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 // whose weight is its gain, of the dimensions that no group has; normalize has none), or a shape of x's rank with x's
 // dimensions or ones, which are repeated. scale and shift: [N, D] (adaptive layer and RMS norm of x of rank 2 or more,
 // D its last dimension, or the last of axes), [N, C] (group and instance norm), or a shape of x's rank as before.
-// input_bias: as weight. gate: as weight, or a shape of x's rank as before. mean and rstd: x's shape without the
-// dimensions of a group, or with ones in their place; group_norm: [N, num_groups], ghost_batch_norm in training:
-// [N/virtual_batch, C]; of local_response_norm, which has neither, x's shape without C. running_mean and running_var:
-// [C]. num_batches_tracked: one element, [] or [1]. mean_weights and var_weights: [3]. Types: float32, float16 or
-// bfloat16, each on its own; float64 on the scalar path, then of every tensor; mean, rstd and running_* float32 (or
-// float64); num_batches_tracked int64. Strides are free, and what has x's shape may have packed channels
-// (norma_tensor), each tensor in blocks of its own size or in none. The row kernels, which are the fastest, want the
-// normalised dimensions contiguous.
+// input_bias: as weight; normalize, which has none: as that of mean_variance_normalization, adaptive norms: as scale.
+// gate: as input_bias, or a shape of x's rank as before. mean and rstd: x's shape without the dimensions of a group, or
+// with ones in their place (mean is zeros of rms_norm, ada_rms_norm and normalize, which have none); group_norm: [N,
+// num_groups], ghost_batch_norm in training: [N/virtual_batch, C]; of local_response_norm, which has neither, x's shape
+// without C. running_mean and running_var: [C]. num_batches_tracked: one element, [] or [1]. mean_weights and
+// var_weights: [3]. Types: float32, float16 or bfloat16, each on its own; float64 on the scalar path, then of every
+// tensor; mean, rstd and running_* float32 (or float64); num_batches_tracked int64. Strides are free, and what has x's
+// shape may have packed channels (norma_tensor), each tensor in blocks of its own size or in none. The row kernels,
+// which are the fastest, want the normalised dimensions contiguous.
 //
 // Quantised y. quantise() rounds to nearest even and saturates (int8: -128..127, float8_e4m3fn: -448..448, infinities
 // too); a NaN becomes 0 in int8 and NaN in float8_e4m3fn. y_scale, float32 (or float64), goes with such a y alone.
@@ -156,8 +157,9 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 // nonfinite, int32, of the shape of mean: how many elements of x in each group are NaN or infinite (forward); of
 // local_response_norm among the channels of each place.
 //
-// An output may share elements with another tensor only if both are the same view (y in place of x, sum of residual);
-// in backward one gradient at most lies in an input's place. A group has 2^31 - 1 elements at most. x has 8 dimensions
+// y, sum, dx, dresidual, dz and daddend may lie in an input's place, and be the same view then (y in place of x, sum of
+// residual); not of local_response_norm in that of x, whose windows overlap. In backward one gradient at most does. No
+// other output shares elements with another tensor. A group has 2^31 - 1 elements at most. x has 8 dimensions
 // at most that do not fold into others in memory, the channels that are cut into groups (or the samples, into virtual
 // batches) counting as two, a group of all of x or of single elements as one more, and packed channels as one more for
 // each size of block that there is: more of either is NORMA_ERROR_UNSUPPORTED, and so is on OpenCL and Vulkan the

@@ -285,6 +285,33 @@ static void test_shared(void **state)
         assert_memory_equal(plain[row], (unsigned char *)y.data + (size_t)row * COLS * sizeof(float), sizeof plain[0]);
 }
 
+// The same view as an input, where that is not enough.
+static void test_not_in_place(void **state)
+{
+    (void)state;
+    enum { N = 4 };
+    const int64_t square[] = {N, N};
+    float memory[N * N] = {0}, row[N] = {0}, out[N * N];
+    norma_tensor x = norma_tensor_host(NORMA_FLOAT32, 2, square, memory), y = x;
+    norma_tensor weight = norma_tensor_host(NORMA_FLOAT32, 1, square, row), mean = weight;
+    norma_problem p = norma_problem_defaults(NORMA_LOCAL_RESPONSE_NORM);
+    p.x = &x;
+    p.y = &y;
+    assert_int_equal(norma_run(context, &p), NORMA_ERROR_INVALID_ARGUMENT);
+    assert_string_equal(norma_last_error(), "y: lies in the place of x, of which whole windows are read");
+    y.data = out;
+    p.z = &y; // each of its elements is read for that of y alone
+    memset(out, 0, sizeof out);
+    assert_int_equal(norma_run(context, &p), NORMA_OK);
+    p = (norma_problem)NORMA_LAYER_NORM_DEFAULTS;
+    p.x = &x;
+    p.y = &y;
+    p.weight = &weight;
+    p.mean = &mean;
+    assert_int_equal(norma_run(context, &p), NORMA_ERROR_INVALID_ARGUMENT);
+    assert_string_equal(norma_last_error(), "mean: lies in the place of weight; only outputs of x's shape may do so");
+}
+
 static void test_empty(void **state)
 {
     (void)state;
@@ -356,8 +383,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_correct),    cmocka_unit_test(test_null),     cmocka_unit_test(test_scalars),
         cmocka_unit_test(test_forms),      cmocka_unit_test(test_overflow), cmocka_unit_test(test_layout),
-        cmocka_unit_test(test_transposed), cmocka_unit_test(test_shared),   cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_buffers),
+        cmocka_unit_test(test_transposed), cmocka_unit_test(test_shared),   cmocka_unit_test(test_not_in_place),
+        cmocka_unit_test(test_empty),      cmocka_unit_test(test_buffers),
     };
     return cmocka_run_group_tests(tests, open_context, close_context);
 }
