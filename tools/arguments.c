@@ -25,10 +25,13 @@ enum {
     RUNNING = TRAINED | OP(INSTANCE_NORM) | STEP_APPLY,
     BY_AXES = OP(NORMALIZE) | OP(MEAN_VARIANCE_NORMALIZATION) | ROWS | OP(WEIGHT_STANDARDIZATION),
     NORMALIZE = OP(NORMALIZE),
+    GAINED = OP(WEIGHT_STANDARDIZATION), // its weight is called gain
 };
 
 static const char *const eps_modes[] = {"max", "add", "inside", NULL};
 static const char *const windows[] = {"before", "after", NULL};
+// As the values of running_var_biased.
+static const char *const variance_kinds[] = {"unbiased", "biased", NULL};
 // In the order of norma_activation.
 static const char *const activations[] = {"none", "relu", "leaky_relu", "gelu", "gelu_tanh", "silu", "sigmoid", NULL};
 #define ACTIVATIONS "none, relu, leaky_relu, gelu, gelu_tanh, silu, sigmoid"
@@ -90,8 +93,8 @@ const struct argument arguments[] = {
             "tensors of x's shape [N, C, ...] lie as [N, ..., C]"),
     COMMAND("channel-block", INTEGER, OPTIONS_SHAPE, channel_block, "P",
             "they lie as [N, C/P rounded up, ..., P]: packed channels"),
-    COMMAND("channels", INTEGER, OPTIONS_FILES, channels, "C",
-            "files of x's shape hold [N, C/P rounded up, ..., P]: packed channels, C of them"),
+    {"channels", 0, ARGUMENT_INTEGER, SECTION_COMMAND, OPTIONS_FILES, BEHIND, ARGUMENT_BOTH, AT(channels),
+     NORMA_ARG_COUNT, NULL, "C", "files of x's shape hold [N, C/P rounded up, ..., P]: packed channels, C of them"},
     COMMAND("y-scale-dynamic", FLAG, OPTIONS_SHAPE, problem.dynamic_scale, NULL,
             "a quantised y has a scale of each group's own, not one that is given"),
     COMMAND("verify", FLAG, OPTIONS_FILES, verify, NULL, "compare with the scalar path, print the largest error/bound"),
@@ -136,8 +139,9 @@ const struct argument arguments[] = {
           "share of x in the updated running statistics; none: the mean of all batches, see --num-batches-tracked"),
     WHOLE("r-max", NUMBER, OP(BATCH_RENORM), FORWARD, problem.r_max, NULL, "R", "r is at most this, at least 1/R"),
     WHOLE("d-max", NUMBER, OP(BATCH_RENORM), FORWARD, problem.d_max, NULL, "D", "d is at most this either way"),
-    WHOLE("running-var-biased", FLAG, RUNNING, FORWARD, problem.running_var_biased, NULL, NULL,
-          "the biased variance goes into running_var (ONNX)"),
+    WHOLE("running-var-kind", CHOICE, RUNNING, FORWARD, problem.running_var_biased, variance_kinds, "KIND",
+          "which variance goes into running_var: unbiased (PyTorch) or biased (ONNX)"),
+    WHOLE("running-var-biased", FLAG, RUNNING, FORWARD, problem.running_var_biased, NULL, NULL, NULL),
     NUMBER("p", SWITCH, NORMALIZE, BOTH, problem.norm_order, NULL, "1|2", "order of the norm"),
     NUMBER("eps-mode", CHOICE, NORMALIZE, BOTH, problem.eps_mode, eps_modes, "MODE",
            "max: max(norm, eps), add: norm + eps, inside: eps inside the root"),
@@ -164,6 +168,7 @@ const struct argument arguments[] = {
            "scale"),
 
     PARAMETER("weight", WEIGHT, WEIGHTED, "W.npy", "factor behind the norm"),
+    PARAMETER("gain", WEIGHT, GAINED, "G.npy", "factor behind the norm; --weight is the same"),
     PARAMETER("bias", BIAS, WEIGHTED, "B.npy", "added behind the norm"),
     PARAMETER("scale", SCALE, ADAPTIVE, "S.npy", "1 + scale is the factor behind the norm"),
     PARAMETER("shift", SHIFT, ADAPTIVE, "T.npy", "added behind the norm"),
@@ -187,7 +192,8 @@ const struct argument arguments[] = {
 
     OUTPUT("output", 'o', Y, OUTPUTS, "Y.npy", "where y goes"),
     OUTPUT("sum-out", 0, SUM, ELEMENTS, "H.npy", "where residual + gate * (x + input_bias) goes"),
-    OUTPUT("mean-out", 0, MEAN, ELEMENTS & ~STEP_STATS, "M.npy", "where the groups' means go"),
+    OUTPUT("mean-out", 0, MEAN, ELEMENTS & ~STEP_STATS, "M.npy",
+           "where the groups' means go (of a norm without a mean: zeros)"),
     OUTPUT("rstd-out", 0, RSTD, ELEMENTS & ~STEP_STATS, "S.npy", "where the groups' 1/sqrt(var + eps) go"),
     OUTPUT("y-scale-out", 0, Y_SCALE, OUTPUTS & ~WINDOW, "S.npy",
            "where the scales go that take each group's largest |y| to 127 (--out-dtype int8) or 448 (float8_e4m3fn)"),
@@ -211,6 +217,7 @@ const struct argument arguments[] = {
     GRADIENT("sums-out", SUMS, STEP_STATS | STEP_MERGE, "G.npy", "where the sums of g and of g*xhat go"),
     GRADIENT("dx-out", DX, ELEMENTS & ~STEP_STATS, "DX.npy", "where the gradient of x goes"),
     GRADIENT("dweight-out", DWEIGHT, WEIGHTED & ~STEP_APPLY, "DW.npy", "of weight"),
+    GRADIENT("dgain-out", DWEIGHT, GAINED, "DG.npy", "of gain"),
     GRADIENT("dbias-out", DBIAS, WEIGHTED & ~STEP_APPLY, "DB.npy", "of bias"),
     GRADIENT("dscale-out", DSCALE, ADAPTIVE, "DS.npy", "of scale"),
     GRADIENT("dshift-out", DSHIFT, ADAPTIVE, "DT.npy", "of shift"),
@@ -358,6 +365,13 @@ static void print_heading(enum argument_section section, norma_op op)
                operators[op].what);
 }
 
+// Another name for what an argument of the operator's own terms says.
+static bool is_alias(const struct argument *a, norma_op op)
+{
+    const bool weight = a->arg == NORMA_ARG_WEIGHT || a->arg == NORMA_ARG_DWEIGHT;
+    return !a->help || (weight && op != NORMA_OP_INVALID && a->ops != GAINED && GAINED >> op & 1);
+}
+
 void argument_print_help(const struct option_spec *spec, const char *command, norma_op op)
 {
     const bool any = spec->op && op == NORMA_OP_INVALID;
@@ -370,7 +384,8 @@ void argument_print_help(const struct option_spec *spec, const char *command, no
         bool headed = false;
         for (size_t i = 0; i < argument_count; ++i) {
             const struct argument *a = &arguments[i];
-            if (a->section != section || !(a->groups & spec->groups) || !(any || !spec->op || a->ops >> op & 1))
+            if (is_alias(a, op) || a->section != section || !(a->groups & spec->groups) ||
+                !(any || !spec->op || a->ops >> op & 1))
                 continue;
             if (!headed)
                 print_heading(section, op);
@@ -380,7 +395,7 @@ void argument_print_help(const struct option_spec *spec, const char *command, no
         if (section == SECTION_INPUTS && !headed && spec->x && !any) // parts alone
             print_heading(section, op);
     }
-    if (spec->op && !any && spec->groups & OPTIONS_FILES)
+    if (spec->op && !any && spec->groups & OPTIONS_FILES && operators[op].parameter[0])
         printf("\nParameters may also have x's rank, with ones where they repeat.\n");
     if (any) {
         printf("\n");

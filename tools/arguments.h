@@ -44,7 +44,7 @@ struct argument {
     size_t target;       // where it goes in struct options
     norma_arg arg;
     const char *const *choices; // NULL behind the last
-    const char *value, *help;
+    const char *value, *help;   // help is NULL for a name that is understood and not shown
 };
 
 extern const struct argument arguments[];

@@ -31,7 +31,9 @@ static void help(void)
     printf("\n");
     argument_print_operators();
     printf("\nnorma COMMAND --help lists a command's options, norma COMMAND OP --help those of an operator.\n"
-           "Environment: NORMA_DEVICE, NORMA_CACHE_DIR, NORMA_LOG, NORMA_THREADS.\n");
+           "Environment: NORMA_DEVICE, NORMA_CACHE_DIR, NORMA_LOG, NORMA_THREADS; NORMA_IGNORE_FAULTS=1: use drivers "
+           "whatever faults of "
+           "theirs are known.\n");
 }
 
 int main(int argc, const char **argv)

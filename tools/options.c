@@ -286,6 +286,8 @@ static bool understand_argument(struct options *o, size_t i)
         o->seed = (uint64_t)number;
         return true;
     default:
+        if (*(char **)target)
+            return wrong(o, a->name, text, "'%s' is one too many: it is given by another name too");
         memcpy(target, &text, sizeof text);
         return true;
     }

@@ -409,6 +409,7 @@ class Operators(ArrayRoom):
             (1, "stats", ["batch_norm_apply", x, "--stats", stats, "-o", self.out]),
             (2, "--sums", ["batch_norm_apply", x, "--backward", "--stats", stats, "--dy", x, "--dx-out", self.out]),
             (2, "PARTS.npy", ["batch_norm_merge"]),
+            (2, "--channels", ["batch_norm_merge", stats, "--channels", "3", "--stats-out", self.out]),
             (1, "parts", ["batch_norm_merge", parts, "--stats-out", self.out]),
             (1, "parts", ["batch_norm_merge", x, "--stats-out", self.out]),
             (2, "--weight", ["batch_norm_merge", parts, "--weight", x, "--stats-out", self.out]),
@@ -420,13 +421,17 @@ class Operators(ArrayRoom):
             self.assertFalse(os.path.exists(self.out), words)
         lines = self.good("run", "batch_norm_merge", "--help")
         self.assertIn("PARTS.npy", lines)
-        self.assertNotIn("--weight", lines)
+        for other in ("--weight", "--channels", "x's rank"):
+            self.assertNotIn(other, lines)
 
     def test_help(self):
         shapes = {"layer_norm": "[D]", "batch_norm": "[C]", "weight_standardization": "[O]", "ada_layer_norm": "[N, D]",
                   "ada_group_norm": "[N, C]"}
-        whose = {"--weight W.npy": lambda op: op not in ADAPTIVE and op != "normalize",
-                 "--dweight-out": lambda op: op not in ADAPTIVE and op != "normalize",
+        nameless = (*ADAPTIVE, "normalize", "weight_standardization")
+        whose = {"--weight W.npy": lambda op: op not in nameless, "--dweight-out": lambda op: op not in nameless,
+                 "--gain G.npy": lambda op: op == "weight_standardization",
+                 "--dgain-out": lambda op: op == "weight_standardization",
+                 "--running-var-kind": lambda op: op in RUNNING, "--running-var-biased": lambda op: False,
                  "--scale S.npy": lambda op: op in ADAPTIVE, "--dshift-out": lambda op: op in ADAPTIVE,
                  "--num-groups": lambda op: op.endswith("group_norm"),
                  "--normalized-dims": lambda op: op.endswith(("layer_norm", "rms_norm")),
@@ -446,11 +451,32 @@ class Operators(ArrayRoom):
                 found = any(line.strip().startswith(name) or line.strip().startswith("-o, " + name) for line in lines)
                 self.assertEqual(found, has(op), (op, name))
             if op in shapes:
-                name = "--scale" if op in ADAPTIVE else "--weight"
+                name = "--scale" if op in ADAPTIVE else "--gain" if op == "weight_standardization" else "--weight"
                 self.assertIn(shapes[op], [line for line in lines if line.strip().startswith(name)][0])
             self.assertNotIn("--dy", self.good("explain", op, "--help"))
             self.assertIn(op, self.good("run", "--help"))
             self.assertIn(op, self.good("--help"))
+
+    def test_other_names(self):
+        """--gain is weight_standardization's weight; --running-var-kind biased is --running-var-biased."""
+        rng = numpy.random.default_rng(3)
+        x, gain = (self.save(n, rng.normal(size=s).astype(numpy.float32)) for n, s in (("x", (4, 6)), ("gain", 4)))
+        channel = self.save("channel", rng.uniform(1, 2, 6).astype(numpy.float32))
+
+        def results(name, *words):
+            self.good("run", *words, "--device", "scalar", "-o" if name == "y" else name, self.out)
+            return numpy.load(self.out).tobytes()
+
+        standardise = ["weight_standardization", x]
+        self.assertEqual(results("y", *standardise, "--gain", gain), results("y", *standardise, "--weight", gain))
+        self.assertNotEqual(results("y", *standardise, "--gain", gain), results("y", *standardise))
+        standardise += ["--backward", "--dy", x]
+        self.assertEqual(results("--dgain-out", *standardise, "--gain", gain),
+                         results("--dweight-out", *standardise, "--weight", gain))
+        train = ["batch_norm", x, "--training", "--running-mean", channel, "--running-var", channel, "-o", self.path("y")]
+        kinds = [results("--running-var-out", *train, "--running-var-kind", kind) for kind in ("unbiased", "biased")]
+        self.assertEqual(kinds, [results("--running-var-out", *train, *flag) for flag in ([], ["--running-var-biased"])])
+        self.assertNotEqual(*kinds)
 
     def test_mistakes(self):
         x = self.save("x", numpy.ones(SHAPE, numpy.float32))
@@ -467,6 +493,9 @@ class Operators(ArrayRoom):
         for status, about, words in (
             (1, "num_groups", run("group_norm", "--num-groups", "3", "-o", self.out)),
             (2, "num-groups", run("group_norm", "--num-groups", "many", "-o", self.out)),
+            (2, "--gain", run("weight_standardization", "--gain", row, "--weight", row, "-o", self.out)),
+            (2, "--gain", run("layer_norm", "--gain", row, "-o", self.out)),
+            (2, "--running-var-kind", run("batch_norm", "--running-var-kind", "both", "-o", self.out)),
             (2, "--num-groups", run("layer_norm", "--num-groups", "2", "-o", self.out)),
             (2, "--scale", run("layer_norm", "--scale", row, "-o", self.out)),
             (2, "--weight", run("ada_layer_norm", "--weight", row, "-o", self.out)),
