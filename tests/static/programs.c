@@ -49,7 +49,7 @@ static void add_rows(norma_device *device, norma_op op, int64_t n, norma_dtype d
     }
 }
 
-// few: of those that hold a row in registers the smallest and the largest team.
+// few: layer norm of float32 and float16, and of those that hold a row in registers the smallest and the largest team.
 static void add_all_rows(norma_device *device, bool few)
 {
     static const int64_t all[] = {64, 512, 768, 1024, 2048, 4096, 8192, 16384, 40000, 300000},
@@ -57,9 +57,10 @@ static void add_all_rows(norma_device *device, bool few)
     const int64_t *lengths = few ? ends : all;
     const size_t count = few ? sizeof ends / sizeof *ends : sizeof all / sizeof *all;
     static const norma_dtype dtypes[] = {NORMA_FLOAT32, NORMA_FLOAT16, NORMA_BFLOAT16};
-    for (int op = 0; op < 2; op++)
+    const size_t types = few ? 2 : sizeof dtypes / sizeof *dtypes;
+    for (int op = 0; op < (few ? 1 : 2); op++)
         for (size_t i = 0; i < count; i++)
-            for (size_t t = 0; t < sizeof dtypes / sizeof *dtypes; t++)
+            for (size_t t = 0; t < types; t++)
                 for (int residual = 0; residual < 2; residual++)
                     add_rows(device, op ? NORMA_RMS_NORM : NORMA_LAYER_NORM, lengths[i], dtypes[t], residual);
 }

@@ -10,8 +10,7 @@
 #define NORMA(call) ((call) == NORMA_OK ? (void)0 : DIE("%s: %s", #call, norma_last_error()))
 
 // Each once, described by the backend, for all operators, directions, types and layouts, rows by every variant that
-// takes them. few: of those that hold a row in registers the smallest and the largest team. *list lasts as long as the
-// process.
+// takes them. few: of rows those that are likely to take most. *list lasts as long as the process.
 size_t static_programs(norma_device *device, bool few, const norma_dispatch **list);
 
 #endif
