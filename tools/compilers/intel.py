@@ -1,5 +1,6 @@
 """Intel's offline compiler, ocloc, from Debian's packages, unpacked: installed they would add a platform without a device."""
 import concurrent.futures
+import hashlib
 import os
 import subprocess
 import sys
@@ -62,13 +63,29 @@ def compile_one(family, folder, kernel, source, options):
     return [runs["simd_size"], runs["grf_count"], spilled, private, runs.get("slm_size", 0), code]
 
 
+def list_programs(folder, few):
+    """[kernel, source in folder, options] of each."""
+    program = os.path.join(os.environ.get("NORMA_BUILD", "build"), "tests/static/norma-static-intel")
+    listed = subprocess.run([program, folder] + ["--few"] * few, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return [line.split("\t") for line in listed.splitlines()]
+
+
+def fingerprint():
+    """Of all programs' sources and options, from which their figures follow: the compiler takes minutes."""
+    digest = hashlib.sha256()
+    with tempfile.TemporaryDirectory() as folder:
+        digest.update(repr(list_programs(folder, False)).encode())
+        for name in sorted(os.listdir(folder)):
+            with open(os.path.join(folder, name), "rb") as file:
+                digest.update(file.read())
+    return digest.hexdigest()
+
+
 def compile_for(family, few):
     """(kernel, constants, figures) of each program."""
     install()
-    program = os.path.join(os.environ.get("NORMA_BUILD", "build"), "tests/static/norma-static-intel")
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(2) as pool:
-        listed = subprocess.run([program, folder] + ["--few"] * few, check=True, stdout=subprocess.PIPE, text=True).stdout
-        programs = [line.split("\t") for line in listed.splitlines()]
+        programs = list_programs(folder, few)
         figures = pool.map(lambda p: compile_one(family, folder, *p), programs)
         for (kernel, _, options), told in zip(programs, figures):
             yield kernel, options.replace("-D", ""), told
