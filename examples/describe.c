@@ -1,120 +1,119 @@
-// A plan as plain data, run with the program's own Vulkan device, buffer, pipelines and command buffer, as an
-// engine does that keeps its own: batch norm in training. Exits 1 when the result differs from that of norma_run.
-#include "engine_vulkan.h"
+// Plans as plain data, run by the runner beside this file on the program's own Vulkan device, buffer, pipelines and
+// command buffer, as an engine does that keeps its own. Exits 1 when a result differs in a bit from that of norma_run
+// on the same device.
+#include "runner.h"
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-// Bytes: PLACE for a tensor and the workspace each, in the order of norma_arg, then TABLE for each dispatch's table.
-enum { COUNT = 8 * 16 * 10 * 10, PLACE = 1 << 17, TABLES = NORMA_ARG_WORKSPACE + 1, TABLE = 1 << 12, SLOTS = 13 };
+// PLACE: bytes for a tensor, and for the workspace. COUNT: rows that are there, of ROWS that there may be.
+enum { ROWS = 40, N = 500, COUNT = 23, PLACE = 1 << 17 };
+enum { X, Y, WEIGHT, BIAS, MEAN, RSTD, ROW_COUNT, WORKSPACE, PLACES };
 
-#define STORAGE VK_DESCRIPTOR_TYPE_STORAGE_BUFFER
-#define COMPUTE VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT
+#define CHECK(call) ((call) == 0 ? (void)0 : (fprintf(stderr, "%s failed: %s\n", #call, norma_last_error()), exit(1)))
 
-static char *mapped; // the address of the engine's buffer
-static VkDescriptorSetLayout set_layout;
-static VkPipelineLayout layout;
-static VkDescriptorPool pool;
-static VkCommandBuffer command;
+static norma_context *context;
+static norma_device *device;
+static uint64_t place[RUNNER_PLACES]; // bytes: where each tensor begins
+static unsigned char memory[PLACES * PLACE], expected[PLACES * PLACE];
 
-// One layout serves all kernels: binding i is a storage buffer, arguments are up to NORMA_ARGS_BYTES.
-static void prepare_layouts(uint32_t dispatches)
+// A contiguous tensor where norma_run is to find it; a description needs its shape alone.
+static norma_tensor tensor(norma_arg arg, int32_t rank, const int64_t *shape)
 {
-    VkDescriptorSetLayoutBinding slots[SLOTS] = {{0}};
-    for (uint32_t i = 0; i < SLOTS; i++)
-        slots[i] = (VkDescriptorSetLayoutBinding){i, STORAGE, 1, VK_SHADER_STAGE_COMPUTE_BIT, NULL};
-    const VkPushConstantRange args = {VK_SHADER_STAGE_COMPUTE_BIT, 0, NORMA_ARGS_BYTES};
-    const VkDescriptorPoolSize all = {STORAGE, SLOTS * dispatches};
-    const VkDescriptorSetLayoutCreateInfo set = {TYPE(DESCRIPTOR_SET_LAYOUT_CREATE_INFO), NULL, 0, SLOTS, slots};
-    const VkPipelineLayoutCreateInfo both = {TYPE(PIPELINE_LAYOUT_CREATE_INFO), NULL, 0, 1, &set_layout, 1, &args};
-    const VkDescriptorPoolCreateInfo pools = {TYPE(DESCRIPTOR_POOL_CREATE_INFO), NULL, 0, dispatches, 1, &all};
-    CHECK(vkCreateDescriptorSetLayout(engine.device, &set, NULL, &set_layout));
-    CHECK(vkCreatePipelineLayout(engine.device, &both, NULL, &layout));
-    CHECK(vkCreateDescriptorPool(engine.device, &pools, NULL, &pool));
+    return norma_tensor_host(NORMA_FLOAT32, rank, shape, expected + place[arg]);
 }
 
-static VkPipeline create_pipeline(const norma_dispatch *d)
+static int compare(const char *what, const norma_problem *problem, const norma_tensor *tensors, int counted)
 {
-    VkSpecializationMapEntry entries[NORMA_MAX_CONSTANTS];
-    const uint32_t step = sizeof(norma_constant), value = offsetof(norma_constant, value);
-    for (uint32_t i = 0; i < d->constant_count; i++)
-        entries[i] = (VkSpecializationMapEntry){d->constants[i].id, i * step + value, 4};
-    const VkSpecializationInfo constants = {d->constant_count, entries, sizeof(d->constants), d->constants};
-    const VkShaderModuleCreateInfo code = {TYPE(SHADER_MODULE_CREATE_INFO), NULL, 0, d->code_size, d->code};
-    VkShaderModule module;
-    VkPipeline pipeline;
-    CHECK(vkCreateShaderModule(engine.device, &code, NULL, &module));
-    const VkPipelineShaderStageCreateInfo stage = {
-        TYPE(PIPELINE_SHADER_STAGE_CREATE_INFO), NULL, 0, VK_SHADER_STAGE_COMPUTE_BIT, module, "main", &constants};
-    const VkComputePipelineCreateInfo info = {
-        TYPE(COMPUTE_PIPELINE_CREATE_INFO), NULL, 0, stage, layout, VK_NULL_HANDLE, 0};
-    CHECK(vkCreateComputePipelines(engine.device, VK_NULL_HANDLE, 1, &info, NULL, &pipeline));
-    return pipeline;
-}
-
-static void record(const norma_dispatch *d, uint64_t table)
-{
-    const VkMemoryBarrier written = {TYPE(MEMORY_BARRIER), NULL, VK_ACCESS_SHADER_WRITE_BIT,
-                                     VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT};
-    const VkDescriptorSetAllocateInfo info = {TYPE(DESCRIPTOR_SET_ALLOCATE_INFO), NULL, pool, 1, &set_layout};
-    VkDescriptorSet set;
-    CHECK(vkAllocateDescriptorSets(engine.device, &info, &set));
-    if (d->table)
-        memcpy(mapped + table, d->table, d->table_size);
-    for (uint32_t i = 0; i < d->binding_count + (d->table != NULL); i++) {
-        const norma_bound *b = &d->bindings[i];
-        const VkDescriptorBufferInfo range =
-            i < d->binding_count ? (VkDescriptorBufferInfo){buffer, (uint64_t)b->arg * PLACE + b->offset, b->size}
-                                 : (VkDescriptorBufferInfo){buffer, table, d->table_size};
-        const VkWriteDescriptorSet to = {TYPE(WRITE_DESCRIPTOR_SET), NULL, set, i, 0, 1, STORAGE, NULL, &range};
-        vkUpdateDescriptorSets(engine.device, 1, &to, 0, NULL);
+    norma_description *plan;
+    for (uint64_t i = 0; i < sizeof(memory) / sizeof(float); i++) {
+        const float value = sinf((float)i) + (float)(i % 7);
+        memcpy(memory + i * sizeof(float), &value, sizeof(float));
     }
-    if (d->barrier)
-        vkCmdPipelineBarrier(command, COMPUTE, COMPUTE, 0, 1, &written, 0, NULL, 0, NULL);
-    vkCmdBindPipeline(command, VK_PIPELINE_BIND_POINT_COMPUTE, create_pipeline(d));
-    vkCmdBindDescriptorSets(command, VK_PIPELINE_BIND_POINT_COMPUTE, layout, 0, 1, &set, 0, NULL);
-    if (d->args_size)
-        vkCmdPushConstants(command, layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, d->args_size, d->args);
-    vkCmdDispatch(command, d->groups[0], d->groups[1], d->groups[2]);
+    memcpy(memory + place[NORMA_ARG_ROW_COUNT], &(uint32_t){COUNT}, sizeof(uint32_t));
+    memcpy(expected, memory, sizeof(memory));
+    CHECK(norma_run(context, problem));
+    CHECK((counted ? norma_describe_counted : norma_describe)(device, problem, NULL, &plan));
+    CHECK(plan->workspace > PLACE);
+    const uint64_t size = (uint64_t)WORKSPACE * PLACE; // the workspace is behind all that is compared
+    if (counted)                                       // rows behind the count stay as they are
+        memcpy(expected + place[NORMA_ARG_Y] + COUNT * N * sizeof(float),
+               memory + place[NORMA_ARG_Y] + COUNT * N * sizeof(float), (ROWS - COUNT) * N * sizeof(float));
+    runner_fill(plan, tensors, memory, place);
+    runner_run(plan, memory, sizeof(memory), place);
+    const int differs = memcmp(memory, expected, size) != 0;
+    printf("%s, %zu dispatches, %zu fills: %s\n", what, plan->dispatch_count, plan->fill_count,
+           differs ? "other bits than norma_run" : "the bits of norma_run");
+    norma_description_destroy(&plan);
+    return differs;
+}
+
+static int layer_norm(int counted)
+{
+    const int64_t shape[] = {ROWS, N};
+    norma_tensor tensors[NORMA_ARG_COUNT] = {0};
+    norma_problem problem = norma_problem_defaults(NORMA_LAYER_NORM);
+    tensors[NORMA_ARG_X] = tensor(NORMA_ARG_X, 2, shape);
+    tensors[NORMA_ARG_Y] = tensor(NORMA_ARG_Y, 2, shape);
+    tensors[NORMA_ARG_WEIGHT] = tensor(NORMA_ARG_WEIGHT, 1, shape + 1);
+    problem.x = &tensors[NORMA_ARG_X], problem.y = &tensors[NORMA_ARG_Y], problem.weight = &tensors[NORMA_ARG_WEIGHT];
+    return compare(counted ? "layer norm of rows that are counted on the device" : "layer norm", &problem, tensors,
+                   counted);
+}
+
+static int batch_norm(void)
+{
+    const int64_t shape[] = {8, 16, 10, 10};
+    norma_tensor tensors[NORMA_ARG_COUNT] = {0};
+    norma_problem problem = norma_problem_defaults(NORMA_BATCH_NORM);
+    tensors[NORMA_ARG_X] = tensor(NORMA_ARG_X, 4, shape);
+    tensors[NORMA_ARG_Y] = tensor(NORMA_ARG_Y, 4, shape);
+    tensors[NORMA_ARG_WEIGHT] = tensor(NORMA_ARG_WEIGHT, 1, shape + 1);
+    tensors[NORMA_ARG_BIAS] = tensor(NORMA_ARG_BIAS, 1, shape + 1);
+    problem.training = 1, problem.x = &tensors[NORMA_ARG_X], problem.y = &tensors[NORMA_ARG_Y];
+    problem.weight = &tensors[NORMA_ARG_WEIGHT], problem.bias = &tensors[NORMA_ARG_BIAS];
+    return compare("batch norm in training", &problem, tensors, 0);
+}
+
+// Rows without elements: y has none either, but each row has a mean and an rstd.
+static int empty_rows(void)
+{
+    const int64_t shape[] = {ROWS, 0}, rows[] = {ROWS, 1};
+    norma_tensor tensors[NORMA_ARG_COUNT] = {0};
+    norma_problem problem = norma_problem_defaults(NORMA_LAYER_NORM);
+    tensors[NORMA_ARG_X] = tensor(NORMA_ARG_X, 2, shape);
+    tensors[NORMA_ARG_Y] = tensor(NORMA_ARG_Y, 2, shape);
+    tensors[NORMA_ARG_MEAN] = tensor(NORMA_ARG_MEAN, 2, rows);
+    tensors[NORMA_ARG_RSTD] = tensor(NORMA_ARG_RSTD, 2, rows);
+    problem.x = &tensors[NORMA_ARG_X], problem.y = &tensors[NORMA_ARG_Y];
+    problem.mean = &tensors[NORMA_ARG_MEAN], problem.rstd = &tensors[NORMA_ARG_RSTD];
+    return compare("layer norm of empty rows", &problem, tensors, 0);
 }
 
 int main(void)
 {
-    static float expected[COUNT], worst;
-    const int64_t shape[] = {8, 16, 10, 10};
+    static const struct {
+        norma_arg arg;
+        uint64_t place;
+    } all[] = {{NORMA_ARG_X, X},
+               {NORMA_ARG_Y, Y},
+               {NORMA_ARG_WEIGHT, WEIGHT},
+               {NORMA_ARG_BIAS, BIAS},
+               {NORMA_ARG_MEAN, MEAN},
+               {NORMA_ARG_RSTD, RSTD},
+               {NORMA_ARG_ROW_COUNT, ROW_COUNT},
+               {NORMA_ARG_WORKSPACE, WORKSPACE}};
     norma_context_params params = NORMA_CONTEXT_DEFAULTS;
-    norma_context *context;
-    norma_device *vulkan;
-    norma_description *plan;
-    norma_tensor x = norma_tensor_host(NORMA_FLOAT32, 4, shape, NULL), y = x; // a description needs shapes alone
-    norma_problem problem = norma_problem_defaults(NORMA_BATCH_NORM);
-    problem.training = 1, problem.x = &x, problem.y = &y;
+    norma_device_info info = {.size = sizeof(info)};
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        place[all[i].arg] = all[i].place * PLACE;
     params.device = "vulkan:0";
     CHECK(norma_context_create(&params, &context));
-    CHECK(norma_context_find_device(context, params.device, &vulkan));
-    CHECK(norma_describe(vulkan, &problem, NULL, &plan));
-    CHECK(plan->workspace > PLACE);
-    mapped = prepare((uint64_t)TABLES * PLACE + plan->dispatch_count * TABLE);
-    prepare_layouts((uint32_t)plan->dispatch_count);
-    x.data = mapped + (size_t)NORMA_ARG_X * PLACE, y.data = expected;
-    for (int i = 0; i < COUNT; i++)
-        ((float *)x.data)[i] = sinf((float)i) + (float)(i % 7);
-    const VkCommandPoolCreateInfo commands = {TYPE(COMMAND_POOL_CREATE_INFO)};
-    const VkCommandBufferBeginInfo begin = {TYPE(COMMAND_BUFFER_BEGIN_INFO)};
-    VkCommandBufferAllocateInfo allocate = {TYPE(COMMAND_BUFFER_ALLOCATE_INFO), .commandBufferCount = 1};
-    CHECK(vkCreateCommandPool(engine.device, &commands, NULL, &allocate.commandPool));
-    CHECK(vkAllocateCommandBuffers(engine.device, &allocate, &command));
-    CHECK(vkBeginCommandBuffer(command, &begin));
-    for (size_t i = 0; i < plan->dispatch_count; i++)
-        record(&plan->dispatches[i], (uint64_t)TABLES * PLACE + i * TABLE);
-    end_for_host(command);
-    const VkSubmitInfo submit = {TYPE(SUBMIT_INFO), .commandBufferCount = 1, .pCommandBuffers = &command};
-    CHECK(vkQueueSubmit(engine.queue, 1, &submit, VK_NULL_HANDLE));
-    CHECK(vkQueueWaitIdle(engine.queue));
-    CHECK(norma_run(context, &problem));
-    norma_description_destroy(&plan);
+    CHECK(norma_context_find_device(context, params.device, &device));
+    CHECK(norma_device_get_info(device, &info));
+    runner_open(info.name);
+    const int differ = layer_norm(0) + layer_norm(1) + batch_norm() + empty_rows();
     norma_context_destroy(&context);
-    for (int i = 0; i < COUNT; i++)
-        worst = fmaxf(worst, fabsf(((float *)(mapped + (size_t)NORMA_ARG_Y * PLACE))[i] - expected[i]));
-    printf("largest difference from norma_run: %g\n", worst);
-    return worst < 1e-5F ? 0 : 1;
+    return differ > 0;
 }

@@ -98,7 +98,8 @@ int main(void)
     norma_context *context;
     norma_buffer *tensors;
     norma_plan *plan;
-    float *memory = prepare(PLACES * PLACE);
+    prepare_device(NULL);
+    float *memory = make_buffer(PLACES * PLACE);
     for (int i = 0; i < PLACES * PLACE / 4; i++)
         memory[i] = sinf((float)i * 0.7F);
     prepare_matmul();

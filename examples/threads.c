@@ -81,7 +81,8 @@ int main(void)
     pthread_t threads[THREADS];
     uint64_t part[THREADS];
     int wrong = 0;
-    char *memory = prepare(2 * (THREADS + 1) * TENSOR);
+    prepare_device(NULL);
+    char *memory = make_buffer(2 * (THREADS + 1) * TENSOR);
     for (uint64_t p = 0; p <= THREADS; p++)
         for (int i = 0; i < COUNT; i++)
             ((float *)(void *)(memory + 2 * p * TENSOR))[i] = sinf((float)i * 0.7F) + (float)(i % 7);

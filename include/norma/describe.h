@@ -13,7 +13,7 @@ extern "C" {
 //   2. Write the fills.
 //   3. Run the dispatches in order, one after the other where barrier says so, with groups[] workgroups of local[]
 //      work-items each.
-// docs/describe.md says the same of the files that `norma describe` writes. examples/describe.c does it on Vulkan.
+// docs/describe.md says the same of the files that `norma describe` writes. examples/runner.c does it on Vulkan.
 //
 // Vulkan 1.1, no extension, no feature to enable (the constant SUBGROUP is 1 only where the device shuffles within
 // subgroups in compute shaders). A dispatch is a pipeline of code, entry point "main", with the constants; bindings are

@@ -7,7 +7,6 @@
 #include "outside.h"
 #include "strided_case.h"
 #include "strided_judge.h"
-#include "walk.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,12 +86,10 @@ static bool lay_out(const struct strided_case *c, const norma_description *plan,
 
 static void write_fills(const struct strided_case *c, const norma_description *plan, struct memory *m)
 {
-    for (size_t i = 0; i < plan->fill_count; i++) {
-        const norma_fill *f = &plan->fills[i];
-        const norma_tensor t = strided_view(c, f->arg, NULL, NULL);
-        for (struct norma_walk w = norma_walk_begin(&t); !w.done; norma_walk_next(&t, &w))
-            memcpy(m->bytes + m->place[f->arg] + (uint64_t)w.offset * f->size, f->value, f->size);
-    }
+    norma_tensor views[NORMA_ARG_COUNT];
+    for (int arg = 0; arg < NORMA_ARG_COUNT; arg++)
+        views[arg] = strided_view(c, (norma_arg)arg, NULL, NULL);
+    runner_fill(plan, views, m->bytes, m->place);
 }
 
 // What the description makes of the case's arena. False after a message.

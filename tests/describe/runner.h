@@ -1,11 +1,10 @@
-// Runs descriptions with objects that are not Norma's, made from the public header alone.
+// Runs descriptions with objects that are not Norma's, made from the public header alone: on Vulkan those of the
+// example.
 #ifndef NORMA_TESTS_DESCRIBE_RUNNER_H
 #define NORMA_TESTS_DESCRIBE_RUNNER_H
 
-#include <norma/norma.h>
+#include "../../examples/runner.h"
 #include <stdbool.h>
-
-enum { RUNNER_PLACES = NORMA_ARG_WORKSPACE + 1 };
 
 struct runner {
     const char *device; // Norma's name for the device
