@@ -1,7 +1,7 @@
 """What the library's objects must not have: memory from elsewhere than src/memory.c, handlers of the process's end,
 constructors, and data that anyone can write to, but for what is listed here with its reason.
 
-usage: symbols.py OBJDUMP ARCHIVE
+usage: symbols.py OBJDUMP ARCHIVE LIBRARY     LIBRARY: the shared one, made of the archive and little more
 """
 
 import re
@@ -14,13 +14,25 @@ HANDLERS = {"atexit", "__cxa_atexit", "on_exit", "at_quick_exit", "__cxa_thread_
             "__register_atfork", "pthread_key_create"}
 WRITABLE = {
     ("error.c", "last_error"),  # a thread's last message
-    ("loader.c", "ncl_api_hook"),  # for tests; NULL outside them
-    ("loader.c", "nvk_api_hook"),  # likewise
 }
+# Of any shared library: the start files', the linker's, and libgcc's note of what the processor can do.
+LINKED = {"__dso_handle", "__TMC_END__", "completed.0", "__bss_start", "_edata", "_end", "__cpu_model", "__cpu_features2"}
+
+
+def is_writable(section):
+    return re.match(r"\.(data|bss|tdata|tbss)\b|\*COM\*", section) and not section.startswith(".data.rel.ro")
+
+
+def writable_of(objdump, library):
+    """What can be written to in the shared library, and what of that it must not have."""
+    table = subprocess.run([objdump, "-t", library], check=True, capture_output=True, text=True).stdout
+    symbols = re.findall(r"^[0-9a-f]+ .{7} (\S+)\s+[0-9a-f]+\s+(?:\.hidden )?(\S+)$", table, re.M)
+    found = {what for section, what in symbols if is_writable(section) and what != section}
+    return found, found - LINKED - {what for _, what in WRITABLE}
 
 
 def main():
-    objdump, archive = sys.argv[1:]
+    objdump, archive, library = sys.argv[1:]
     table = subprocess.run([objdump, "-t", archive], check=True, capture_output=True, text=True).stdout
     headers = subprocess.run([objdump, "-h", archive], check=True, capture_output=True, text=True).stdout
     faults, objects, found = [], 0, set()
@@ -42,8 +54,7 @@ def main():
                 faults.append(f"{whole} calls {what}")
         if section == "*UND*" and what in HANDLERS:
             faults.append(f"{whole} calls {what}")
-        writable = re.match(r"\.(data|bss|tdata|tbss)\b|\*COM\*", section) and not section.startswith(".data.rel.ro")
-        if writable and what != section and (name, what) not in WRITABLE:
+        if is_writable(section) and what != section and (name, what) not in WRITABLE:
             faults.append(f"{whole} can write to {what} ({section})")
     for line in headers.splitlines():
         member = re.match(r"(\S+):\s+file format", line)
@@ -52,7 +63,11 @@ def main():
         section = re.match(r"\s*\d+ (\.(?:init_array|fini_array|ctors|dtors|preinit_array)\S*)\s", line)
         if section:
             faults.append(f"{whole} has {section[1]}")
+    written, more = writable_of(objdump, library)
+    faults += [f"{library} can write to {what}" for what in sorted(more)]
     # The checks themselves: what must be there has been seen.
+    if "last_error" not in written:
+        faults.append(f"{library}: only {sorted(written)} were seen")
     if objects < 20 or not {"malloc", "free"} <= found:
         faults.append(f"only {objects} objects and {sorted(found)} were seen")
     print("\n".join(faults) or f"{objects} objects, nothing of that kind")

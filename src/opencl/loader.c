@@ -2,8 +2,6 @@
 #include "backend.h"
 #include <string.h>
 
-void (*ncl_api_hook)(struct ncl_api *api);
-
 // The library stays open: drivers keep threads and exit handlers that do not survive being unmapped.
 bool ncl_load(struct ncl_api *api)
 {
@@ -20,8 +18,7 @@ bool ncl_load(struct ncl_api *api)
 #undef NCL_LOOK_UP
     symbol = norma_library_symbol(library, "clCreateBufferWithProperties");
     memcpy(&api->CreateBufferWithProperties, &symbol, sizeof(symbol));
-    if (ncl_api_hook)
-        ncl_api_hook(api);
+    ncl_api_filled(api);
     return true;
 }
 

@@ -61,8 +61,10 @@ struct ncl_api {
     ncl_create_with CreateBufferWithProperties; // NULL where the library has none
 };
 
-// Called whenever a table was filled, so that a test can put its own functions there. NULL outside tests.
-extern void (*ncl_api_hook)(struct ncl_api *api);
+// Called whenever a table was filled. filled.c, which does nothing, is the library's; the tests' own (tests/filled)
+// calls the hook, by which a test puts its own functions there: the library has no such variable.
+void ncl_api_filled(struct ncl_api *api);
+extern void (*ncl_api_hook)(struct ncl_api *api); // the tests' alone. NULL: none
 
 // Fills the table of one context. False where the library or one of its functions is missing. Thread-safe.
 bool ncl_load(struct ncl_api *api);

@@ -2,8 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 
-void (*nvk_api_hook)(struct nvk_api *api);
-
 // The library stays open: drivers keep threads and exit handlers that do not survive being unmapped.
 static PFN_vkGetInstanceProcAddr get_proc(void)
 {
@@ -21,8 +19,8 @@ bool nvk_load_library(struct nvk_api *api)
 #define X(name) complete = complete && (api->name = (PFN_vk##name)(void (*)(void))get(NULL, "vk" #name)) != NULL;
     NVK_GLOBAL_FUNCTIONS(X)
 #undef X
-    if (complete && nvk_api_hook)
-        nvk_api_hook(api);
+    if (complete)
+        nvk_api_filled(api);
     return complete;
 }
 
@@ -35,8 +33,8 @@ bool nvk_load_instance(struct nvk_api *api, VkInstance instance, PFN_vkGetInstan
 #define X(name) api->name = complete ? (PFN_vk##name)(void (*)(void))get(instance, "vk" #name) : NULL;
     NVK_OPTIONAL_FUNCTIONS(X)
 #undef X
-    if (complete && nvk_api_hook)
-        nvk_api_hook(api);
+    if (complete)
+        nvk_api_filled(api);
     return complete;
 }
 

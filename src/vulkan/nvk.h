@@ -87,8 +87,10 @@ struct nvk_api {
 #undef X
 };
 
-// Called whenever a table was filled, so that a test can put its own functions there. NULL outside tests.
-extern void (*nvk_api_hook)(struct nvk_api *api);
+// Called whenever a table was filled. filled.c, which does nothing, is the library's; the tests' own (tests/filled)
+// calls the hook, by which a test puts its own functions there: the library has no such variable.
+void nvk_api_filled(struct nvk_api *api);
+extern void (*nvk_api_hook)(struct nvk_api *api); // the tests' alone. NULL: none
 
 // vulkan_core.h does not have it. Whoever makes a device that lists it must enable it: so says the specification.
 #define NVK_PORTABILITY_SUBSET "VK_KHR_portability_subset"

@@ -1,0 +1,6 @@
+#include "nvk.h"
+
+void nvk_api_filled(struct nvk_api *api)
+{
+    (void)api;
+}
