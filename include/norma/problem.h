@@ -164,9 +164,9 @@ NORMA_API const char *norma_activation_name(norma_activation activation);
 // batches) counting as two, a group of all of x or of single elements as one more, and packed channels as one more for
 // each size of block that there is: more of either is NORMA_ERROR_UNSUPPORTED, and so is on OpenCL and Vulkan the
 // gradient of a parameter that has all of 8 such dimensions, or none. Rows apart, these also need that a chunk of a
-// group, or of what a parameter's gradient sums (up to 4096 elements, docs/reduction.md), with all that lies between its
-// elements fits the memory budget and what a binding may span (Vulkan's maxStorageBufferRange: 128 MiB on the least of
-// devices), and that the statistics of all groups, 16 to 64 bytes each, do. A dimension of 0 is no error: nothing is
+// group, or of what a parameter's gradient sums (up to 4096 elements, docs/reduction.md), with all that lies between
+// its elements fits the memory budget and what a binding may span (Vulkan's maxStorageBufferRange: 128 MiB on the least
+// of devices), and that the statistics of all groups, 16 to 64 bytes each, do. A dimension of 0 is no error: nothing is
 // computed, outputs that are not empty are written: gradients of parameters 0, mean and rstd NaN, a dynamic y_scale 1,
 // nonfinite 0.
 //
