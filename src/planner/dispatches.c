@@ -187,13 +187,40 @@ static void append_merges(const struct npl *plan, const struct npl_tile *tile, s
     }
 }
 
-void npl_dispatch_tile(const struct npl *plan, const struct npl_tile *tile, struct norma_schedule *schedule)
+// Whole words, as Vulkan binds them.
+static uint64_t end_of(const norma_bound *bound)
+{
+    return bound->offset + (bound->size + 3) / 4 * 4;
+}
+
+// Whether a dispatch needs a barrier before it for its ranges' sake. The elements of two tiles lie apart, but the
+// ranges around them may meet: rows of one between rows of the other, or a beginning that was rounded down. Absent
+// outputs lie where x does, so any two ranges of a tensor count: validation, and drivers that track, see no more than
+// those.
+static bool ranges_meet(const struct npl *plan, struct npl_tile *tile, const norma_dispatch *dispatch, bool barrier)
+{
+    bool meet = barrier;
+    for (int i = 0; i < NORMA_ROW_ARGS && !plan->stage; i++) {
+        const norma_bound *b = &dispatch->bindings[i];
+        if (plan->tensor[i].present && !plan->tensor[i].shared)
+            meet = meet || (b->offset < tile->bound[i].high && end_of(b) > tile->bound[i].low);
+    }
+    for (int i = 0; i < NORMA_ROW_ARGS; i++) {
+        const norma_bound *b = &dispatch->bindings[i];
+        const bool first = meet || tile->bound[i].low == tile->bound[i].high;
+        tile->bound[i].low = first ? b->offset : npl_min(tile->bound[i].low, b->offset);
+        tile->bound[i].high = npl_max(first ? 0 : tile->bound[i].high, end_of(b));
+    }
+    return meet;
+}
+
+void npl_dispatch_tile(const struct npl *plan, struct npl_tile *tile, struct norma_schedule *schedule)
 {
     norma_dispatch common;
     struct norma_row_args args;
     set_common(plan, tile, &common, &args);
     if (!plan->variant->split) {
-        append(plan, schedule, npl_row_whole, tile->rows, false, &common, args);
+        append(plan, schedule, npl_row_whole, tile->rows, ranges_meet(plan, tile, &common, false), &common, args);
         return;
     }
     uint64_t units = tile->rows * npl_ceil(tile->part, NORMA_CHUNK);
@@ -202,8 +229,10 @@ void npl_dispatch_tile(const struct npl *plan, const struct npl_tile *tile, stru
         append(plan, schedule, npl_row_stats, units, tile->index > 0 && tile->begin == 0, &common, args);
     if (tile->merge)
         append_merges(plan, tile, schedule, &common, args);
-    if (tile->apply)
-        append(plan, schedule, npl_row_apply, units, tile->begin == 0, &common, args);
+    if (tile->apply) {
+        const bool barrier = ranges_meet(plan, tile, &common, tile->begin == 0);
+        append(plan, schedule, npl_row_apply, units, barrier, &common, args);
+    }
 }
 
 uint64_t npl_dispatch_count(const struct npl *plan)

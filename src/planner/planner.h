@@ -49,6 +49,10 @@ struct npl_tile {
     uint64_t index, run, row, rows, begin, part;
     uint64_t start[NORMA_ROW_ARGS]; // element of the tensor at which the tile's run begins
     bool statistics, merge, apply;
+    // What the tiles since the last barrier bind of each tensor, in bytes; low = high: nothing.
+    struct {
+        uint64_t low, high;
+    } bound[NORMA_ROW_ARGS];
 };
 
 static inline uint64_t npl_ceil(uint64_t value, uint64_t unit)
@@ -98,7 +102,7 @@ uint64_t npl_tile_count(const struct npl *plan);
 bool npl_tile_next(const struct npl *plan, struct npl_tile *tile);
 
 // dispatches.c: appends the tile's dispatches.
-void npl_dispatch_tile(const struct npl *plan, const struct npl_tile *tile, struct norma_schedule *schedule);
+void npl_dispatch_tile(const struct npl *plan, struct npl_tile *tile, struct norma_schedule *schedule);
 uint64_t npl_dispatch_count(const struct npl *plan);
 
 // steps.c: fills the whole schedule, whose arrays are allocated.

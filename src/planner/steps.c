@@ -69,7 +69,7 @@ static void emit_uploads(const struct npl *plan, const struct npl_tile *tile, st
     }
 }
 
-static void emit_dispatches(const struct npl *plan, const struct npl_tile *tile, struct norma_schedule *schedule,
+static void emit_dispatches(const struct npl *plan, struct npl_tile *tile, struct norma_schedule *schedule,
                             struct tile_steps *steps)
 {
     uint32_t first = (uint32_t)schedule->dispatch_count;

@@ -261,6 +261,27 @@ uint64_t replay_units(const struct replay *state)
     return args->rows * per_row;
 }
 
+// Of two dispatches without a barrier between them one may not bind what the other writes, by their ranges in whole
+// words. Kernels that write no more than the workspace say of absent outputs, which lie where x does, that they are
+// written.
+static bool check_ranges(const struct replay *state)
+{
+    const norma_dispatch *d = state->dispatch, *other = d;
+    const bool writes = !strcmp(d->kernel, "row_whole") || !strcmp(d->kernel, "row_apply");
+    for (int back = 0; writes && !other->barrier && other > state->schedule->dispatches && back < 16; back++) {
+        other--;
+        for (uint32_t i = 0; i < d->binding_count && !strcmp(other->kernel, d->kernel); i++)
+            for (uint32_t k = 0; k < other->binding_count; k++) {
+                const norma_bound *a = &d->bindings[i], *b = &other->bindings[k];
+                want(!(a->written || b->written) || a->arg != b->arg || a->arg == NORMA_ARG_WORKSPACE ||
+                         a->offset >= b->offset + (b->size + 3) / 4 * 4 ||
+                         b->offset >= a->offset + (a->size + 3) / 4 * 4,
+                     "%s: ranges of tiles meet without a barrier", norma_arg_name(a->arg));
+            }
+    }
+    return true;
+}
+
 bool replay_dispatch(struct replay *state)
 {
     static const char *const names[] = {"row_stats", "row_merge", "row_apply"};
@@ -273,6 +294,8 @@ bool replay_dispatch(struct replay *state)
     want(rows > 0 && units > 0, "an empty dispatch");
     if (state->dispatch->barrier)
         state->epoch++;
+    if (!state->stage && !check_ranges(state))
+        return false;
     if (strcmp(state->dispatch->kernel, "row_whole") == 0) {
         for (uint64_t r = 0; r < rows; r++)
             if (!do_whole(state, r))
