@@ -14,7 +14,7 @@ LEAST_IS_WORST = {"subgroups per SIMD"}
 ABOUT = """Mesa's RADV compiles every program of the Vulkan backend (`RADV_FORCE_FAMILY`). Families: GCN 4 (polaris10), GCN 5 (vega10),
 RDNA 1 (navi10), RDNA 2 (navi21), RDNA 3 (gfx1100). Of the first four nothing is spilled and nothing lies in scratch. This
 version gives no gfx1100 shader more than 132 vector registers, of 256 that the instructions can name, and spills what needs more:
-the kernels that hold a row in registers, and three others."""
+`row_whole`, `column_stats`, `column_sums` and `strided_rescue`."""
 
 
 def driver():
